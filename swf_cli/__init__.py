@@ -1,0 +1,72 @@
+"""Amazon SWF activity tasks: typed functions and values, and the `swf` command over them.
+
+The names below are loaded when they are first used; importing this package loads no other.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from .errors import Cancelled, SwfError
+    from .models import (
+        ActivityId,
+        ExecutionId,
+        PartialTaskConfiguration,
+        TaskConfiguration,
+        WorkerTask,
+        unset,
+    )
+    from .tasks import (
+        cancel_task,
+        complete_task,
+        fail_task,
+        get_number_of_pending_tasks,
+        request_task,
+        send_heartbeat,
+    )
+
+__all__ = [
+    "ActivityId",
+    "Cancelled",
+    "ExecutionId",
+    "PartialTaskConfiguration",
+    "SwfError",
+    "TaskConfiguration",
+    "WorkerTask",
+    "cancel_task",
+    "complete_task",
+    "fail_task",
+    "get_number_of_pending_tasks",
+    "request_task",
+    "send_heartbeat",
+    "unset",
+]
+
+_ROOMS = {
+    "errors": {"Cancelled", "SwfError"},
+    "models": {
+        "ActivityId",
+        "ExecutionId",
+        "PartialTaskConfiguration",
+        "TaskConfiguration",
+        "WorkerTask",
+        "unset",
+    },
+}
+
+
+if not TYPE_CHECKING:  # else any name would pass for one of ours
+
+    def __getattr__(name: str) -> Any:
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from importlib import import_module
+
+        room = next((room for room, names in _ROOMS.items() if name in names), "tasks")
+        value = globals()[name] = getattr(import_module(f".{room}", __name__), name)
+        return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

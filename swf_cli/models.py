@@ -1,0 +1,348 @@
+"""SWF's dictionaries as typed, immutable values: identifiers, task configurations, tasks, counts.
+
+Nothing in this room does any I/O, and nothing outside the standard library is imported.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import Enum
+from typing import Any, Final
+
+_SECONDS_DIGITS: Final = 8
+
+LIMITS: Final[Mapping[str, tuple[int, int]]] = {
+    "token": (1, 1024),
+    "result": (0, 32_768),
+    "reason": (0, 256),
+    "details": (0, 32_768),
+    "heartbeat details": (0, 2_048),
+    "identity": (0, 256),
+    "domain": (1, 256),
+    "task list": (1, 256),
+    "input": (0, 32_768),
+    "workflow id": (1, 256),
+    "run id": (1, 64),
+    "activity id": (1, 256),
+    "activity name": (1, 256),
+    "activity version": (1, 64),
+}
+"""The least and the most characters SWF takes of each text (its service model, 2012-01-25)."""
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+class _Sentinel(Enum):
+    """The type of `unset`: an enum, so that copies and pickles stay the one instance."""
+
+    UNSET = "not given"
+
+    def __repr__(self) -> str:
+        return "_Sentinel()"
+
+    def __str__(self) -> str:
+        return self.value
+
+    def __bool__(self) -> bool:
+        return False
+
+
+unset: Final[Any] = _Sentinel.UNSET
+"""A timeout that is not given: neither a duration nor SWF's "NONE"."""
+
+
+def check_text(kind: str, text: str) -> None:
+    """Hold a text against SWF's limits, before anything is sent.
+
+    `kind` is a key of `LIMITS`; lengths count characters (code points).
+    Raises ValueError when the text is too short, too long, or holds a lone surrogate, which UTF-8 can't carry.
+    """
+    least, most = LIMITS[kind]
+    if len(text) < least:
+        raise ValueError(f"{kind} is empty: SWF takes {least} to {most:,} characters")
+    if len(text) > most:
+        raise ValueError(f"{kind} is {len(text):,} characters long: SWF takes at most {most:,}")
+    if _SURROGATE.search(text):
+        raise ValueError(f"{kind} is not UTF-8 text")
+
+
+def parse_timeout(text: str) -> timedelta | None:
+    """Read an SWF timeout: whole seconds as a string, or "NONE" for unlimited, which gives None.
+
+    Raises ValueError for anything else.
+    """
+    if text == "NONE":
+        return None
+    if not re.fullmatch(f"[0-9]{{1,{_SECONDS_DIGITS}}}", text, re.ASCII):
+        raise ValueError(f"not an SWF timeout: {text!r} is neither whole seconds nor NONE")
+    return timedelta(seconds=int(text))
+
+
+def format_timeout(timeout: timedelta | None) -> str:
+    """Write a timeout as SWF takes it: seconds as a string of at most 8 digits, or "NONE" for None.
+
+    Raises ValueError for a duration that is negative, not whole seconds, or longer than that.
+    """
+    if timeout is None:
+        return "NONE"
+    if timeout < timedelta(0):
+        raise ValueError(f"a timeout can't be negative: {timeout}")
+    if timeout.microseconds:
+        raise ValueError(f"a timeout is whole seconds: {timeout}")
+    seconds = str(timeout // timedelta(seconds=1))
+    if len(seconds) > _SECONDS_DIGITS:
+        raise ValueError(f"a timeout has at most {_SECONDS_DIGITS} digits of seconds: {timeout}")
+    return seconds
+
+
+_TIMEOUTS: Final = {
+    "runtime_timeout": "StartToClose",
+    "schedule_timeout": "ScheduleToStart",
+    "total_timeout": "ScheduleToClose",
+    "heartbeat_timeout": "Heartbeat",
+}
+
+
+def _first(data: Mapping[str, Any], *keys: str) -> Any:
+    """Give the value of the first of `keys` that `data` has; None when it has none of them."""
+    return next((data[key] for key in keys if data.get(key) is not None), None)
+
+
+def _read_configuration(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Read the six settings from any of SWF's three key families; what is not there has no key."""
+    settings: dict[str, Any] = {}
+    task_list = _first(data, "taskList", "defaultTaskList")
+    if task_list is not None:
+        settings["task_list"] = task_list["name"]
+    for field, name in _TIMEOUTS.items():
+        bare = name[0].lower() + name[1:]
+        timeout = _first(data, f"task{name}Timeout", f"{bare}Timeout", f"defaultTask{name}Timeout")
+        if timeout is not None:
+            settings[field] = parse_timeout(timeout)
+    priority = _first(data, "taskPriority", "defaultTaskPriority")
+    if priority is not None:
+        settings["priority"] = int(priority)
+    return settings
+
+
+def _check_timeouts(configuration: Any) -> None:
+    """Refuse, when a configuration is made, a timeout that SWF could not take."""
+    for field in _TIMEOUTS:
+        timeout = getattr(configuration, field)
+        if timeout is not unset:
+            format_timeout(timeout)
+
+
+@dataclass(frozen=True, slots=True)
+class ActivityId:
+    """An activity type: its name and version (SWF's ActivityType)."""
+
+    name: str
+    """Activity name, 1 to 256 characters."""
+
+    version: str
+    """Activity version, 1 to 64 characters."""
+
+    @classmethod
+    def from_api(cls, data: Mapping[str, Any]) -> "ActivityId":
+        """Deserialise from SWF's ActivityType."""
+        return cls(name=data["name"], version=data["version"])
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionId:
+    """A run of a workflow (SWF's WorkflowExecution)."""
+
+    id: str
+    """Workflow id, chosen by whoever started it; at most one open run has it."""
+
+    run_id: str
+    """Run id, given by SWF, unique."""
+
+    @classmethod
+    def from_api(cls, data: Mapping[str, Any]) -> "ExecutionId":
+        """Deserialise from SWF's WorkflowExecution."""
+        return cls(id=data["workflowId"], run_id=data["runId"])
+
+
+@dataclass(frozen=True, slots=True)
+class TaskConfiguration:
+    """Activity task configuration.
+
+    A timeout is a duration in whole seconds, None (SWF's "NONE": unlimited), or the unset sentinel (not given).
+    Raises ValueError for a timeout that is negative, not whole seconds, or longer than 8 digits of seconds.
+    """
+
+    task_list: str
+    """Task list that the task is scheduled on."""
+
+    runtime_timeout: timedelta | None
+    """Start-to-close: the longest a worker may take."""
+
+    schedule_timeout: timedelta | None
+    """Schedule-to-start: the longest the task may wait for a worker."""
+
+    total_timeout: timedelta | None
+    """Schedule-to-close: the longest from scheduling to the end."""
+
+    heartbeat_timeout: timedelta | None = unset
+    """The longest from one heartbeat to the next."""
+
+    priority: int | None = None
+    """Task priority: higher goes first; None when not given (SWF takes 0)."""
+
+    def __post_init__(self) -> None:
+        _check_timeouts(self)
+
+    @classmethod
+    def from_api(cls, data: Mapping[str, Any]) -> "TaskConfiguration":
+        """Deserialise from SWF API response data.
+
+        Reads the keys of activity types (`defaultTask…`), of ScheduleActivityTask decisions and
+        ActivityTaskScheduled events, and the seed's (`task…`). Only the task list must be there.
+        Raises ValueError when it is not.
+        """
+        settings = dict.fromkeys(_TIMEOUTS, unset) | _read_configuration(data)
+        if "task_list" not in settings:
+            raise ValueError("a task configuration needs a task list")
+        return cls(**settings)
+
+
+@dataclass(frozen=True, slots=True)
+class PartialTaskConfiguration:
+    """Partial activity task configuration: every setting may be left out.
+
+    A timeout is a duration in whole seconds, None (SWF's "NONE": unlimited), or the unset sentinel (not given).
+    Raises ValueError for a timeout that is negative, not whole seconds, or longer than 8 digits of seconds.
+    """
+
+    task_list: str | None = None
+    """Task list that the task is scheduled on."""
+
+    runtime_timeout: timedelta | None = unset
+    """Start-to-close: the longest a worker may take."""
+
+    schedule_timeout: timedelta | None = unset
+    """Schedule-to-start: the longest the task may wait for a worker."""
+
+    total_timeout: timedelta | None = unset
+    """Schedule-to-close: the longest from scheduling to the end."""
+
+    heartbeat_timeout: timedelta | None = unset
+    """The longest from one heartbeat to the next."""
+
+    priority: int | None = None
+    """Task priority: higher goes first; None when not given (SWF takes 0)."""
+
+    def __post_init__(self) -> None:
+        _check_timeouts(self)
+
+    @classmethod
+    def from_api(cls, data: Mapping[str, Any]) -> "PartialTaskConfiguration":
+        """Deserialise from SWF API response data: any of SWF's three key families, see `TaskConfiguration`."""
+        return cls(**_read_configuration(data))
+
+    def get_api_args(self) -> dict[str, Any]:
+        """Serialise to SWF API request arguments, under the seed's keys (`taskStartToCloseTimeout`…).
+
+        A setting that is not given has no key.
+        """
+        args: dict[str, Any] = {}
+        if self.task_list is not None:
+            args["taskList"] = {"name": self.task_list}
+        for field, name in _TIMEOUTS.items():
+            timeout = getattr(self, field)
+            if timeout is not unset:
+                args[f"task{name}Timeout"] = format_timeout(timeout)
+        if self.priority is not None:
+            args["taskPriority"] = str(self.priority)
+        return args
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerTask:
+    """An activity task as PollForActivityTask hands it to a worker."""
+
+    token: str
+    """Task token, provided by SWF: who has it can close the task, and nobody else can."""
+
+    id: str
+    """Activity id, chosen by the decider; at most one open task of an execution has it."""
+
+    activity: ActivityId
+    """Activity type of the task."""
+
+    execution: ExecutionId
+    """Execution that the task belongs to."""
+
+    task_started_execution_history_event_id: int
+    """History event id of the task's ActivityTaskStarted."""
+
+    input: str | None = None
+    """Task input; None when the decider gave none."""
+
+    @classmethod
+    def from_api(cls, data: Mapping[str, Any]) -> "WorkerTask":
+        """Deserialise from SWF API response data (PollForActivityTask)."""
+        return cls(
+            token=data["taskToken"],
+            id=data["activityId"],
+            activity=ActivityId.from_api(data["activityType"]),
+            execution=ExecutionId.from_api(data["workflowExecution"]),
+            task_started_execution_history_event_id=data["startedEventId"],
+            input=data.get("input"),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PendingCount:
+    """How many activity tasks wait on a task list, as SWF estimates it (CountPendingActivityTasks)."""
+
+    domain: str
+    """Domain of the task list."""
+
+    task_list: str
+    """Task list asked for."""
+
+    count: int
+    """Number of tasks that no worker has started yet."""
+
+    truncated: bool
+    """Whether there are more than `count`."""
+
+    def exceeds(self, most: int) -> bool:
+        """Tell whether more than `most` tasks wait; a truncated count is more than any number."""
+        return self.truncated or self.count > most
+
+
+@dataclass(frozen=True, slots=True)
+class TaskReference:
+    """What names a task that is held: its token, and what finds it in history, as far as that is known."""
+
+    token: str
+    """Task token."""
+
+    domain: str | None = None
+    """Domain of its execution."""
+
+    execution: ExecutionId | None = None
+    """Execution that it belongs to."""
+
+    task_started_execution_history_event_id: int | None = None
+    """History event id of its ActivityTaskStarted."""
+
+    @classmethod
+    def from_json(cls, data: Any) -> "TaskReference":
+        """Read what `swf poll` prints, or at least its token. Raises ValueError when it is no such thing."""
+        token = data.get("token") if isinstance(data, dict) else None
+        if not isinstance(token, str):
+            raise ValueError("what it names is not a task: it has no token")
+        match data:
+            case {
+                "domain": str(domain),
+                "execution": {"id": str(workflow_id), "run_id": str(run_id)},
+                "task_started_execution_history_event_id": int(event_id),
+            }:
+                return cls(token, domain, ExecutionId(workflow_id, run_id), event_id)
+        return cls(token)

@@ -1,0 +1,132 @@
+"""The public names of the Python layer, and what importing them costs."""
+
+import inspect
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import timedelta
+from importlib.resources import files
+from typing import Any, assert_type
+
+import pytest
+
+import swf_cli
+
+_CONFIGURATION = "heartbeat_timeout=_Sentinel(), priority=None"
+SIGNATURES = {
+    "ActivityId": "(name, version)",
+    "ExecutionId": "(id, run_id)",
+    "PartialTaskConfiguration": "(task_list=None, runtime_timeout=_Sentinel(), schedule_timeout=_Sentinel(), "
+    f"total_timeout=_Sentinel(), {_CONFIGURATION})",
+    "TaskConfiguration": f"(task_list, runtime_timeout, schedule_timeout, total_timeout, {_CONFIGURATION})",
+    "WorkerTask": "(token, id, activity, execution, task_started_execution_history_event_id, input=None)",
+    "PartialTaskConfiguration.from_api": "(data)",
+    "PartialTaskConfiguration.get_api_args": "(self)",
+    "TaskConfiguration.from_api": "(data)",
+    "WorkerTask.from_api": "(data)",
+    "cancel_task": "(token, details=None, client=None)",
+    "complete_task": "(token, result=None, client=None)",
+    "fail_task": "(token, reason=None, details=None, client=None)",
+    "get_number_of_pending_tasks": "(task_list, domain, client=None)",
+    "request_task": "(task_list, domain, worker_identity=None, no_tasks_callback=None, client=None)",
+    "send_heartbeat": "(token, details=None, client=None)",
+}
+"""The seed's parameters, their order and their defaults."""
+
+
+def named(path: str) -> Any:
+    """Give what a dotted name under `swf_cli` stands for."""
+    value: Any = swf_cli
+    for name in path.split("."):
+        value = getattr(value, name)
+    return value
+
+
+@pytest.mark.parametrize(("path", "parameters"), SIGNATURES.items(), ids=SIGNATURES)
+def test_signatures_are_the_seeds(path: str, parameters: str) -> None:
+    """Every function and class takes the seed's parameters, in its order, with its defaults, by place or by name."""
+    signature = inspect.signature(named(path))
+    bare = [p.replace(annotation=p.empty) for p in signature.parameters.values()]
+    assert str(signature.replace(parameters=bare, return_annotation=signature.empty)) == parameters
+    assert {p.kind for p in bare} == {inspect.Parameter.POSITIONAL_OR_KEYWORD}
+
+
+def test_types_are_spelled_with_a_bar() -> None:
+    """What may be None says so."""
+    annotations = inspect.get_annotations(swf_cli.PartialTaskConfiguration)
+    assert annotations == {
+        "task_list": str | None,
+        **dict.fromkeys(
+            ("runtime_timeout", "schedule_timeout", "total_timeout", "heartbeat_timeout"), timedelta | None
+        ),
+        "priority": int | None,
+    }
+    annotations = inspect.get_annotations(swf_cli.request_task)
+    assert annotations["no_tasks_callback"] == Callable[[], None] | None
+    assert annotations["client"] == "botocore.client.BaseClient | None"
+    assert annotations["return"] is swf_cli.WorkerTask
+
+
+def test_type_checkers_see_the_public_names() -> None:
+    """The names have their types for mypy although they load late: this test is checked, and has little to run."""
+
+    def work(task: swf_cli.WorkerTask, settings: swf_cli.TaskConfiguration) -> timedelta | None:
+        assert_type(task.input, str | None)
+        assert_type(task.activity, swf_cli.ActivityId)
+        assert_type(task.execution, swf_cli.ExecutionId)
+        assert_type(swf_cli.get_number_of_pending_tasks(task.id, task.token), int)
+        assert_type(swf_cli.request_task("list", "domain"), swf_cli.WorkerTask)
+        assert_type(swf_cli.PartialTaskConfiguration.from_api({}), swf_cli.PartialTaskConfiguration)
+        return settings.heartbeat_timeout
+
+    assert work.__name__
+    assert files("swf_cli").joinpath("py.typed").is_file()
+
+
+def python(code: str) -> Any:
+    """Run code in a fresh Python, with `swf_cli` imported before it; give what it prints, parsed."""
+    code = f"import json, sys\nimport swf_cli\n{code}"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        pytest.param("", id="import swf_cli"),
+        pytest.param("dir(swf_cli)", id="dir"),
+        pytest.param("from swf_cli import *", id="star"),
+        pytest.param("swf_cli.request_task, swf_cli.WorkerTask, swf_cli.Cancelled", id="names"),
+    ],
+)
+def test_importing_loads_neither_botocore_click_nor_rich(code: str) -> None:
+    """Importing the package, or any name from it, loads none of what it depends on: that waits for a call."""
+    loaded = python(f"{code}\nprint(json.dumps(sorted(sys.modules)))")
+    assert not {"botocore", "click", "rich", "jmespath", "urllib3"} & set(loaded)
+
+
+def test_importing_loads_no_other_room() -> None:
+    """A bare import loads the package alone."""
+    loaded = python("print(json.dumps([name for name in sys.modules if name.startswith('swf_cli')]))")
+    assert loaded == ["swf_cli"]
+
+
+def test_every_public_name_is_there() -> None:
+    """Every name of the seed is public; each public name is listed by dir(), and found on first use."""
+    code = "print(json.dumps([swf_cli.__all__, dir(swf_cli), [str(getattr(swf_cli, n)) for n in swf_cli.__all__]]))"
+    public, listed, values = python(code)
+    assert {path for path in SIGNATURES if "." not in path} | {"Cancelled", "SwfError", "unset"} == set(public)
+    assert set(public) <= set(listed)
+    assert len(set(values)) == len(public)
+    assert swf_cli.__version__
+
+
+def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
+    """An unknown name is an AttributeError that names it, also when something private of that name exists."""
+    for name in ("request_tasks", "call", "LIMITS"):
+        with pytest.raises(AttributeError, match=f"'swf_cli' has no attribute '{name}'"):
+            getattr(swf_cli, name)
+    with pytest.raises(ImportError):
+        exec("from swf_cli import request_tasks")
