@@ -1,0 +1,213 @@
+"""The life of a long poll: it is never abandoned while SWF holds it, and leaves a record when it breaks.
+
+SWF may hand a task to any poll that it holds, also to one whose client has gone; nobody ever sees that task's token.
+"""
+
+import random
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+from typing import TYPE_CHECKING, Final
+
+from .errors import LimitExceeded, NetworkError, NoTask, ServiceFailure, Signalled, SwfError, Throttled
+from .ledger import Ledger, Origin, Taker
+from .models import WorkerTask
+from .processes import Flag
+from .tasks import poll_once
+
+if TYPE_CHECKING:
+    import botocore.client
+
+    from .client import Session
+
+TRANSIENT: Final = (NetworkError, ServiceFailure, Throttled, LimitExceeded)
+"""Faults that may pass: whatever was asked can be asked again."""
+
+_ECHO: Final = 0.2  # seconds
+_ENDING_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def backoff(attempt: int, *, most: float = 30.0, jitter: Callable[[], float] = random.random) -> float:
+    """Give the seconds to wait before the next try: up to 1 s, then 2 s, 4 s… up to `most`; half of it is chance."""
+    whole = min(most, 2.0 ** min(attempt, 16))
+    return whole / 2 + whole / 2 * jitter()
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A task that was taken."""
+
+    task: WorkerTask
+
+    key: str | None
+    """Its key in the ledger; None when the ledger does not hold it."""
+
+    @property
+    def whereabouts(self) -> str:
+        """Say where the task can be found when it could not be handed on."""
+        if self.key is not None:
+            return f"the task is in `swf held` under {self.key}"
+        where = f"{self.task.id} of workflow {self.task.execution.id}, run {self.task.execution.run_id}"
+        return f"the task is on no record, and open until it times out: {where}"
+
+
+def origin(session: "Session", domain: str, task_list: str, identity: str) -> Origin:
+    """Give where a session's polls go, as the ledger keeps it."""
+    meta = session.polling.meta
+    return Origin(domain, task_list, identity, session.profile, meta.region_name, meta.endpoint_url)
+
+
+def poll(
+    client: "botocore.client.BaseClient",
+    origin: Origin,
+    ledger: Ledger,
+    *,
+    stop: threading.Event,
+    tell: Callable[[str], None],
+    taken_by: Taker = "poll",
+    timeout: float | None = None,
+    key: str | None = None,
+    reached: threading.Event | None = None,
+    clock: Callable[[], float] = time.monotonic,
+    wait: Callable[[int], float] = backoff,
+) -> Taken | None:
+    """Wait for a task on a list (PollForActivityTask); None when `stop` was set and SWF holds no poll of ours.
+
+    After `stop`, or after `timeout` seconds, no new long poll is started, and the one that SWF holds is waited for.
+    At least one poll is made unless `stop` is set. `key` is a row of the ledger to use again; `reached` is set once
+    SWF has been reached. A poll that breaks stays in the ledger, since SWF may have handed
+    it a task; faults that may pass are told, and it goes on after a wait.
+
+    Raises:
+        NoTask: none came in that time
+        SwfError: SWF refused the poll, or could not be reached at all
+    """
+    started = clock()
+    reached = reached or threading.Event()
+    idle = True  # whether it is certain that SWF holds no poll of ours, and gave it nothing
+    failures = 0
+    try:
+        while not stop.is_set():
+            delay = 0.0
+            if key is None:
+                key = ledger.begin_poll(origin, taken_by)
+            else:
+                ledger.poll_again(key)
+            idle = False
+            try:
+                task = poll_once(origin.task_list, origin.domain, origin.identity, client)
+            except TRANSIENT as error:
+                if error.may_have_acted or not isinstance(error, NetworkError):
+                    reached.set()
+                if not reached.is_set():
+                    idle = True
+                    raise
+                if error.may_have_acted:
+                    ledger.poll_broke(key)
+                    key = None
+                idle = True
+                delay = wait(failures)
+                failures += 1
+                tell(_complain(error, origin, delay))
+            except SwfError:
+                idle = True
+                raise
+            except Signalled:
+                ledger.poll_broke(key)
+                tell(_warn(origin))
+                raise
+            else:
+                if task is not None:
+                    reached.set()
+                    return Taken(task, key if ledger.took(key, task) else None)
+                idle = True
+                failures = 0
+                reached.set()
+            if timeout is not None:
+                left = timeout - (clock() - started)
+                if left <= delay:
+                    stop.wait(max(0.0, left))
+                    if stop.is_set():
+                        break
+                    raise NoTask(f"no task came on {origin.task_list} in {timeout:g} s")
+            if delay:
+                stop.wait(delay)
+        return None
+    finally:
+        if key is not None and idle:
+            ledger.drop(key)
+
+
+def _warn(origin: Origin) -> str:
+    return (
+        f"SWF may still hand a task to this poll, under the identity {origin.identity}: "
+        "it would be open until it times out; `swf held` keeps the poll on record"
+    )
+
+
+def _complain(error: SwfError, origin: Origin, delay: float) -> str:
+    said = f"the poll failed: {error.message}; polling again in {delay:.1f} s"
+    return f"{said}; {_warn(origin)}" if error.may_have_acted else said
+
+
+@contextmanager
+def hearing(hear: Callable[[int], None], clock: Callable[[], float] = time.monotonic) -> Iterator[None]:
+    """Hear the signals that end a process, each time that one comes; for the main thread.
+
+    A signal that was ignored stays ignored. `timeout` sends its signal twice at once, to the process and to the
+    group that it is in: the second of two within a fifth of a second is the first one's echo.
+    """
+    last = -_ECHO
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        nonlocal last
+        now = clock()
+        if now - last >= _ECHO:
+            last = now
+            hear(number)
+
+    before = {number: signal.getsignal(number) for number in _ENDING_SIGNALS}
+    heard = [number for number, handler in before.items() if handler is not signal.SIG_IGN]
+    for number in heard:
+        signal.signal(number, handle)
+    try:
+        yield
+    finally:
+        for number in heard:
+            signal.signal(number, before[number])
+
+
+class Asked:
+    """What a signal asked for."""
+
+    def __init__(self) -> None:
+        self.stop: threading.Event = Flag()
+        self.number = 0
+        """The signal, once `stop` is set."""
+
+    def hear(self, number: int) -> None:
+        """Take note of a signal."""
+        self.number = number
+        self.stop.set()
+
+
+@contextmanager
+def patience(tell: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> Iterator[Asked]:
+    """Hear the signals that end a process: the first asks to stop, the second gives up at once (Signalled)."""
+    asked = Asked()
+
+    def hear(number: int) -> None:
+        if asked.stop.is_set():
+            raise Signalled(number)
+        asked.hear(number)
+        tell(
+            f"{signal.Signals(number).name}: SWF may be handing a task to the poll that it holds, so that is waited "
+            "for, up to 60 s; the same signal again gives up at once"
+        )
+
+    with hearing(hear, clock):
+        yield asked
