@@ -1,0 +1,170 @@
+"""The operations on domains and types."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from .faults import Fault, unknown
+from .paging import page_size, page_token, read_page_token, take
+from .state import Answer, Args, Domain, Registered, TypeKey, TypeKind
+from .world import World
+
+Operate = Callable[[World, Args], Answer]
+
+_ARN: Final = "arn:aws:swf:us-east-1:123456789012:/domain/"
+
+
+def usable_domain(world: World, name: str) -> Domain:
+    """Find a domain that is not deprecated."""
+    domain = world.domain(name)
+    if domain.deprecated:
+        raise Fault("DomainDeprecatedFault", name)
+    return domain
+
+
+def _spell(kind: TypeKind, key: TypeKey) -> str:
+    return f"{kind.capitalize()}Type=[name={key[0]}, version={key[1]}]"
+
+
+def find_type(domain: Domain, kind: TypeKind, wire: Mapping[str, str]) -> Registered:
+    """Find a type, deprecated ones too."""
+    key = wire["name"], wire["version"]
+    try:
+        return domain.types[kind][key]
+    except KeyError:
+        raise unknown(f"type: {_spell(kind, key)}") from None
+
+
+def usable_type(domain: Domain, kind: TypeKind, wire: Mapping[str, str]) -> Registered:
+    """Find a type that is not deprecated."""
+    registered = find_type(domain, kind, wire)
+    if registered.deprecated_at is not None:
+        raise Fault("TypeDeprecatedFault", _spell(kind, registered.key))
+    return registered
+
+
+def _register_domain(world: World, args: Args) -> Answer:
+    name = args["name"]
+    if name in world.domains:
+        raise Fault("DomainAlreadyExistsFault", name)
+    world.domains[name] = Domain(name, args.get("description"), args["workflowExecutionRetentionPeriodInDays"])
+    return {}
+
+
+def _deprecate_domain(world: World, args: Args) -> Answer:
+    usable_domain(world, args["name"]).deprecated = True
+    return {}
+
+
+def _undeprecate_domain(world: World, args: Args) -> Answer:
+    domain = world.domain(args["name"])
+    if not domain.deprecated:
+        raise Fault("DomainAlreadyExistsFault", domain.name)
+    domain.deprecated = False
+    return {}
+
+
+def _domain_info(domain: Domain) -> dict[str, str]:
+    info = {
+        "name": domain.name,
+        "status": "DEPRECATED" if domain.deprecated else "REGISTERED",
+        "arn": _ARN + domain.name,
+    }
+    return info if domain.description is None else {**info, "description": domain.description}
+
+
+def _describe_domain(world: World, args: Args) -> Answer:
+    domain = world.domain(args["name"])
+    return {
+        "domainInfo": _domain_info(domain),
+        "configuration": {"workflowExecutionRetentionPeriodInDays": domain.retention},
+    }
+
+
+def _list_domains(world: World, args: Args) -> Answer:
+    deprecated = args["registrationStatus"] == "DEPRECATED"
+    found, last = take(
+        sorted(world.domains),
+        world.domains.__getitem__,
+        lambda domain: domain.deprecated == deprecated,
+        after=read_page_token(world, args, "domains"),
+        ascending=not args.get("reverseOrder"),
+        size=page_size(args),
+    )
+    return {"domainInfos": [_domain_info(domain) for domain in found], **page_token(world, args, "domains", last)}
+
+
+def _type_info(kind: TypeKind, registered: Registered) -> dict[str, Any]:
+    info = {
+        f"{kind}Type": {"name": registered.key[0], "version": registered.key[1]},
+        "status": "REGISTERED" if registered.deprecated_at is None else "DEPRECATED",
+        "creationDate": round(registered.created_at, 3),
+    }
+    if registered.description is not None:
+        info["description"] = registered.description
+    if registered.deprecated_at is not None:
+        info["deprecationDate"] = round(registered.deprecated_at, 3)
+    return info
+
+
+def _type_operations(kind: TypeKind) -> dict[str, Operate]:
+    """Make the operations on the types of a kind: they are the same for both."""
+
+    def register(world: World, args: Args) -> Answer:
+        types = usable_domain(world, args["domain"]).types[kind]
+        key = args["name"], args["version"]
+        if key in types:
+            raise Fault("TypeAlreadyExistsFault", _spell(kind, key))
+        defaults = {name: value for name, value in args.items() if name.startswith("default") and value is not None}
+        types[key] = Registered(key, args.get("description"), defaults, world.moment)
+        return {}
+
+    def deprecate(world: World, args: Args) -> Answer:
+        usable_type(world.domain(args["domain"]), kind, args[f"{kind}Type"]).deprecated_at = world.moment
+        return {}
+
+    def undeprecate(world: World, args: Args) -> Answer:
+        registered = find_type(world.domain(args["domain"]), kind, args[f"{kind}Type"])
+        if registered.deprecated_at is None:
+            raise Fault("TypeAlreadyExistsFault", _spell(kind, registered.key))
+        registered.deprecated_at = None
+        return {}
+
+    def describe(world: World, args: Args) -> Answer:
+        registered = find_type(world.domain(args["domain"]), kind, args[f"{kind}Type"])
+        return {"typeInfo": _type_info(kind, registered), "configuration": registered.defaults}
+
+    def list_all(world: World, args: Args) -> Answer:
+        types = world.domain(args["domain"]).types[kind]
+        deprecated = args["registrationStatus"] == "DEPRECATED"
+        name = args.get("name")
+        after = read_page_token(world, args, kind)
+        found, last = take(
+            sorted(types),
+            types.__getitem__,
+            lambda each: (each.deprecated_at is not None) == deprecated and name in (None, each.key[0]),
+            after=after and tuple(after),
+            ascending=not args.get("reverseOrder"),
+            size=page_size(args),
+        )
+        return {"typeInfos": [_type_info(kind, each) for each in found], **page_token(world, args, kind, last)}
+
+    spelled = kind.capitalize()
+    return {
+        f"Register{spelled}Type": register,
+        f"Deprecate{spelled}Type": deprecate,
+        f"Undeprecate{spelled}Type": undeprecate,
+        f"Describe{spelled}Type": describe,
+        f"List{spelled}Types": list_all,
+    }
+
+
+OPERATIONS: Final[Mapping[str, Operate]] = {
+    "RegisterDomain": _register_domain,
+    "DeprecateDomain": _deprecate_domain,
+    "UndeprecateDomain": _undeprecate_domain,
+    "DescribeDomain": _describe_domain,
+    "ListDomains": _list_domains,
+    **_type_operations("activity"),
+    **_type_operations("workflow"),
+}
+"""Operations by SWF's names."""

@@ -1,0 +1,163 @@
+"""The operations that look at executions: describe, history, lists and counts."""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from .faults import invalid
+from .paging import page_size, page_token, read_page_token, take
+from .state import Answer, Args, Domain, Execution
+from .world import World
+
+
+def _info(execution: Execution) -> dict[str, Any]:
+    info: dict[str, Any] = {
+        "execution": execution.wire,
+        "workflowType": {"name": execution.type[0], "version": execution.type[1]},
+        "startTimestamp": round(execution.started_at, 3),
+        "executionStatus": "OPEN" if execution.closed_at is None else "CLOSED",
+        "cancelRequested": execution.cancel_requested,
+    }
+    if execution.closed_at is not None:
+        info |= {"closeTimestamp": round(execution.closed_at, 3), "closeStatus": execution.close_status}
+    if execution.tags:
+        info["tagList"] = execution.tags
+    return info
+
+
+def _describe(world: World, args: Args) -> Answer:
+    execution = world.execution(args["domain"], args["execution"])
+    answer: Answer = {
+        "executionInfo": _info(execution),
+        "executionConfiguration": execution.configuration,
+        "openCounts": {
+            "openActivityTasks": len(execution.activities),
+            "openDecisionTasks": int(execution.decision is not None),
+            "openTimers": len(execution.timers),
+            "openChildWorkflowExecutions": 0,
+            "openLambdaFunctions": 0,
+        },
+    }
+    if execution.latest_activity_at is not None:
+        answer["latestActivityTaskTimestamp"] = round(execution.latest_activity_at, 3)
+    if execution.context is not None:
+        answer["latestExecutionContext"] = execution.context
+    return answer
+
+
+def _history(world: World, args: Args) -> Answer:
+    events = world.execution(args["domain"], args["execution"]).events
+    page, rest = events_page(args, events, 0, len(events), read_page_token(world, args, "history"))
+    return {"events": page, **page_token(world, args, "history", rest)}
+
+
+def events_page(
+    args: Args, events: list[dict[str, Any]], start: int, end: int, position: int | None
+) -> tuple[list[dict[str, Any]], int | None]:
+    """Give a page of the events from `start` up to `end`, and where the next begins; None when that was all.
+
+    As much work as the page is long, wherever it begins; events that come meanwhile move no page.
+    """
+    size = page_size(args)
+    if args.get("reverseOrder"):
+        high = end if position is None else position
+        low = max(start, high - size)
+        return events[low:high][::-1], low if low > start else None
+    low = start if position is None else position
+    high = min(end, low + size)
+    return events[low:high], high if high < end else None
+
+
+Matches = Callable[[Execution], bool]
+
+
+def _filters(args: Args) -> Matches:
+    """Read the filters besides the times; SWF takes at most one of them."""
+    tests: list[Matches] = []
+    if found := args.get("executionFilter"):
+        workflow_id = found["workflowId"]
+        tests.append(lambda each: each.id.id == workflow_id)
+    if found := args.get("typeFilter"):
+        name, version = found["name"], found.get("version")
+        tests.append(lambda each: each.type[0] == name and version in (None, "", each.type[1]))
+    if found := args.get("tagFilter"):
+        tag = found["tag"]
+        tests.append(lambda each: tag in each.tags)
+    if found := args.get("closeStatusFilter"):
+        status = found["status"]
+        tests.append(lambda each: each.close_status == status)
+    if len(tests) > 1:
+        raise invalid("At most one of executionFilter, typeFilter, tagFilter and closeStatusFilter may be given")
+    return tests[0] if tests else lambda _: True
+
+
+class _Search:
+    """What a list or a count looks through: executions in order of time, those within the time asked for."""
+
+    def __init__(self, domain: Domain, args: Args, *, closed: bool) -> None:
+        self.wanted = _filters(args)
+        self._executions = domain.executions
+        self._by_close: Sequence[int] | None = None
+        times = args.get("startTimeFilter")
+        if closed and (times is None) == (args.get("closeTimeFilter") is None):
+            raise invalid("Exactly one of startTimeFilter and closeTimeFilter must be given")
+        keys: Sequence[int]
+        if times is None:
+            times = args["closeTimeFilter"]
+            self._by_close = domain.closed_in_order
+            keys = range(len(self._by_close))
+        elif workflow := args.get("executionFilter"):
+            runs = domain.runs.get(workflow["workflowId"], [])
+            keys = [run for run in runs if (domain.executions[run].closed_at is not None) == closed]
+        else:
+            keys = domain.closed if closed else domain.open
+        low = bisect_left(keys, times["oldestDate"], key=self._moment)
+        latest = times.get("latestDate")
+        high = len(keys) if latest is None else bisect_right(keys, latest, key=self._moment)
+        self.keys = keys if (low, high) == (0, len(keys)) else keys[low:high]
+        """What stands for each execution: it stays the same from one page to the next."""
+
+    def execution(self, key: int) -> Execution:
+        """Give the execution that a key stands for."""
+        return self._executions[key if self._by_close is None else self._by_close[key]]
+
+    def _moment(self, key: int) -> float:
+        execution = self.execution(key)
+        return round(execution.started_at if self._by_close is None else execution.closed_at or 0.0, 3)
+
+
+def _list(closed: bool) -> Callable[[World, Args], Answer]:
+    scope = "closed" if closed else "open"
+
+    def operate(world: World, args: Args) -> Answer:
+        search = _Search(world.domain(args["domain"]), args, closed=closed)
+        page, last = take(
+            search.keys,
+            search.execution,
+            search.wanted,
+            after=read_page_token(world, args, scope),
+            ascending=bool(args.get("reverseOrder")),
+            size=page_size(args),
+        )
+        return {"executionInfos": [_info(each) for each in page], **page_token(world, args, scope, last)}
+
+    return operate
+
+
+def _count(closed: bool) -> Callable[[World, Args], Answer]:
+    def operate(world: World, args: Args) -> Answer:
+        search = _Search(world.domain(args["domain"]), args, closed=closed)
+        return {"count": sum(search.wanted(search.execution(key)) for key in search.keys), "truncated": False}
+
+    return operate
+
+
+OPERATIONS: Final[Mapping[str, Callable[[World, Args], Answer]]] = {
+    "DescribeWorkflowExecution": _describe,
+    "GetWorkflowExecutionHistory": _history,
+    "ListOpenWorkflowExecutions": _list(closed=False),
+    "ListClosedWorkflowExecutions": _list(closed=True),
+    "CountOpenWorkflowExecutions": _count(closed=False),
+    "CountClosedWorkflowExecutions": _count(closed=True),
+}
+"""Operations by SWF's names."""
