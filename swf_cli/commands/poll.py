@@ -1,0 +1,50 @@
+"""`swf poll`."""
+
+import click
+
+from .. import render
+from ..errors import OutputFailed, Signalled
+from .options import Common, Duration, common_options, is_given, taking_options, tell
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  swf poll -d video -t resize > task.json
+  eval "$(swf poll -d video -t resize --timeout 5m --eval)"
+"""
+)
+@taking_options
+@click.option("--timeout", type=Duration(), help="Start no new long poll (of up to 60 s) after this time.")
+@click.option("--eval", "for_eval", is_flag=True, help="Print shell text that sets SWF_TASK_TOKEN and more.")
+@common_options(domain_required=True)
+def poll(common: Common, task_list: str, identity: str, timeout: int | None, for_eval: bool) -> None:
+    """Wait for a task and print it.
+
+    The task is yours from then on: complete, fail or cancel it, and send heartbeats if it has a heartbeat timeout.
+    Until it is closed, `swf held` lists it. Exits with 3 when no task came before --timeout.
+
+    Ctrl-C waits for the poll that SWF holds, up to 60 s, since SWF may be handing it a task; twice gives up.
+    """
+    if for_eval and (is_given("output") or is_given("query")):
+        raise click.UsageError("--eval prints shell text: it can't go with --output or --query.")
+    from .. import polling
+
+    session, ledger = common.session(), common.ledger()
+    origin = polling.origin(session, common.domain, task_list, identity)
+    try:
+        with polling.patience(tell) as asked:
+            with render.waiting(task_list, common.output.color):
+                taken = polling.poll(session.polling, origin, ledger, stop=asked.stop, tell=tell, timeout=timeout)
+            if taken is None:
+                raise Signalled(asked.number)
+            try:
+                if for_eval:
+                    render.write(render.shell_task(taken.task))
+                else:
+                    render.show_task(common.output, taken.task, common.domain, task_list)
+            except OutputFailed as error:
+                why = error.message or "the reader has gone away"
+                raise OutputFailed(f"{why}; {taken.whereabouts}") from error
+    finally:
+        ledger.close()

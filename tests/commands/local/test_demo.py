@@ -1,0 +1,45 @@
+"""`swf local demo`, as a process."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from swf_cli.local import demo
+from tests.support import run
+from tests.terminal import on_terminal, without_escapes
+
+
+def test_it_walks_through_the_main_job(bare_env: dict[str, str], tmp_path: Path) -> None:
+    """With no settings at all, each step's command is shown, then what it printed; it leaves nothing."""
+    (tmp_path / "tmp").mkdir()
+    result = run("local", "demo", env={**bare_env, "TMPDIR": str(tmp_path / "tmp"), "PATH": "/usr/bin:/bin"})
+    assert result.code == 0, result.stderr
+    shown = dict(re.findall(r"^\$ (.*)\n((?:[^#$\n].*\n)*)", result.stdout, re.MULTILINE))
+    assert list(shown) == [command for _, command in demo.STEPS]
+    assert all(f"# {why}\n" in result.stdout for why, _ in demo.STEPS)
+    counts = [json.loads(text.splitlines()[0])["count"] for command, text in shown.items() if "pending" in command]
+    assert counts == [1, 0]
+    assert json.loads(shown["swf held"])[0]["id"] == "resize-1"
+    assert '{"cancel_requested": false}' in result.stdout
+    assert result.stdout.endswith("[]\n\n")
+    assert list((tmp_path / "tmp").iterdir()) == []
+    assert run("held", env=bare_env).json == []
+
+
+def test_a_terminal_gets_tables(bare_env: dict[str, str]) -> None:
+    """On a terminal its steps print what they print there: tables."""
+    shown = without_escapes(on_terminal("local", "demo", env=bare_env).stdout)
+    assert re.search(r"demo +resize +1\b", shown)
+    assert re.search(r"demo +resize +0\b", shown)
+
+
+def test_it_stops_at_a_step_that_fails(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, bare_env: dict[str, str]
+) -> None:
+    """A step that fails is the last one, and gives the exit code."""
+    monkeypatch.setattr(demo, "STEPS", (("One.", "true"), ("Two.", "exit 3"), ("Three.", "true")))
+    shown: list[str] = []
+    assert demo.walk(bare_env, str(tmp_path), shown.append) == 3
+    assert "".join(shown) == "# One.\n$ true\n\n# Two.\n$ exit 3\n"

@@ -1,0 +1,341 @@
+"""`swf held`, and the tasks that `--held KEY` names, run as processes."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from swf_cli.ledger import Ledger, Origin
+from swf_cli.models import ActivityId, ExecutionId, WorkerTask
+from tests.service import Service
+from tests.support import TASK, Result, StubService, run
+from tests.terminal import error_line, on_terminal, without_escapes
+
+ORIGIN = Origin("video", "resize", "me@here", "west", "eu-west-1", "http://127.0.0.1:1")
+HELD = WorkerTask("TOKEN", "resize-1", ActivityId("resize", "2"), ExecutionId("video-7", "RUN"), 6)
+KEYS = [
+    *["key", "kind", "token", "id", "activity", "execution", "task_started_execution_history_event_id", "domain"],
+    *[
+        "task_list",
+        "identity",
+        "host",
+        "pid",
+        "holder_alive",
+        "taken_by",
+        "taken_at",
+        "profile",
+        "region",
+        "endpoint",
+    ],
+]
+
+
+@pytest.fixture
+def ledger(bare_env: dict[str, str]) -> Iterator[Ledger]:
+    """The ledger that `swf` finds, to put rows in."""
+    ledger = Ledger(Path(bare_env["SWF_STATE_DIR"]), pytest.fail)
+    yield ledger
+    ledger.close()
+
+
+def put(ledger: Ledger, task: WorkerTask | None = HELD, origin: Origin = ORIGIN, taken_by: Any = "poll") -> str:
+    """Put a task, or a poll that broke, in the ledger, and give its key."""
+    key = ledger.begin_poll(origin, taken_by)
+    if task is None:
+        ledger.poll_broke(key)
+    else:
+        assert ledger.took(key, task)
+    return key
+
+
+def held_keys(env: dict[str, str]) -> list[str]:
+    """Give the keys that `swf held` lists."""
+    return [held["key"] for held in run("held", env=env).json]
+
+
+# --- the list
+
+
+def test_a_task_that_was_polled_is_listed_until_it_is_closed(service: Service, service_env: dict[str, str]) -> None:
+    """From the poll on, the task is one object with the keys that scripts rely on, in their order; then gone."""
+    workflow_id = service.schedule("video", "resize", "PRIVATE-INPUT")
+    task = run("poll", "-d", "video", "-t", "resize", "--identity", "me", env=service_env).json
+    result = run("held", env=service_env)
+    assert (result.stderr, result.code) == ("", 0)
+    (held,) = result.json
+    assert list(held) == KEYS
+    assert re.fullmatch("[0-9a-f]{8}", held["key"])
+    assert re.fullmatch(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ", held["taken_at"])
+    same = {*KEYS} & task.keys()
+    assert same == {*task} - {"input"}
+    assert {key: held[key] for key in same} == {key: task[key] for key in same}
+    assert held["execution"]["id"] == workflow_id
+    assert {key: held[key] for key in KEYS if key not in same | {"key", "pid", "taken_at"}} == {
+        "kind": "task",
+        "identity": "me",
+        "host": socket.gethostname(),
+        "holder_alive": None,
+        "taken_by": "poll",
+        "profile": None,
+        "region": "us-east-1",
+        "endpoint": service.url,
+    }
+    assert run("complete", "--token", task["token"], "--result", "PRIVATE-RESULT", env=service_env).code == 0
+    assert run("held", env=service_env).json == []
+    kept = b"".join(path.read_bytes() for path in Path(service_env["SWF_STATE_DIR"]).iterdir())
+    assert b"PRIVATE" not in kept
+
+
+def test_a_poll_that_broke_has_no_token(stub: StubService, env: dict[str, str]) -> None:
+    """A poll that may have taken a task with it is listed with the same keys; what is not known is null."""
+    stub.reply("PollForActivityTask", reset=True)
+    run("poll", "-d", "y", "-t", "x", "--identity", "me", "--timeout", "0", env=env)
+    (held,) = run("held", env=env).json
+    assert list(held) == KEYS
+    unknown = ("token", "id", "activity", "execution", "task_started_execution_history_event_id")
+    assert {held[key] for key in unknown} == {None}
+    assert (held["kind"], held["identity"], held["holder_alive"]) == ("broken_poll", "me", False)
+
+
+def test_nothing_is_held(bare_env: dict[str, str]) -> None:
+    """Without a ledger, or region, or credentials, nothing is held: an empty list, no text, and nothing is made."""
+    assert run("held", env=bare_env) == Result("[]\n", "", 0)
+    assert run("held", "-o", "text", env=bare_env) == Result("", "", 0)
+    assert on_terminal("held", env=bare_env).code == 0
+    assert not Path(bare_env["SWF_STATE_DIR"]).exists()
+
+
+def test_text_is_a_line_each(ledger: Ledger, bare_env: dict[str, str]) -> None:
+    """`-o text` prints key, kind, id and workflow of each, by tabs; --query is over the JSON."""
+    key = put(ledger)
+    assert run("held", "-o", "text", env=bare_env).stdout == f"{key}\ttask\tresize-1\tvideo-7\n"
+    assert run("held", "--query", "[].token", "-o", "text", env=bare_env).stdout == "TOKEN\n"
+    assert run("held", "--query", "[?id=='resize-2']", "-o", "text", env=bare_env).stdout == ""
+
+
+@pytest.mark.parametrize("columns", [80, 140])
+def test_a_table_cuts_nothing(columns: int, ledger: Ledger, bare_env: dict[str, str]) -> None:
+    """On a terminal each value is whole: the longest ids fold, and no line is wider than the terminal."""
+    task_id = "".join(f"i{n:03}" for n in range(64))
+    workflow_id = "".join(f"w{n:03}" for n in range(64))
+    key = put(ledger, replace(HELD, id=task_id, execution=ExecutionId(workflow_id, "RUN")))
+    broken = put(ledger, None)
+    result = on_terminal("held", env=bare_env, columns=columns)
+    assert (result.stderr, result.code) == ("", 0)
+    lines = without_escapes(result.stdout).splitlines()
+    assert all(len(line) <= columns for line in lines)
+    shown = _columns(lines)
+    assert (key in shown[0], broken in shown[0], task_id in shown[1], workflow_id in shown[3]) == (True,) * 4
+
+
+def _columns(lines: list[str]) -> list[str]:
+    """Give the text of each column of a table, below its heading, with what was folded in one piece."""
+    body = lines[1 + next(number for number, line in enumerate(lines) if "───" in line) :]
+    ink = "".join("x" if any(line[at : at + 1].strip() for line in body) else " " for at in range(len(body[0])))
+    spans = [match.span() for match in re.finditer("x+(?: x+)*", ink)]
+    return ["".join(line[start:end].strip() for line in body) for start, end in spans]
+
+
+def test_strangers_text_is_only_text(ledger: Ledger, bare_env: dict[str, str]) -> None:
+    """Ids come from strangers: nothing in them is interpreted on a terminal, and JSON has them unchanged."""
+    hostile = "[red]\x1b[31m\u202e\x9b"
+    put(ledger, replace(HELD, id=hostile))
+    shown = on_terminal("held", env=bare_env, columns=140).stdout
+    assert "[red]\\x1b[31m" in "".join(without_escapes(shown).split())
+    assert run("held", env=bare_env).json[0]["id"] == hostile
+
+
+def test_a_holder_that_has_died_is_marked_and_what_to_do_is_said(
+    service: Service, service_env: dict[str, str]
+) -> None:
+    """A task of a worker that was killed is marked, and the hint is a command that closes it."""
+    service.schedule("video", "resize")
+    task = service.flow("video").poll("resize")
+    script = f"""
+import os, signal
+from swf_cli.ledger import Ledger
+from swf_cli.models import WorkerTask
+from tests.commands.test_held import HELD, ORIGIN, Path, put, replace
+ledger = Ledger(Path({service_env["SWF_STATE_DIR"]!r}), print)
+put(ledger, WorkerTask.from_api({task!r}), replace(ORIGIN, profile=None, endpoint={service.url!r}), "work")
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    worker = subprocess.run([sys.executable, "-c", script], cwd=Path(__file__).parents[2], check=False)
+    assert worker.returncode == -signal.SIGKILL
+    (held,) = run("held", env=service_env).json
+    assert (held["taken_by"], held["holder_alive"]) == ("work", False)
+    result = on_terminal("held", env=service_env, columns=140)
+    assert "dead" in result.stdout
+    hint = result.stderr.strip()
+    assert hint == f"hint: whoever held {held['key']} has died: swf fail --held {held['key']} --reason 'worker died'"
+    assert run("fail", "--held", held["key"], "--reason", "worker died", env=service_env) == Result("", "", 0)
+    assert held_keys(service_env) == []
+
+
+def test_a_holder_that_lives_is_alive(ledger: Ledger, bare_env: dict[str, str]) -> None:
+    """While the process that took a task lives, it is shown alive, and nothing is hinted."""
+    put(ledger, taken_by="work")
+    result = run("held", env=bare_env)
+    assert (result.json[0]["holder_alive"], result.json[0]["pid"], result.stderr) == (True, os.getpid(), "")
+
+
+@pytest.mark.parametrize("spoil", ["garbage", "off"])
+def test_a_ledger_that_is_no_use_stops_nothing(
+    spoil: str, ledger: Ledger, stub: StubService, env: dict[str, str]
+) -> None:
+    """With a damaged ledger a task is polled and closed all the same, with a warning each; turned off, with none.
+
+    What is held can't be told from a damaged one: that is exit 1, never an empty list.
+    """
+    put(ledger)
+    if spoil == "off":
+        env["SWF_LEDGER"] = "off"
+    else:
+        for path in Path(env["SWF_STATE_DIR"]).glob("ledger*"):
+            path.write_bytes(b"garbage" * 1_000)
+    stub.reply("PollForActivityTask", TASK)
+    stub.reply("RespondActivityTaskCompleted")
+    polled = run("poll", "-d", "y", "-t", "x", env=env)
+    completed = run("complete", "--task", "-", env=env, stdin=polled.stdout)
+    listed = run("held", env=env)
+    assert (polled.code, completed.code, polled.json["token"]) == (0, 0, "TOKEN")
+    warning = r"swf: warning: the record of held tasks in .* can't be used: .*\n"
+    for result in (polled, completed):
+        assert re.fullmatch("" if spoil == "off" else warning, result.stderr)
+    if spoil == "off":
+        assert listed == Result("[]\n", "", 0)
+    else:
+        assert (listed.stdout, listed.code) == ("", 1)
+        assert re.fullmatch(f"{warning}swf: what is held can't be told\n", listed.stderr)
+
+
+# --- --prune
+
+
+def test_prune_drops_what_swf_says_is_closed(service: Service, service_env: dict[str, str]) -> None:
+    """--prune drops tasks that ended without this machine, by whatever end, and lists the rest."""
+    for number in range(3):
+        service.schedule("video", f"list-{number}", startToCloseTimeout="300" if number else "30")
+    tasks = [run("poll", "-d", "video", "-t", f"list-{number}", env=service_env).json for number in range(3)]
+    service.advance(60)  # the first one times out
+    service.call("RespondActivityTaskFailed", taskToken=tasks[1]["token"])
+    assert len(held_keys(service_env)) == 3
+    result = run("held", "--prune", env=service_env)
+    assert (result.stderr, result.code) == ("", 0)
+    assert [held["token"] for held in result.json] == [tasks[2]["token"]]
+    assert len(held_keys(service_env)) == 1
+
+
+def test_prune_keeps_what_it_cannot_ask_about(ledger: Ledger, aws_env: dict[str, str]) -> None:
+    """A task whose place can't be reached stays, and why is told; polls that broke are no tasks, and stay too."""
+    with socket.socket() as taken:  # bound, but not listening
+        taken.bind(("127.0.0.1", 0))
+        away = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        keys = {put(ledger, origin=replace(ORIGIN, profile="nobody")), put(ledger, None)}
+        keys.add(put(ledger, origin=replace(ORIGIN, profile="nobody", endpoint=away)))
+        result = run("held", "--prune", env=aws_env)
+    assert ({held["key"] for held in result.json}, result.code) == (keys, 0)
+    told = result.stderr.splitlines()
+    assert len(told) == 2
+    assert all(re.fullmatch(r"swf: [0-9a-f]{8} stays: .*nobody.*", line) for line in told)
+
+
+# --- --held
+
+
+ANSWERS = {
+    "complete": ("RespondActivityTaskCompleted", {}, 0),
+    "fail": ("RespondActivityTaskFailed", {}, 0),
+    "cancel": ("RespondActivityTaskCanceled", {}, 0),
+    "heartbeat": ("RecordActivityTaskHeartbeat", {"cancelRequested": False}, 1),
+}
+
+
+@pytest.mark.parametrize("command", ANSWERS)
+@pytest.mark.parametrize("length", [1, 4, 8])
+def test_a_task_is_named_by_its_key(
+    command: str, length: int, ledger: Ledger, stub: StubService, env: dict[str, str], tmp_path: Path
+) -> None:
+    """A key, or enough of it, names the task, and leads to the row's endpoint, with its region and its profile.
+
+    Here nothing but the row knows where the task is, and nothing but its profile has credentials.
+    """
+    operation, reply, left = ANSWERS[command]
+    config = tmp_path / "config"
+    config.write_text("[profile west]\naws_access_key_id = A\naws_secret_access_key = S\n")
+    for name in ("AWS_ENDPOINT_URL_SWF", "AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        del env[name]
+    stub.reply(operation, reply)
+    key = put(ledger, origin=replace(ORIGIN, endpoint=stub.url))
+    result = run(command, "--held", key[:length], "-v", env=env | {"AWS_CONFIG_FILE": str(config)})
+    assert (result.code, stub.requests) == (0, [(operation, {"taskToken": "TOKEN"})]), result.stderr
+    assert len(ledger.rows()) == left
+
+
+def test_a_key_that_several_rows_begin_with_names_none(
+    ledger: Ledger, stub: StubService, env: dict[str, str]
+) -> None:
+    """Of 17 keys two begin alike: that beginning exits 2, says how many there are, and nothing is sent."""
+    keys = [put(ledger, replace(HELD, token=f"T{number}")) for number in range(17)]
+    first = next(key[0] for key in keys if sum(other[0] == key[0] for other in keys) > 1)
+    many = sum(key[0] == first for key in keys)
+    for command in ANSWERS:
+        error_line(run(command, "--held", first, env=env), 2, "--held", f"{many} rows", repr(first))
+    assert stub.requests == []
+
+
+@pytest.mark.parametrize("command", ANSWERS)
+def test_a_key_that_names_no_task_is_wrong_usage(
+    command: str, ledger: Ledger, stub: StubService, env: dict[str, str]
+) -> None:
+    """A key that no row has, and that of a poll that broke, exit 2 with one line; nothing is sent."""
+    broken = put(ledger, None)
+    error_line(run(command, "--held", "zz", env=env), 2, "--held", "no row", "'zz'")
+    error_line(run(command, "--held", broken, env=env), 2, "--held", broken, "poll that broke")
+    assert stub.requests == []
+
+
+def test_a_held_task_that_is_closed_is_told_and_dropped(service: Service, service_env: dict[str, str]) -> None:
+    """A held task that timed out meanwhile: exit 5, how it ended, and it leaves the list without --prune."""
+    service.schedule("video", "resize", startToCloseTimeout="30")
+    run("poll", "-d", "video", "-t", "resize", env=service_env)
+    service.advance(60)
+    (key,) = held_keys(service_env)
+    result = run("complete", "--held", key, env=service_env)
+    error_line(result, 5, "not open: it timed out (START_TO_CLOSE)")
+    assert held_keys(service_env) == []
+
+
+@pytest.mark.parametrize(
+    ("flags", "keys_of", "profile"),
+    [(["--profile", "west"], "west", "west"), ([], "west", "west"), ([], "environment", None)],
+    ids=["option", "variable", "variable beside keys"],
+)
+def test_the_profile_on_record_leads_back(
+    flags: list[str],
+    keys_of: str,
+    profile: str | None,
+    stub: StubService,
+    env: dict[str, str],
+    tmp_path: Path,
+) -> None:
+    """What `--held` asks for has the credentials that the poll had: keys in the environment go before AWS_PROFILE."""
+    keys = "aws_access_key_id = A\naws_secret_access_key = S\n" if keys_of == "west" else ""
+    (tmp_path / "config").write_text(f"[profile west]\n{keys}")
+    env |= {"AWS_CONFIG_FILE": str(tmp_path / "config")} | ({} if flags else {"AWS_PROFILE": "west"})
+    if keys_of == "west":
+        del env["AWS_ACCESS_KEY_ID"], env["AWS_SECRET_ACCESS_KEY"]
+    stub.reply("PollForActivityTask", TASK)
+    stub.reply("RespondActivityTaskCompleted")
+    assert run("poll", "-d", "y", "-t", "x", *flags, env=env).code == 0
+    (held,) = run("held", env=env).json
+    assert held["profile"] == profile
+    assert run("complete", "--held", held["key"], env=env) == Result("", "", 0)

@@ -1,0 +1,114 @@
+"""What `swf` tells of itself: help, version, and what it says of a command that is none."""
+
+import re
+
+import pytest
+
+from swf_cli import __version__
+from swf_cli.commands import SECTIONS, swf
+from tests.support import Result, run
+from tests.terminal import error_line
+
+COMMANDS = {name: line for section in SECTIONS.values() for name, line in section.items()}
+VARIABLES = {
+    "poll": {"--domain": "SWF_DOMAIN", "--task-list": "SWF_TASK_LIST", "--identity": "SWF_IDENTITY"},
+    "work": {"--domain": "SWF_DOMAIN", "--task-list": "SWF_TASK_LIST", "--identity": "SWF_IDENTITY"},
+    "pending": {"--domain": "SWF_DOMAIN", "--task-list": "SWF_TASK_LIST"},
+    "tasks": {"--domain": "SWF_DOMAIN"},
+    "stuck": {"--domain": "SWF_DOMAIN", "--task-list": "SWF_TASK_LIST"},
+    "held": {},
+    **{name: {"--token": "SWF_TASK_TOKEN"} for name in ("complete", "fail", "cancel", "heartbeat")},
+}
+COMMON = {
+    "--output": "SWF_OUTPUT",
+    "--profile": "AWS_PROFILE",
+    "--region": "AWS_REGION",
+    "--endpoint-url": "AWS_ENDPOINT_URL_SWF",
+    "--color": "NO_COLOR",
+}
+
+
+def _options(help_text: str) -> dict[str, str]:
+    """Give what a help says of each option, by its long name."""
+    _, _, options = help_text.partition("\nOptions:\n")
+    entries = re.split(r"\n  (?=-)", "\n" + options.partition("\n\n")[0])[1:]
+    return {re.findall(r"--[a-z-]+", entry)[0]: " ".join(entry.split()) for entry in entries}
+
+
+def test_help_groups_the_commands_by_purpose(bare_env: dict[str, str]) -> None:
+    """`swf --help` shows every command with its sentence, under a heading that tells what it is for."""
+    for flag in ("--help", "-h"):
+        result = run(flag, env=bare_env)
+        assert (result.stderr, result.code) == ("", 0)
+        at = -1
+        for title, commands in SECTIONS.items():
+            section = result.stdout.index(f"\n{title}:\n")
+            assert section > at
+            for name, line in commands.items():
+                at = result.stdout.index(f"\n  {name} ", section)
+                assert re.match(rf"{name} +{re.escape(line)}\n", result.stdout[at + 3 :])
+
+
+@pytest.mark.parametrize("command", [name for name in COMMANDS if name != "local"])  # a group: see its own tests
+def test_every_command_teaches_itself(bare_env: dict[str, str], command: str) -> None:
+    """A command's help has its sentence in the group's help, the variable of each option, and an example."""
+    result = run(command, "--help", env=bare_env)
+    assert (result.stderr, result.code) == ("", 0)
+    assert f"\n  {COMMANDS[command]}\n" in result.stdout
+    assert re.search(rf"\n  Examples?:\n(    .*\n)*?    .*\bswf {command}\b", result.stdout)
+    if command == "completion":
+        return
+    options = _options(result.stdout)
+    for option, variable in (VARIABLES[command] | COMMON).items():
+        assert re.search(rf"\[env var: {variable}\b", options[option]), options[option]
+    assert {"--domain", "--query", "--verbose", "--debug", "--help"} <= options.keys()
+    assert all(len(text.split()) > 3 for text in options.values())  # none goes without a word on what it does
+
+
+def test_the_table_of_commands_is_that_of_the_commands() -> None:
+    """Each command that the group lists loads, has that name, and no other sentence as its own help."""
+    import click
+
+    ctx = click.Context(swf)
+    assert isinstance(swf, click.Group)
+    for name, line in COMMANDS.items():
+        command = swf.get_command(ctx, name)
+        assert command is not None
+        assert command.name == name
+        assert (command.help or "").splitlines()[0] == line
+
+
+def test_version_is_one_line(bare_env: dict[str, str]) -> None:
+    """`swf --version` prints the version, as the package has it."""
+    assert run("--version", env=bare_env) == Result(f"swf {__version__}\n", "", 0)
+
+
+def test_no_command_shows_the_help_as_wrong_usage(bare_env: dict[str, str]) -> None:
+    """`swf` alone explains itself on stderr and exits 2."""
+    result = run(env=bare_env)
+    assert (result.stdout, result.code) == ("", 2)
+    assert result.stderr == run("--help", env=bare_env).stdout
+
+
+@pytest.mark.parametrize(
+    ("mistyped", "meant"),
+    [
+        (["pol"], "poll"),
+        (["complet"], "complete"),
+        (["heartbeet"], "heartbeat"),
+        (["poll", "--task-lst"], "--task-list"),
+    ],
+)
+def test_a_mistyped_word_suggests_the_near_one(bare_env: dict[str, str], mistyped: list[str], meant: str) -> None:
+    """A command or an option that is none exits 2 and names the near one."""
+    error_line(run(*mistyped, env=bare_env), 2, mistyped[-1], f"'{meant}'")
+
+
+@pytest.mark.parametrize(
+    "arguments", [["\x1b[31m[red]x[/red]"], ["completion"], ["completion", "tcsh"], ["poll", b"\xff"]]
+)
+def test_wrong_usage_is_one_clean_line(bare_env: dict[str, str], arguments: list[str | bytes]) -> None:
+    """Whatever is wrong with the arguments is told in one line that reads well, with no escaped line break."""
+    result = run(*arguments, env=bare_env)
+    error_line(result, 2)
+    assert "\\n" not in result.stderr

@@ -1,0 +1,114 @@
+"""What the tests of the command line share: a terminal to run `swf` on, and the form that an error must have."""
+
+import fcntl
+import os
+import pty
+import re
+import shutil
+import struct
+import subprocess
+import termios
+import threading
+import tty
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support import SWF, Result
+
+_ESCAPE_SEQUENCE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+# What a stranger's text must not bring to a terminal: C0 (but for line feeds), DEL, C1, bidirectional controls.
+CONTROLS = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+FULL_DEVICE = pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+"""Marks what needs a file that is full."""
+
+
+def installed(*programs: str) -> list[Any]:
+    """Give programs as parameters of a test, which is skipped for those that this machine does not have."""
+    return [
+        pytest.param(program, marks=pytest.mark.skipif(shutil.which(program) is None, reason=f"no {program}"))
+        for program in programs
+    ]
+
+
+def on_terminal(
+    *args: str,
+    env: Mapping[str, str],
+    columns: int = 80,
+    stdout: bool = True,
+    stderr: bool = False,
+    stdin: str = "",
+    timeout: float = 60,
+) -> Result:
+    """Run `swf` with stdout, stderr or both on terminals of their own (not echoing, raw), the rest in pipes."""
+    masters: list[int] = []
+    slaves: list[int] = []
+
+    def output(terminal: bool) -> int:
+        master, slave = pty.openpty() if terminal else os.pipe()
+        if terminal:
+            tty.setraw(slave)
+            fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+        masters.append(master)
+        slaves.append(slave)
+        return slave
+
+    out, err = output(stdout), output(stderr)
+    taken = [bytearray(), bytearray()]
+    process = subprocess.Popen([SWF, *args], env=dict(env), stdin=subprocess.PIPE, stdout=out, stderr=err)
+    for slave in slaves:
+        os.close(slave)
+    readers = [threading.Thread(target=_drain, args=pair) for pair in zip(masters, taken, strict=True)]
+    for reader in readers:
+        reader.start()
+    try:
+        process.communicate(stdin.encode(), timeout=timeout)
+    finally:
+        process.kill()
+        process.wait()
+        for reader in readers:
+            reader.join()
+        for master in masters:
+            os.close(master)
+    return Result(taken[0].decode("utf-8"), taken[1].decode("utf-8"), process.returncode)
+
+
+def _drain(descriptor: int, into: bytearray) -> None:
+    while True:
+        try:
+            data = os.read(descriptor, 65_536)
+        except OSError:  # a terminal whose last writer has gone
+            return
+        if not data:
+            return
+        into += data
+
+
+def without_escapes(text: str) -> str:
+    """Give what a terminal shows, without the escape sequences of our own that colour it and move its cursor."""
+    return _ESCAPE_SEQUENCE.sub("", text)
+
+
+def squeezed(text: str) -> str:
+    """Give a terminal's text without escapes, blanks and line breaks: a value that was folded is whole again."""
+    return "".join(without_escapes(text).split())
+
+
+def error_line(result: Result, code: int, *words: str) -> str:
+    """Hold a failure to its form: nothing on stdout, one line `swf: …`, at most one `hint: …`; give that hint.
+
+    The `swf:` line holds `words`, in whatever case; the hint is empty when there is none.
+    """
+    assert result.stdout == ""
+    assert result.code == code, result.stderr
+    first, *more = result.stderr.splitlines()
+    assert first.startswith("swf: ")
+    assert [word for word in words if word.lower() not in first.lower()] == [], first
+    assert len(more) <= 1, result.stderr
+    assert all(line.startswith("hint: ") for line in more), result.stderr
+    assert not CONTROLS.search(result.stderr)
+    return more[0].removeprefix("hint: ") if more else ""
