@@ -13,7 +13,7 @@ import shlex
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -175,7 +175,7 @@ def say(line: str) -> None:
 def show_task(output: Output, task: WorkerTask, domain: str, task_list: str) -> None:
     """Write a task that was polled: a card, JSON, or its token."""
     shape = {**asdict(task), "domain": domain, "task_list": task_list}
-    output.show(shape, table=lambda: _card(shape), text=task.token)
+    output.show(shape, table=lambda: _shape_card(shape), text=task.token)
 
 
 def show_counts(output: Output, counts: Sequence[PendingCount]) -> None:
@@ -192,7 +192,7 @@ def show_counts(output: Output, counts: Sequence[PendingCount]) -> None:
 def show_heartbeat(output: Output, cancel_requested: bool) -> None:
     """Write what a heartbeat brought back."""
     shape = {"cancel_requested": cancel_requested}
-    output.show(shape, table=lambda: _card(shape), text=_as_text(cancel_requested))
+    output.show(shape, table=lambda: _shape_card(shape), text=_as_text(cancel_requested))
 
 
 def iso_time(seconds: float) -> str:
@@ -299,16 +299,20 @@ class WorkReporter:
         return f"{', '.join(counts)} in {seconds:.0f} s ({rate:.1f} tasks/s)"
 
 
-def _card(shape: dict[str, Any]) -> RenderableType:
-    """Draw one thing: a line for each of its values, which folds and is never cut."""
+def card(lines: Iterable[tuple[str, Any]], style: str = "bold") -> RenderableType:
+    """Draw one thing: its values under each other, beside their names; a long one folds, and none is cut."""
     from rich.table import Table
 
-    table = Table.grid(padding=(0, 2))
-    table.add_column(style="bold", overflow="fold")
-    table.add_column(overflow="fold")
-    for key, value in _flatten(shape):
-        table.add_row(cell(key.replace("_", " ")), cell(value))
-    return table
+    drawn = Table.grid(padding=(0, 2))
+    drawn.add_column(style=style, overflow="fold")
+    drawn.add_column(overflow="fold")
+    for name, value in lines:
+        drawn.add_row(cell(name), cell(value))
+    return drawn
+
+
+def _shape_card(shape: dict[str, Any]) -> RenderableType:
+    return card((name.replace("_", " "), value) for name, value in _flatten(shape))
 
 
 def _counts_table(counts: Sequence[PendingCount]) -> RenderableType:
@@ -319,7 +323,7 @@ def _counts_table(counts: Sequence[PendingCount]) -> RenderableType:
 def _generic_table(shape: list[Any] | dict[str, Any]) -> RenderableType:
     """Draw what a query gave: an object as a card, a list as rows."""
     if isinstance(shape, dict):
-        return _card(shape)
+        return _shape_card(shape)
     rows = [dict(_flatten(item)) if isinstance(item, dict) else {"": item} for item in shape]
     names = tuple(dict.fromkeys(name for row in rows for name in row))
     return table(names, [tuple(row.get(name, "") for name in names) for row in rows])

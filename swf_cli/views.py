@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from .diagnosis import REASONS
 from .errors import SwfError
 from .models import unset
-from .render import Output, cell, iso_time, live_line, say, show_counts, table
+from .render import Output, card, cell, iso_time, live_line, say, show_counts, table
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -143,7 +143,9 @@ def _tasks_table(execution: ExecutionId, tasks: Sequence[ActivityTask], now: flo
 
     title = {"workflow": execution.id, "run": execution.run_id}
     if not tasks:
-        return Group(_card(title), Text("no activity task is open; --all shows closed ones too", style="dim"))
+        return Group(
+            card(title.items(), "dim"), Text("no activity task is open; --all shows closed ones too", style="dim")
+        )
     ends = [now if task.closed_at is None else task.closed_at for task in tasks]
     first, last = min(task.scheduled_at for task in tasks), max(ends)
     columns: dict[str, list[Any]] = {
@@ -170,19 +172,9 @@ def _tasks_table(execution: ExecutionId, tasks: Sequence[ActivityTask], now: flo
     scale = (max(_NARROWEST, min(_WIDEST, room)) - 1) / max(last - first, 1e-9)
     columns["timeline"] = [_timeline(task, end, first, scale) for task, end in zip(tasks, ends, strict=True)]
     whole = [name for name in columns if name not in ("task", "activity", "task list")]
-    return Group(_card(title), table(tuple(columns), list(zip(*columns.values(), strict=True)), whole=whole))
-
-
-def _card(lines: Mapping[str, str]) -> RenderableType:
-    """Draw values under each other, beside their names; a long one folds."""
-    from rich.table import Table
-
-    card = Table.grid(padding=(0, 2))
-    card.add_column(style="dim")
-    card.add_column(overflow="fold")
-    for name, value in lines.items():
-        card.add_row(name, cell(value))
-    return card
+    return Group(
+        card(title.items(), "dim"), table(tuple(columns), list(zip(*columns.values(), strict=True)), whole=whole)
+    )
 
 
 def _ends_in(task: ActivityTask, now: float) -> str:
@@ -239,7 +231,7 @@ def _stuck_blocks(rows: Sequence[Stuck], now: float) -> RenderableType:
             "  deadline": _deadline(task, now),
             "  to do": why.hint,
         }
-        block = _card({name: value for name, value in lines.items() if value is not None})
+        block = card(((name, value) for name, value in lines.items() if value is not None), "dim")
         blocks += [head, block, Text()]
     return Group(*blocks[:-1])
 
