@@ -5,7 +5,7 @@ The names below are loaded when they are first used; importing this package load
 
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from ._version import __version__ as __version__
 
 if TYPE_CHECKING:
     from .errors import Cancelled, SwfError

@@ -9,7 +9,7 @@ import time
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, Final
 
-from . import __version__
+from ._version import __version__
 from .errors import (
     BrokenReply,
     InvalidRequest,

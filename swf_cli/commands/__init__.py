@@ -8,7 +8,8 @@ from typing import Final
 import click
 from click.core import ParameterSource
 
-from .. import __version__, render
+from .. import render
+from .._version import __version__
 from ..errors import ExitCode, OutputFailed, Signalled, SwfError
 from .group import LazyGroup
 
