@@ -9,14 +9,7 @@ from ._version import __version__ as __version__
 
 if TYPE_CHECKING:
     from .errors import Cancelled, SwfError
-    from .models import (
-        ActivityId,
-        ExecutionId,
-        PartialTaskConfiguration,
-        TaskConfiguration,
-        WorkerTask,
-        unset,
-    )
+    from .models import ActivityId, ExecutionId, PartialTaskConfiguration, TaskConfiguration, WorkerTask, unset
     from .tasks import (
         cancel_task,
         complete_task,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from . import tasks
-from .client import call
+from .client.call import call
 from .errors import Cancelled, NoAccess, OutcomeUnknown, SwfError, TaskClosed, TaskNotOpen, UnknownResource
 from .history import End, end_of
 from .ledger import Held, Ledger
@@ -20,7 +20,7 @@ from .polling import TRANSIENT, backoff
 if TYPE_CHECKING:
     import botocore.client
 
-    from .client import Session
+    from .client.session import Session
 
 _PAGE: Final = 100  # events; a task's end is mostly near the end of its history
 _LONGEST_WAIT: Final = 8.0  # seconds between tries

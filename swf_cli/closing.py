@@ -13,7 +13,7 @@ from .models import LIMITS, TaskReference
 from .polling import TRANSIENT, backoff
 
 if TYPE_CHECKING:
-    from .client import Session
+    from .client.session import Session
 
 Tell = Callable[[str], None]
 

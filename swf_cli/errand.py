@@ -21,7 +21,7 @@ from .polling import Taken
 from .processes import Flag, fingerprint
 
 if TYPE_CHECKING:
-    from .client import Session
+    from .client.session import Session
 
 _TICK: Final = 0.2  # seconds between looks at a running command
 _WORKER_STOPPED: Final = "worker stopped"

@@ -7,7 +7,8 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from .client import Session, call
+from .client.call import call
+from .client.session import Session
 from .errors import Cancelled, InvalidRequest, NetworkError, SwfError, TaskNotOpen
 from .history import attributes
 from .models import LIMITS, WorkerTask, parse_timeout

@@ -22,7 +22,7 @@ from .tasks import poll_once
 if TYPE_CHECKING:
     import botocore.client
 
-    from .client import Session
+    from .client.session import Session
 
 TRANSIENT: Final = (NetworkError, ServiceFailure, Throttled, LimitExceeded)
 """Faults that may pass: whatever was asked can be asked again."""

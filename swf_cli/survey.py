@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from .client import call
+from .client.call import call
 from .diagnosis import Diagnosis, Holding, Surroundings, diagnose
 from .errors import (
     InvalidRequest,

@@ -9,7 +9,8 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from .client import LEAST_POLL_READ_TIMEOUT, call, default_session
+from .client.call import call
+from .client.session import LEAST_POLL_READ_TIMEOUT, default_session
 from .errors import BrokenReply, Cancelled, TaskNotOpen, UnknownResource
 from .models import PendingCount, WorkerTask, check_text
 

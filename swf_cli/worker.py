@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
-from .client import Session
+from .client.session import Session
 from .closing import Access, Closed, Closer
 from .errand import Errand, Plan, Reporter, Setting
 from .errors import NoAccess, Signalled, SwfError

@@ -6,7 +6,7 @@ from typing import Any
 
 import botocore.client
 
-from swf_cli.client import Session
+from swf_cli.client.session import Session
 from tests.local.flow import Flow, activity
 
 UNLIMITED = dict.fromkeys(

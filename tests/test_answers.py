@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from swf_cli.answers import Answer, answer, prune, read_end
-from swf_cli.client import Session
+from swf_cli.client.session import Session
 from swf_cli.errors import (
     NetworkError,
     NoAccess,

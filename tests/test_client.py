@@ -21,9 +21,9 @@ import botocore.tokens
 import pytest
 from botocore.retries.standard import ExponentialBackoff
 
-from swf_cli import client as client_module
 from swf_cli import tasks
-from swf_cli.client import Session, call, default_session
+from swf_cli.client.call import call
+from swf_cli.client.session import Session, default_session
 from swf_cli.errors import (
     BrokenReply,
     ExitCode,
@@ -525,7 +525,7 @@ def test_an_answer_that_is_not_heard_in_time_may_have_been_taken(
     session: Session, stub: StubService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The same goes for an answer, however often it was tried."""
-    monkeypatch.setattr(client_module, "CALL_READ_TIMEOUT", 0.1)
+    monkeypatch.setattr("swf_cli.client.session.CALL_READ_TIMEOUT", 0.1)
     gate = threading.Event()
     stub.reply(COMPLETE, wait=gate)
     with pytest.raises(NetworkError) as caught:
@@ -688,7 +688,7 @@ def test_an_mfa_code_is_asked_for_once(issuer: Issuer, set_env: SetEnv, tmp_path
     """A role that needs an MFA code asks for it in the first process, and not in the next."""
     configure(tmp_path, f"{ROLE_PROFILE}mfa_serial = arn:aws:iam::123456789012:mfa/me\n")
     set_env(AWS_ENDPOINT_URL_STS=issuer.url, AWS_PROFILE="worker")
-    code = "from swf_cli.client import Session; print(Session().calls.meta.region_name)"
+    code = "from swf_cli.client.session import Session; print(Session().calls.meta.region_name)"
     for typed in ("123456\n", ""):
         done = subprocess.run(
             [sys.executable, "-c", code],
@@ -707,7 +707,7 @@ def test_an_mfa_code_that_nobody_types_is_no_access(set_env: SetEnv, tmp_path: P
     """Where nobody can type the MFA code, that is an error of the tree, exit 7, and STS is not asked."""
     configure(tmp_path, f"{ROLE_PROFILE}mfa_serial = arn:aws:iam::123456789012:mfa/me\n")
     code = (
-        "from swf_cli.client import Session\nfrom swf_cli.errors import NoAccess\n"
+        "from swf_cli.client.session import Session\nfrom swf_cli.errors import NoAccess\n"
         "try: Session(profile='worker').calls\nexcept NoAccess: print('no access')"
     )
     done = subprocess.run(

@@ -7,7 +7,7 @@ import pytest
 
 from swf_cli import closing
 from swf_cli.answers import Answer, settle
-from swf_cli.client import Session
+from swf_cli.client.session import Session
 from swf_cli.closing import Access, Closed, Closer, failure
 from swf_cli.errors import NoAccess
 from swf_cli.models import ExecutionId, TaskReference

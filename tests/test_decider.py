@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from swf_cli.client import Session
+from swf_cli.client.session import Session
 from swf_cli.decider import Decider
 from swf_cli.errors import SwfError, TaskNotOpen
 from swf_cli.models import ActivityId, PartialTaskConfiguration

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from swf_cli.client import Session
+from swf_cli.client.session import Session
 from swf_cli.heart import Heart
 from swf_cli.models import WorkerTask
 from tests.support import TASK, StubService, wait_until

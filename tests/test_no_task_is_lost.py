@@ -56,7 +56,7 @@ HOLD = 1.0
 
 _SCALED = """
 import sys
-from swf_cli import client
+from swf_cli.client import session as client
 
 client.CALL_READ_TIMEOUT = client.CALL_READ_TIMEOUT / 40
 client.Session.__init__.__kwdefaults__["poll_read_timeout"] = client.POLL_READ_TIMEOUT / 60

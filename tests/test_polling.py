@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from swf_cli import polling
-from swf_cli.client import Session
+from swf_cli.client.session import Session
 from swf_cli.errors import NetworkError, NoTask, Signalled, SwfError, TaskNotOpen
 from swf_cli.ledger import Held, Ledger, Origin
 from swf_cli.models import WorkerTask

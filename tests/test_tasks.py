@@ -14,7 +14,7 @@ from botocore.compat import HTTPHeaders
 from botocore.config import Config
 from botocore.stub import Stubber
 
-from swf_cli.client import default_session
+from swf_cli.client.session import default_session
 from swf_cli.errors import (
     BrokenReply,
     Cancelled,

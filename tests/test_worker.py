@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from swf_cli import closing
-from swf_cli.client import Session
+from swf_cli.client.session import Session
 from swf_cli.errand import Plan
 from swf_cli.errors import NoAccess, SwfError, UnknownResource
 from swf_cli.ledger import Ledger

@@ -44,7 +44,8 @@ def domains(ctx: "click.Context", param: "click.Parameter", incomplete: str) -> 
     limit.daemon = True
     limit.start()
     os.dup2(os.open(os.devnull, os.O_RDWR), 2)
-    from ..client import Session, call
+    from ..client.call import call
+    from ..client.session import Session
 
     try:
         options = ctx.params

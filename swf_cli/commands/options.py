@@ -16,7 +16,7 @@ from ..render import Output, compile_query, say
 from . import completing
 
 if TYPE_CHECKING:
-    from ..client import Session
+    from ..client.session import Session
     from ..ledger import Held, Ledger
 
 Command = Callable[..., Any]
@@ -74,7 +74,7 @@ class EndpointUrl(click.ParamType[str]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Give the address as it is, or refuse it."""
-        from ..client import check_endpoint_url
+        from ..client.session import check_endpoint_url
 
         try:
             check_endpoint_url(value)
@@ -122,7 +122,7 @@ class Common:
 
     def session(self, **settings: Any) -> "Session":
         """Give the session that these options name; the settings are further ones of `Session`."""
-        from ..client import Session
+        from ..client.session import Session
 
         return Session(profile=self.profile, region=self.region, endpoint_url=self.endpoint_url, **settings)
 

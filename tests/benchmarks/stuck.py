@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 
-from swf_cli.client import Session
+from swf_cli.client.session import Session
 from swf_cli.local.quotas import Buckets
 from swf_cli.models import ExecutionId
 from swf_cli.survey import Survey, find_stuck
