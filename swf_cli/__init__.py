@@ -8,16 +8,9 @@ from typing import TYPE_CHECKING, Any
 from ._version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from .api import cancel_task, complete_task, fail_task, get_number_of_pending_tasks, request_task, send_heartbeat
     from .errors import Cancelled, SwfError
     from .models import ActivityId, ExecutionId, PartialTaskConfiguration, TaskConfiguration, WorkerTask, unset
-    from .tasks import (
-        cancel_task,
-        complete_task,
-        fail_task,
-        get_number_of_pending_tasks,
-        request_task,
-        send_heartbeat,
-    )
 
 __all__ = [
     "ActivityId",
@@ -56,7 +49,7 @@ if not TYPE_CHECKING:  # else any name would pass for one of ours
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         from importlib import import_module
 
-        room = next((room for room, names in _ROOMS.items() if name in names), "tasks")
+        room = next((room for room, names in _ROOMS.items() if name in names), "api")
         value = globals()[name] = getattr(import_module(f".{room}", __name__), name)
         return value
 

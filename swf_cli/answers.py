@@ -9,13 +9,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from . import tasks
+from . import api
 from .client.call import call
 from .errors import Cancelled, NoAccess, OutcomeUnknown, SwfError, TaskClosed, TaskNotOpen, UnknownResource
 from .history import End, end_of
 from .ledger import Held, Ledger
 from .models import TaskReference
-from .polling import TRANSIENT, backoff
+from .retry import TRANSIENT, backoff
 
 if TYPE_CHECKING:
     import botocore.client
@@ -41,11 +41,11 @@ class Answer:
         """Send it, once (RespondActivityTaskCompleted, -Failed, -Canceled)."""
         match self.state:
             case "completed":
-                tasks.complete_task(token, self.result, client)
+                api.complete_task(token, self.result, client)
             case "failed":
-                tasks.fail_task(token, self.reason, self.details, client)
+                api.fail_task(token, self.reason, self.details, client)
             case _:
-                tasks.cancel_task(token, self.details, client)
+                api.cancel_task(token, self.details, client)
 
     def is_end(self, end: End) -> bool:
         """Tell whether a task that ended so was ended by this answer."""
@@ -212,7 +212,7 @@ class _Effort:
     def _why_not_cancelled(self, refusal: SwfError) -> UnknownResource:
         """Tell a task that nobody asked to cancel from one that is not open: SWF refuses both with one fault."""
         try:
-            tasks.send_heartbeat(self.task.token, client=self.client)
+            api.send_heartbeat(self.task.token, client=self.client)
         except TaskNotOpen as error:
             return error
         except Cancelled:

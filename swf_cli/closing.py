@@ -10,7 +10,7 @@ from .answers import Answer, read_end, settle
 from .errors import InvalidRequest, NoAccess, OutcomeUnknown, SwfError, TaskClosed, TaskNotOpen, UnknownResource
 from .history import End
 from .models import LIMITS, TaskReference
-from .polling import TRANSIENT, backoff
+from .retry import TRANSIENT, backoff
 
 if TYPE_CHECKING:
     from .client.session import Session

@@ -18,7 +18,8 @@ from .job import Job, UnfitResult
 from .ledger import Ledger, Origin
 from .models import TaskReference, WorkerTask
 from .polling import Taken
-from .processes import Flag, fingerprint
+from .processes import fingerprint
+from .signals import Flag
 
 if TYPE_CHECKING:
     from .client.session import Session

@@ -7,13 +7,13 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from .api import send_heartbeat
 from .client.call import call
 from .client.session import Session
 from .errors import Cancelled, InvalidRequest, NetworkError, SwfError, TaskNotOpen
 from .history import attributes
 from .models import LIMITS, WorkerTask, parse_timeout
-from .polling import TRANSIENT
-from .tasks import send_heartbeat
+from .retry import TRANSIENT
 
 if TYPE_CHECKING:
     import botocore.client

@@ -4,9 +4,9 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
+from .api import send_heartbeat
 from .errors import Cancelled
-from .polling import TRANSIENT
-from .tasks import send_heartbeat
+from .retry import TRANSIENT
 
 if TYPE_CHECKING:
     import botocore.client

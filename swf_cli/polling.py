@@ -3,38 +3,22 @@
 SWF may hand a task to any poll that it holds, also to one whose client has gone; nobody ever sees that task's token.
 """
 
-import random
-import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
-from types import FrameType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from .errors import LimitExceeded, NetworkError, NoTask, ServiceFailure, Signalled, SwfError, Throttled
+from .api import poll_once
+from .errors import NetworkError, NoTask, Signalled, SwfError
 from .ledger import Ledger, Origin, Taker
 from .models import WorkerTask
-from .processes import Flag
-from .tasks import poll_once
+from .retry import TRANSIENT, backoff
 
 if TYPE_CHECKING:
     import botocore.client
 
     from .client.session import Session
-
-TRANSIENT: Final = (NetworkError, ServiceFailure, Throttled, LimitExceeded)
-"""Faults that may pass: whatever was asked can be asked again."""
-
-_ECHO: Final = 0.2  # seconds
-_ENDING_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-def backoff(attempt: int, *, most: float = 30.0, jitter: Callable[[], float] = random.random) -> float:
-    """Give the seconds to wait before the next try: up to 1 s, then 2 s, 4 s… up to `most`; half of it is chance."""
-    whole = min(most, 2.0 ** min(attempt, 16))
-    return whole / 2 + whole / 2 * jitter()
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,62 +136,3 @@ def _warn(origin: Origin) -> str:
 def _complain(error: SwfError, origin: Origin, delay: float) -> str:
     said = f"the poll failed: {error.message}; polling again in {delay:.1f} s"
     return f"{said}; {_warn(origin)}" if error.may_have_acted else said
-
-
-@contextmanager
-def hearing(hear: Callable[[int], None], clock: Callable[[], float] = time.monotonic) -> Iterator[None]:
-    """Hear the signals that end a process, each time that one comes; for the main thread.
-
-    A signal that was ignored stays ignored. `timeout` sends its signal twice at once, to the process and to the
-    group that it is in: the second of two within a fifth of a second is the first one's echo.
-    """
-    last = -_ECHO
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        nonlocal last
-        now = clock()
-        if now - last >= _ECHO:
-            last = now
-            hear(number)
-
-    before = {number: signal.getsignal(number) for number in _ENDING_SIGNALS}
-    heard = [number for number, handler in before.items() if handler is not signal.SIG_IGN]
-    for number in heard:
-        signal.signal(number, handle)
-    try:
-        yield
-    finally:
-        for number in heard:
-            signal.signal(number, before[number])
-
-
-class Asked:
-    """What a signal asked for."""
-
-    def __init__(self) -> None:
-        self.stop: threading.Event = Flag()
-        self.number = 0
-        """The signal, once `stop` is set."""
-
-    def hear(self, number: int) -> None:
-        """Take note of a signal."""
-        self.number = number
-        self.stop.set()
-
-
-@contextmanager
-def patience(tell: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> Iterator[Asked]:
-    """Hear the signals that end a process: the first asks to stop, the second gives up at once (Signalled)."""
-    asked = Asked()
-
-    def hear(number: int) -> None:
-        if asked.stop.is_set():
-            raise Signalled(number)
-        asked.hear(number)
-        tell(
-            f"{signal.Signals(number).name}: SWF may be handing a task to the poll that it holds, so that is waited "
-            "for, up to 60 s; the same signal again gives up at once"
-        )
-
-    with hearing(hear, clock):
-        yield asked

@@ -5,7 +5,6 @@ import select
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
@@ -16,38 +15,6 @@ from typing import Final
 _ENDED: Final = (b"Z", b"X")  # states of a process on Linux
 _LOOK: Final = 0.01  # seconds between looks at what is ending
 _KILLED_WITHIN: Final = 1.0  # seconds
-
-
-class Flag(threading.Event):
-    """An event that a signal handler may set, also when it interrupts this thread's own wait for it.
-
-    An ordinary one has a lock, which the interrupted thread may hold just then: nothing would ever go on.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._raised = False
-        self._reader, self._writer = os.pipe()
-
-    def is_set(self) -> bool:
-        """Tell whether it is set; it is never cleared."""
-        return self._raised
-
-    def set(self) -> None:
-        """Set it, and wake all that wait for it."""
-        if not self._raised:
-            self._raised = True
-            os.write(self._writer, b"!")  # never read: it stays readable to all that wait
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """Wait until it is set, or for so many seconds; tell whether it is."""
-        if not self._raised:
-            select.select([self._reader], [], [], timeout)
-        return self._raised
-
-    def __del__(self) -> None:
-        os.close(self._reader)
-        os.close(self._writer)
 
 
 class ProcessWatch:

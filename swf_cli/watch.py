@@ -7,9 +7,9 @@ from concurrent.futures import wait as wait_for
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from .api import count_pending_tasks
 from .models import PendingCount
-from .polling import TRANSIENT
-from .tasks import count_pending_tasks
+from .retry import TRANSIENT
 
 if TYPE_CHECKING:
     import botocore.client

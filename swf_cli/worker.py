@@ -15,8 +15,9 @@ from .errand import Errand, Plan, Reporter, Setting
 from .errors import NoAccess, Signalled, SwfError
 from .ledger import Ledger, Origin
 from .orphans import end_commands, fail_orphans, find_orphans
-from .polling import TRANSIENT, Taken, backoff, hearing, poll
-from .processes import Flag
+from .polling import Taken, poll
+from .retry import TRANSIENT, backoff
+from .signals import Flag, hearing
 
 _TICK: Final = 0.2  # seconds between looks at what runs
 _AT_ONCE: Final = 1.0  # seconds

@@ -21,7 +21,7 @@ import botocore.tokens
 import pytest
 from botocore.retries.standard import ExponentialBackoff
 
-from swf_cli import tasks
+from swf_cli import api
 from swf_cli.client.call import call
 from swf_cli.client.session import Session, default_session
 from swf_cli.errors import (
@@ -74,12 +74,12 @@ def configure(home: Path, text: str) -> None:
 
 def count(session: Session) -> int:
     """Call SWF over the client for calls."""
-    return tasks.count_pending_tasks("l", "d", session.calls).count
+    return api.count_pending_tasks("l", "d", session.calls).count
 
 
 def complete(session: Session) -> None:
     """Answer a task over the client for calls."""
-    tasks.complete_task("T", client=session.calls)
+    api.complete_task("T", client=session.calls)
 
 
 def poll(session: Session) -> Any:
@@ -88,7 +88,7 @@ def poll(session: Session) -> Any:
     def no_task() -> None:
         raise AssertionError("read as no task")
 
-    return tasks.request_task("l", "d", no_tasks_callback=no_task, client=session.polling)
+    return api.request_task("l", "d", no_tasks_callback=no_task, client=session.polling)
 
 
 # Region, credentials, endpoint
@@ -344,7 +344,7 @@ def test_a_broken_reply_to_a_call_is_told(reply: dict[str, Any], session: Sessio
     with pytest.raises(BrokenReply):
         count(session)
     with pytest.raises(BrokenReply):
-        tasks.send_heartbeat("T", client=session.calls)
+        api.send_heartbeat("T", client=session.calls)
 
 
 @pytest.mark.parametrize("body", [None, {}, {"new": "key"}])

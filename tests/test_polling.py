@@ -15,7 +15,9 @@ from swf_cli.client.session import Session
 from swf_cli.errors import NetworkError, NoTask, Signalled, SwfError, TaskNotOpen
 from swf_cli.ledger import Held, Ledger, Origin
 from swf_cli.models import WorkerTask
-from swf_cli.polling import Taken, backoff, patience, poll
+from swf_cli.polling import Taken, poll
+from swf_cli.retry import backoff
+from swf_cli.signals import patience
 from tests.support import TASK, StubService
 
 POLL = "PollForActivityTask"

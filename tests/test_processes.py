@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 
 from swf_cli.processes import (
-    Flag,
     ProcessWatch,
     allow_open_files,
     end_group,
@@ -23,6 +22,7 @@ from swf_cli.processes import (
     group_runs,
     is_running,
 )
+from swf_cli.signals import Flag
 from tests.processes import written_pids
 from tests.support import wait_until
 

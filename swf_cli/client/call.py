@@ -3,9 +3,7 @@
 import time
 from typing import TYPE_CHECKING, Any
 
-from ..errors import (
-    SwfError,
-)
+from ..errors import SwfError
 from .faults import _attempts, _may_have_acted, _translate
 
 if TYPE_CHECKING:

@@ -31,9 +31,9 @@ def heartbeat(
     """
     if while_pid is not None and every is None:
         raise click.UsageError("--while-pid goes with --every.")
+    from ..api import send_heartbeat
     from ..heartbeats import keep_alive, wait_for_ever
     from ..processes import ProcessWatch
-    from ..tasks import send_heartbeat
 
     session = common.session()
     try:

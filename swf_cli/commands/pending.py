@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import click
 
-from .. import render, tasks
+from .. import api, render
 from ..errors import CheckFailed, Signalled
 from ..models import PendingCount
 from .options import Common, Duration, Limited, common_options, is_given
@@ -42,15 +42,15 @@ def pending(common: Common, task_lists: tuple[str, ...], most: int | None, watch
         raise click.UsageError("--interval goes with --watch.")
     client = common.session().calls
     if not watched:
-        counts = tasks.count_pending_on(task_lists, common.domain, client)
+        counts = api.count_pending_on(task_lists, common.domain, client)
         render.show_counts(common.output, counts)
         _check(counts, most)
         return
-    from .. import polling, views
+    from .. import signals, views
     from ..watch import Watch
 
-    stopped, watch = polling.Asked(), Watch(client, common.domain, task_lists)
-    with polling.hearing(stopped.hear):
+    stopped, watch = signals.Asked(), Watch(client, common.domain, task_lists)
+    with signals.hearing(stopped.hear):
         views.watch_pending(common.output, watch, interval, stopped.stop.wait, lambda: watch.exceeds(most))
     if stopped.number:
         raise Signalled(stopped.number)

@@ -28,12 +28,12 @@ def poll(common: Common, task_list: str, identity: str, timeout: int | None, for
     """
     if for_eval and (is_given("output") or is_given("query")):
         raise click.UsageError("--eval prints shell text: it can't go with --output or --query.")
-    from .. import polling
+    from .. import polling, signals
 
     session, ledger = common.session(), common.ledger()
     origin = polling.origin(session, common.domain, task_list, identity)
     try:
-        with polling.patience(tell) as asked:
+        with signals.patience(tell) as asked:
             with render.waiting(task_list, common.output.color):
                 taken = polling.poll(session.polling, origin, ledger, stop=asked.stop, tell=tell, timeout=timeout)
             if taken is None:

@@ -54,13 +54,13 @@ def stuck(
 
     Reads the open executions of the domain, a year back. Ctrl-C shows what was found so far.
     """
-    from .. import polling, views
+    from .. import signals, views
     from ..survey import Survey, find_stuck
 
-    client, stopped = common.session().once, polling.Asked()
+    client, stopped = common.session().once, signals.Asked()
     survey = Survey(client, common.domain, rate=rate, stop=stopped.stop, tell=tell)
     holdings = common.ledger().holdings(common.domain, client.meta.region_name, client.meta.endpoint_url)
-    with polling.hearing(stopped.hear), views.surveying(survey, common.output.color):
+    with signals.hearing(stopped.hear), views.surveying(survey, common.output.color):
         rows = find_stuck(survey, holdings, older_than=older_than, task_lists=task_lists, activity=activity)
     views.show_stuck(common.output, rows[:limit], survey.now())
     if limit is not None and len(rows) > limit:

@@ -14,6 +14,16 @@ from botocore.compat import HTTPHeaders
 from botocore.config import Config
 from botocore.stub import Stubber
 
+from swf_cli.api import (
+    cancel_task,
+    complete_task,
+    count_pending_on,
+    count_pending_tasks,
+    fail_task,
+    get_number_of_pending_tasks,
+    request_task,
+    send_heartbeat,
+)
 from swf_cli.client.session import default_session
 from swf_cli.errors import (
     BrokenReply,
@@ -29,16 +39,6 @@ from swf_cli.errors import (
     UnknownResource,
 )
 from swf_cli.models import LIMITS, WorkerTask
-from swf_cli.tasks import (
-    cancel_task,
-    complete_task,
-    count_pending_on,
-    count_pending_tasks,
-    fail_task,
-    get_number_of_pending_tasks,
-    request_task,
-    send_heartbeat,
-)
 from tests.support import TASK, StubService
 
 Function = Callable[..., Any]

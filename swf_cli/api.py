@@ -17,6 +17,7 @@ from .models import PendingCount, WorkerTask, check_text
 if TYPE_CHECKING:
     import botocore.client
 
+
 _COUNTS_AT_ONCE: Final = 8  # botocore keeps ten connections
 
 
