@@ -13,7 +13,8 @@ from . import api
 from .client.call import call
 from .errors import Cancelled, NoAccess, OutcomeUnknown, SwfError, TaskClosed, TaskNotOpen, UnknownResource
 from .history import End, end_of
-from .ledger import Held, Ledger
+from .ledger.records import Held
+from .ledger.store import Ledger
 from .models import TaskReference
 from .retry import TRANSIENT, backoff
 

@@ -15,7 +15,8 @@ from .answers import Answer
 from .closing import Closed, Closer, failure
 from .heart import Heart
 from .job import Job, UnfitResult
-from .ledger import Ledger, Origin
+from .ledger.records import Origin
+from .ledger.store import Ledger
 from .models import TaskReference, WorkerTask
 from .polling import Taken
 from .processes import fingerprint

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from .closing import Closed, Closer, failure
-from .ledger import Held, Ledger, Origin
+from .ledger.records import Held, Origin
+from .ledger.store import Ledger
 from .processes import end_group_of
 
 _WORKER_DIED = "worker died"

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from .api import poll_once
 from .errors import NetworkError, NoTask, Signalled, SwfError
-from .ledger import Ledger, Origin, Taker
+from .ledger.records import Origin, Taker
+from .ledger.store import Ledger
 from .models import WorkerTask
 from .retry import TRANSIENT, backoff
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from .history import ActivityTask
-    from .ledger import Held
+    from .ledger.records import Held
     from .models import ExecutionId
     from .survey import Stuck, Survey
     from .watch import Watch

@@ -13,7 +13,8 @@ from .client.session import Session
 from .closing import Access, Closed, Closer
 from .errand import Errand, Plan, Reporter, Setting
 from .errors import NoAccess, Signalled, SwfError
-from .ledger import Ledger, Origin
+from .ledger.records import Origin
+from .ledger.store import Ledger
 from .orphans import end_commands, fail_orphans, find_orphans
 from .polling import Taken, poll
 from .retry import TRANSIENT, backoff

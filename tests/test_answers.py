@@ -21,7 +21,8 @@ from swf_cli.errors import (
     Throttled,
     UnknownResource,
 )
-from swf_cli.ledger import Held, Ledger, Origin
+from swf_cli.ledger.records import Held, Origin
+from swf_cli.ledger.store import Ledger
 from swf_cli.models import ExecutionId, TaskReference, WorkerTask
 from tests.support import TASK, StubService
 

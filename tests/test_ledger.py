@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from swf_cli import ledger as room
-from swf_cli.ledger import Ledger, Origin
+from swf_cli.ledger.records import Origin
+from swf_cli.ledger.store import Ledger
 from swf_cli.models import ActivityId, ExecutionId, TaskReference, WorkerTask
 from tests.support import wait_until
 
@@ -66,7 +66,7 @@ def in_process(folder: Path, code: str) -> "subprocess.Popen[str]":
     script = f"""
 import sys, time
 from pathlib import Path
-from swf_cli.ledger import Ledger
+from swf_cli.ledger.store import Ledger
 from tests.test_ledger import ORIGIN, TASK, take
 ledger = Ledger(Path(sys.argv[1]), lambda warning: print(warning, flush=True))
 {code}
@@ -377,7 +377,7 @@ def test_a_folder_that_is_not_ours_warns_once(mode: int, tmp_path: Path) -> None
     folder.chmod(mode)
     os.chown(folder, 65_534, 65_534)
     script = (
-        "import os, sys; from pathlib import Path; from swf_cli.ledger import Ledger;"
+        "import os, sys; from pathlib import Path; from swf_cli.ledger.store import Ledger;"
         "from tests.test_ledger import use; os.setgroups([]); os.setgid(65534); os.setuid(65534);"
         "use(Ledger(Path(sys.argv[1]), print))"
     )
@@ -401,7 +401,7 @@ def test_a_locked_database_is_waited_for_and_then_done_without(
     folder: Path, open_ledger: Open, warnings: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A lock of another process is waited for; one that is never let go is told once, and everything goes on."""
-    monkeypatch.setattr(room, "_PATIENCE", 0.3)
+    monkeypatch.setattr("swf_cli.ledger.store._PATIENCE", 0.3)
     patient, unlucky = open_ledger(), open_ledger()
     first, second = take(patient), take(unlucky, replace(TASK, token="OTHER"))
     other = sqlite3.connect(folder / "ledger.sqlite3", isolation_level=None, check_same_thread=False)

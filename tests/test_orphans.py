@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from swf_cli.closing import Closed
-from swf_cli.ledger import Held, Ledger, Origin
+from swf_cli.ledger.records import Held, Origin
+from swf_cli.ledger.store import Ledger
 from swf_cli.models import ActivityId, ExecutionId
 from swf_cli.orphans import end_commands, fail_orphans, find_orphans
 from swf_cli.processes import fingerprint, is_running

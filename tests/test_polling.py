@@ -13,7 +13,8 @@ import pytest
 from swf_cli import polling
 from swf_cli.client.session import Session
 from swf_cli.errors import NetworkError, NoTask, Signalled, SwfError, TaskNotOpen
-from swf_cli.ledger import Held, Ledger, Origin
+from swf_cli.ledger.records import Held, Origin
+from swf_cli.ledger.store import Ledger
 from swf_cli.models import WorkerTask
 from swf_cli.polling import Taken, poll
 from swf_cli.retry import backoff

@@ -13,7 +13,7 @@ from swf_cli import closing
 from swf_cli.client.session import Session
 from swf_cli.errand import Plan
 from swf_cli.errors import NoAccess, SwfError, UnknownResource
-from swf_cli.ledger import Ledger
+from swf_cli.ledger.store import Ledger
 from swf_cli.polling import origin
 from swf_cli.worker import Worker
 from tests.local.flow import attributes_of, decision

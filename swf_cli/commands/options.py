@@ -17,7 +17,8 @@ from . import completing
 
 if TYPE_CHECKING:
     from ..client.session import Session
-    from ..ledger import Held, Ledger
+    from ..ledger.records import Held
+    from ..ledger.store import Ledger
 
 Command = Callable[..., Any]
 Decorator = Callable[[Command], Command]
@@ -132,7 +133,7 @@ class Common:
 
     def ledger(self) -> "Ledger":
         """Give the ledger that the environment names."""
-        from ..ledger import Ledger
+        from ..ledger.store import Ledger
 
         return Ledger.of_environment(os.environ, lambda warning: say(f"swf: warning: {warning}"))
 

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from swf_cli.ledger import Ledger, Origin
+from swf_cli.ledger.records import Origin
+from swf_cli.ledger.store import Ledger
 from swf_cli.models import ActivityId, ExecutionId, WorkerTask
 from tests.service import Service
 from tests.support import TASK, Result, StubService, run
@@ -161,7 +162,7 @@ def test_a_holder_that_has_died_is_marked_and_what_to_do_is_said(
     task = service.flow("video").poll("resize")
     script = f"""
 import os, signal
-from swf_cli.ledger import Ledger
+from swf_cli.ledger.store import Ledger
 from swf_cli.models import WorkerTask
 from tests.commands.test_held import HELD, ORIGIN, Path, put, replace
 ledger = Ledger(Path({service_env["SWF_STATE_DIR"]!r}), print)

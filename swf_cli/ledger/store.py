@@ -11,19 +11,20 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from .models import ActivityId, ExecutionId, TaskReference, WorkerTask
+from ..models import WorkerTask
+from .records import Held, Origin, Taker, _held
 
 if TYPE_CHECKING:
     import sqlite3
 
-    from .diagnosis import Holding
+    from ..diagnosis import Holding
+
 
 T = TypeVar("T")
-Taker = Literal["poll", "work"]
 
 _DATABASE: Final = "ledger.sqlite3"
 _VERSION: Final = 1
@@ -60,62 +61,6 @@ CREATE TABLE IF NOT EXISTS held (
 );
 CREATE INDEX IF NOT EXISTS held_token ON held (token);
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """Where a poll goes, and as whom."""
-
-    domain: str
-    task_list: str
-    identity: str
-    profile: str | None
-    region: str
-    endpoint: str
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """A row of the ledger: a task that this machine took and has not closed, or a poll that broke."""
-
-    key: str
-    """Names the row; any beginning of it that no other row has does too."""
-
-    kind: Literal["task", "broken_poll"]
-    token: str | None
-    id: str | None
-    activity: ActivityId | None
-    execution: ExecutionId | None
-    task_started_execution_history_event_id: int | None
-    domain: str
-    task_list: str
-    identity: str
-    host: str
-    pid: int
-
-    holder_alive: bool | None
-    """Whether the process that took it lives; None when it was `swf poll`, which ends once it has told its caller."""
-
-    taken_by: Literal["poll", "work"]
-    taken_at: float
-    """When it was taken, or when the poll began, in seconds since the epoch."""
-
-    profile: str | None
-    region: str
-    endpoint: str
-
-    group: int | None = None
-    """Process group of the command that `swf work` runs on the task."""
-
-    group_started: str | None = None
-    """Fingerprint of the process that leads it, see `processes.fingerprint`."""
-
-    @property
-    def reference(self) -> TaskReference:
-        """What names the task. Raises ValueError for a poll that broke."""
-        if self.token is None:
-            raise ValueError(f"{self.key} is a poll that broke: if it got a task, its token is lost")
-        return TaskReference(self.token, self.domain, self.execution, self.task_started_execution_history_event_id)
 
 
 class Ledger:
@@ -263,7 +208,7 @@ class Ledger:
 
     def holdings(self, domain: str, region: str, endpoint: str) -> "list[Holding]":
         """Give what this machine holds of one domain of one service, for a diagnosis."""
-        from .diagnosis import Holding  # no part of a poll's start-up
+        from ..diagnosis import Holding  # no part of a poll's start-up
 
         return [
             Holding(
@@ -468,29 +413,3 @@ def _sync_folder(folder: Path) -> None:
 
 class _Unusable(Exception):
     """The ledger is there, and not ours to use."""
-
-
-def _held(row: Mapping[str, Any], lives: bool) -> Held:
-    task = row["kind"] == "task"
-    return Held(
-        key=row["key"],
-        kind="task" if task else "broken_poll",
-        token=row["token"] if task else None,
-        id=row["id"] if task else None,
-        activity=ActivityId(row["activity_name"], row["activity_version"]) if task else None,
-        execution=ExecutionId(row["workflow_id"], row["run_id"]) if task else None,
-        task_started_execution_history_event_id=row["started_event_id"] if task else None,
-        domain=row["domain"],
-        task_list=row["task_list"],
-        identity=row["identity"],
-        host=row["host"],
-        pid=row["pid"],
-        holder_alive=None if task and row["taken_by"] == "poll" and not lives else lives,
-        taken_by=row["taken_by"],
-        taken_at=row["taken_at"],
-        profile=row["profile"],
-        region=row["region"],
-        endpoint=row["endpoint"],
-        group=row["process_group"],
-        group_started=row["group_started"],
-    )

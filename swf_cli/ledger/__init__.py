@@ -1,0 +1,1 @@
+"""The tasks that this machine has received and not closed."""
