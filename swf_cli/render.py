@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from .models import PendingCount, WorkerTask
-    from .worker import Tally
+    from .worker.config import Tally
 
 # Everything that moves the cursor, colours, or reorders a terminal's text: C0, DEL and C1 controls, the line and
 # paragraph separators, the bidirectional controls; and lone surrogates, which no encoding carries.

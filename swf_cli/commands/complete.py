@@ -2,8 +2,8 @@
 
 import click
 
-from ..answers import Answer, answer
 from ..models import TaskReference
+from ..responding import Answer, answer
 from .options import Common, retry_option, task_options, tell, text_or_file
 
 

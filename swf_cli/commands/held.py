@@ -25,7 +25,7 @@ def held(common: Common, prune: bool) -> None:
     """
     ledger = common.ledger()
     if prune:
-        from ..answers import prune as drop_closed
+        from ..responding import prune as drop_closed
 
         drop_closed(ledger, lambda row: common.of(row).session(), tell)
     rows = ledger.rows()

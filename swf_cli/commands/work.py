@@ -96,9 +96,10 @@ def work(
     from shutil import which
 
     from .. import polling
-    from ..errand import Plan
     from ..processes import allow_open_files
-    from ..worker import Worker, stopping
+    from ..worker.config import Plan
+    from ..worker.shutdown import stopping
+    from ..worker.worker import Worker
 
     executable = which(command[0])
     if executable is None:

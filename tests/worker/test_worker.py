@@ -9,13 +9,12 @@ from typing import Any
 
 import pytest
 
-from swf_cli import closing
 from swf_cli.client.session import Session
-from swf_cli.errand import Plan
 from swf_cli.errors import NoAccess, SwfError, UnknownResource
 from swf_cli.ledger.store import Ledger
 from swf_cli.polling import origin
-from swf_cli.worker import Worker
+from swf_cli.worker.config import Plan
+from swf_cli.worker.worker import Worker
 from tests.local.flow import attributes_of, decision
 from tests.processes import is_running, written_pids
 from tests.service import Service, local_service
@@ -247,7 +246,9 @@ class TestAnswers:
         self, service: Service, staff: Staff, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """A fault of the worker's own fails the task, and kills the command."""
-        monkeypatch.setattr("swf_cli.errand.Errand._attend", lambda errand, job: written_pids(tmp_path, 1)[9])
+        monkeypatch.setattr(
+            "swf_cli.worker.task_runner.Errand._attend", lambda errand, job: written_pids(tmp_path, 1)[9]
+        )
         workflow = schedule(service)
         staff.work(f"echo $$ > {tmp_path}/sh.pid; sleep 100", max_tasks=1)
         assert end(service, workflow) == (
@@ -484,7 +485,7 @@ class TestPolls:
         self, stub: StubService, stub_staff: Staff, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Polling stops with one warning, what runs goes on, and it polls again with what is configured then."""
-        monkeypatch.setattr(closing, "_LOCKED_OUT", 0.3)
+        monkeypatch.setattr("swf_cli.worker.credentials._LOCKED_OUT", 0.3)
         stub.reply(POLL, {"startedEventId": 0})
         stub.reply(POLL, TASK)
         for _ in range(2):

@@ -67,7 +67,7 @@ def in_process(folder: Path, code: str) -> "subprocess.Popen[str]":
 import sys, time
 from pathlib import Path
 from swf_cli.ledger.store import Ledger
-from tests.test_ledger import ORIGIN, TASK, take
+from tests.ledger.test_store import ORIGIN, TASK, take
 ledger = Ledger(Path(sys.argv[1]), lambda warning: print(warning, flush=True))
 {code}
 """
@@ -76,7 +76,7 @@ ledger = Ledger(Path(sys.argv[1]), lambda warning: print(warning, flush=True))
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        cwd=Path(__file__).parents[1],
+        cwd=Path(__file__).parents[2],
     )
 
 
@@ -378,7 +378,7 @@ def test_a_folder_that_is_not_ours_warns_once(mode: int, tmp_path: Path) -> None
     os.chown(folder, 65_534, 65_534)
     script = (
         "import os, sys; from pathlib import Path; from swf_cli.ledger.store import Ledger;"
-        "from tests.test_ledger import use; os.setgroups([]); os.setgid(65534); os.setuid(65534);"
+        "from tests.ledger.test_store import use; os.setgroups([]); os.setgid(65534); os.setuid(65534);"
         "use(Ledger(Path(sys.argv[1]), print))"
     )
     for path in tmp_path.parents:
@@ -387,7 +387,7 @@ def test_a_folder_that_is_not_ours_warns_once(mode: int, tmp_path: Path) -> None
     tmp_path.chmod(0o711)
     done = subprocess.run(
         [sys.executable, "-c", script, folder],
-        cwd=Path(__file__).parents[1],
+        cwd=Path(__file__).parents[2],
         capture_output=True,
         text=True,
         check=False,

@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from swf_cli import closing
-from swf_cli.answers import Answer, settle
 from swf_cli.client.session import Session
-from swf_cli.closing import Access, Closed, Closer, failure
 from swf_cli.errors import NoAccess
 from swf_cli.models import ExecutionId, TaskReference
+from swf_cli.responding import Answer, failure, settle
+from swf_cli.worker.credentials import Access
+from swf_cli.worker.responder import Closed, Closer
 from tests.support import StubService, wait_until
 
 COMPLETE = "RespondActivityTaskCompleted"
@@ -29,9 +29,9 @@ def _in_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Waits are short; the credentials are made up."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-    monkeypatch.setattr(closing, "_LOCKED_OUT", 0.05)
-    monkeypatch.setattr(closing, "_HISTORY_LAG", 0.2)
-    monkeypatch.setattr(closing, "backoff", lambda attempt: 0.01)
+    monkeypatch.setattr("swf_cli.worker.credentials._LOCKED_OUT", 0.05)
+    monkeypatch.setattr("swf_cli.worker.responder._HISTORY_LAG", 0.2)
+    monkeypatch.setattr("swf_cli.worker.responder.backoff", lambda attempt: 0.01)
     monkeypatch.setattr(settle, "__kwdefaults__", {**(settle.__kwdefaults__ or {}), "wait": _soon})
 
 
@@ -251,7 +251,7 @@ def test_many_wait_and_one_line_tells(stub: StubService) -> None:
 
 def test_who_waits_is_told_to_stop(stub: StubService, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits for credentials once it is time to stop."""
-    monkeypatch.setattr(closing, "_LOCKED_OUT", 60)
+    monkeypatch.setattr("swf_cli.worker.credentials._LOCKED_OUT", 60)
     session, stop = Session(region="us-east-1", endpoint_url=stub.url), threading.Event()
     thread = threading.Thread(target=Access(session).wait, args=(NoAccess("expired"), stop, lambda line: None))
     thread.start()

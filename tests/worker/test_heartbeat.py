@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from swf_cli.client.session import Session
-from swf_cli.heart import Heart
 from swf_cli.models import WorkerTask
+from swf_cli.worker.heartbeat import Heart
 from tests.support import TASK, StubService, wait_until
 
 HEARTBEAT = "RecordActivityTaskHeartbeat"
@@ -360,7 +360,7 @@ def test_it_beats_beside_the_work_until_it_is_stopped(stub: StubService, make: M
 
 def test_nothing_ends_the_heart_of_a_task(stub: StubService, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever is raised, the next heartbeat is tried."""
-    monkeypatch.setattr("swf_cli.heart._LATEST", 0.01)
+    monkeypatch.setattr("swf_cli.worker.heartbeat._LATEST", 0.01)
     beats(stub)
     patient = make(0.02)
     patient.heart._clock = time.monotonic

@@ -11,17 +11,26 @@ from typing import TYPE_CHECKING, Any, Final
 
 from . import api
 from .client.call import call
-from .errors import Cancelled, NoAccess, OutcomeUnknown, SwfError, TaskClosed, TaskNotOpen, UnknownResource
+from .errors import (
+    Cancelled,
+    NoAccess,
+    OutcomeUnknown,
+    SwfError,
+    TaskClosed,
+    TaskNotOpen,
+    UnknownResource,
+)
 from .history import End, end_of
 from .ledger.records import Held
 from .ledger.store import Ledger
-from .models import TaskReference
+from .models import LIMITS, TaskReference
 from .retry import TRANSIENT, backoff
 
 if TYPE_CHECKING:
     import botocore.client
 
     from .client.session import Session
+
 
 _PAGE: Final = 100  # events; a task's end is mostly near the end of its history
 _LONGEST_WAIT: Final = 8.0  # seconds between tries
@@ -279,3 +288,9 @@ def prune(ledger: Ledger, session_of: Callable[[Held], "Session"], tell: Callabl
                 ledger.drop(held.key)
         except SwfError as error:
             tell(f"{held.key} stays: {error.message}")
+
+
+def failure(reason: str, details: str = "") -> Answer:
+    """Give the answer that fails a task; the reason is cut to SWF's limit."""
+    _, most = LIMITS["reason"]
+    return Answer("failed", reason=reason[:most], details=details or None)

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from typing import Final
 
-from .models import LIMITS
-from .processes import ProcessWatch, ask_group, group_runs
+from ..models import LIMITS
+from ..processes import ProcessWatch, ask_group, group_runs
 
 _BYTES_A_CHARACTER: Final = 4
 _PIPE: Final = 4_096  # bytes; the least that any pipe takes at once

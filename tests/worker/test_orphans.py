@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from swf_cli.closing import Closed
 from swf_cli.ledger.records import Held, Origin
 from swf_cli.ledger.store import Ledger
 from swf_cli.models import ActivityId, ExecutionId
-from swf_cli.orphans import end_commands, fail_orphans, find_orphans
 from swf_cli.processes import fingerprint, is_running
+from swf_cli.worker.orphans import end_commands, fail_orphans, find_orphans
+from swf_cli.worker.responder import Closed
 from tests.processes import written_pids
 
 HERE = Origin("media", "work", "me", None, "us-east-1", "http://127.0.0.1:1")

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from swf_cli.answers import Answer, answer, prune, read_end
 from swf_cli.client.session import Session
 from swf_cli.errors import (
     NetworkError,
@@ -24,6 +23,7 @@ from swf_cli.errors import (
 from swf_cli.ledger.records import Held, Origin
 from swf_cli.ledger.store import Ledger
 from swf_cli.models import ExecutionId, TaskReference, WorkerTask
+from swf_cli.responding import Answer, answer, prune, read_end
 from tests.support import TASK, StubService
 
 CANCEL, HEARTBEAT = "RespondActivityTaskCanceled", "RecordActivityTaskHeartbeat"

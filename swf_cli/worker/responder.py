@@ -6,57 +6,25 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from .answers import Answer, read_end, settle
-from .errors import InvalidRequest, NoAccess, OutcomeUnknown, SwfError, TaskClosed, TaskNotOpen, UnknownResource
-from .history import End
-from .models import LIMITS, TaskReference
-from .retry import TRANSIENT, backoff
+from ..errors import InvalidRequest, NoAccess, OutcomeUnknown, SwfError, TaskClosed, TaskNotOpen, UnknownResource
+from ..history import End
+from ..models import TaskReference
+from ..responding import Answer, failure, read_end, settle
+from ..retry import TRANSIENT, backoff
+from .credentials import Access, Tell
 
 if TYPE_CHECKING:
-    from .client.session import Session
+    from ..client.session import Session
 
-Tell = Callable[[str], None]
 
-_LOCKED_OUT: Final = 30.0  # seconds to wait for credentials that work again
 _HISTORY_LAG: Final = 120.0  # seconds in which history shows a task's end
 _REFUSED: Final = "SWF refused the answer"
 _LOOKS: Final = 5  # into history, for the end of a task that is not open
 _CANCELLATIONS: Final = 5  # tries of one that SWF does not take although it was asked for
 
 
-def failure(reason: str, details: str = "") -> Answer:
-    """Give the answer that fails a task; the reason is cut to SWF's limit."""
-    _, most = LIMITS["reason"]
-    return Answer("failed", reason=reason[:most], details=details or None)
-
-
 class GivenUp(Exception):
     """It was told to stop before the answer got through."""
-
-
-class Access:
-    """The credentials that a worker's threads share: when they stop working, all wait, and they are found anew."""
-
-    def __init__(self, session: "Session", clock: Callable[[], float] = time.monotonic) -> None:
-        self._session = session
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._until = self._renewed = float("-inf")
-
-    def wait(self, error: SwfError, stop: threading.Event, tell: Tell) -> None:
-        """Wait until it is worth another try, or until `stop` is set; one line tells of it, however many wait."""
-        with self._lock:
-            first = self._until <= self._clock()
-            if first:
-                self._until = self._clock() + _LOCKED_OUT
-            until = self._until
-        if first:
-            tell(f"{error.message}; trying again in {_LOCKED_OUT:g} s")
-        stop.wait(until - self._clock())
-        with self._lock:
-            if self._renewed < until:
-                self._renewed = until
-                self._session.renew()
 
 
 @dataclass(frozen=True, slots=True)

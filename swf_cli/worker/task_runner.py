@@ -1,112 +1,21 @@
 """One task of a worker, from its start to its answer: the command runs, is shown, is ended, and tells the answer."""
 
 import os
-import shutil
 import signal
-import tempfile
-import threading
-import time
-from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Literal, Protocol
+from typing import Final
 
-from .answers import Answer
-from .closing import Closed, Closer, failure
-from .heart import Heart
-from .job import Job, UnfitResult
-from .ledger.records import Origin
-from .ledger.store import Ledger
-from .models import TaskReference, WorkerTask
-from .polling import Taken
-from .processes import fingerprint
-from .signals import Flag
-
-if TYPE_CHECKING:
-    from .client.session import Session
+from ..models import TaskReference, WorkerTask
+from ..polling import Taken
+from ..processes import fingerprint
+from ..responding import Answer, failure
+from .command import Job, UnfitResult
+from .context import Setting
+from .heartbeat import Heart
+from .responder import Closed
 
 _TICK: Final = 0.2  # seconds between looks at a running command
 _WORKER_STOPPED: Final = "worker stopped"
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What a worker is to do."""
-
-    command: Sequence[str]
-    """Program and arguments."""
-
-    executable: str | None = None
-    """Where the program is, so that it need not be searched for each time."""
-
-    slots: int = 1
-    """How many tasks are worked on at once."""
-
-    heartbeat: float | Literal["auto", "off"] = "auto"
-    """Seconds between heartbeats; `auto` goes by the task's heartbeat timeout."""
-
-    grace: float = 10.0
-    """Seconds between asking a command to end and killing it."""
-
-    max_tasks: int | None = None
-    """Stop after so many tasks."""
-
-    idle_exit: float | None = None
-    """Stop after so many seconds without a task."""
-
-    keep_orphans: bool = False
-    """Leave alone the tasks and commands of workers that died."""
-
-
-class Reporter(Protocol):
-    """What a worker tells a person."""
-
-    def tell(self, line: str) -> None:
-        """Say a line of the worker's own."""
-
-    def show(self, task_id: str, line: str) -> None:
-        """Show a line of a command's stderr."""
-
-
-class Folder:
-    """A folder of a process's own under /tmp, there again should somebody have cleaned up."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._path = ""
-
-    def path(self) -> str:
-        """Give its path. Raises OSError when it can't be made."""
-        with self._lock:
-            if not os.path.isdir(self._path):
-                self._path = tempfile.mkdtemp(prefix="swf-work-")
-            return self._path
-
-    def remove(self) -> None:
-        """Remove it with all that is in it."""
-        with self._lock:
-            if self._path:
-                shutil.rmtree(self._path, ignore_errors=True)
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """What all tasks of a worker have in common."""
-
-    session: "Session"
-    origin: Origin
-    ledger: Ledger
-    plan: Plan
-    reporter: Reporter
-    environ: Mapping[str, str]
-    closer: Closer
-    clock: Callable[[], float] = time.monotonic
-    folder: Folder = field(default_factory=Folder)
-    terminating: threading.Event = field(default_factory=Flag)
-    """The commands are to end, and their tasks to fail."""
-
-    killing: threading.Event = field(default_factory=Flag)
-    """They are to be killed, and answers that do not get through given up."""
 
 
 class Errand:

@@ -7,16 +7,17 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from .api import send_heartbeat
-from .client.call import call
-from .client.session import Session
-from .errors import Cancelled, InvalidRequest, NetworkError, SwfError, TaskNotOpen
-from .history import attributes
-from .models import LIMITS, WorkerTask, parse_timeout
-from .retry import TRANSIENT
+from ..api import send_heartbeat
+from ..client.call import call
+from ..client.session import Session
+from ..errors import Cancelled, InvalidRequest, NetworkError, SwfError, TaskNotOpen
+from ..history import attributes
+from ..models import LIMITS, WorkerTask, parse_timeout
+from ..retry import TRANSIENT
 
 if TYPE_CHECKING:
     import botocore.client
+
 
 _SHORT: Final = 0.5  # seconds that a command runs before its task's heartbeat timeout is looked up
 _UNKNOWN_TIMEOUT: Final = 60.0  # seconds; the heartbeat timeout when it can't be found, or is unlimited

@@ -5,10 +5,11 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from .closing import Closed, Closer, failure
-from .ledger.records import Held, Origin
-from .ledger.store import Ledger
-from .processes import end_group_of
+from ..ledger.records import Held, Origin
+from ..ledger.store import Ledger
+from ..processes import end_group_of
+from ..responding import failure
+from .responder import Closed, Closer
 
 _WORKER_DIED = "worker died"
 

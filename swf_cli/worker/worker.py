@@ -1,46 +1,27 @@
 """A worker: slots that poll and run a command on each task, until it is told to stop."""
 
 import os
-import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
 from typing import Final
 
-from .client.session import Session
-from .closing import Access, Closed, Closer
-from .errand import Errand, Plan, Reporter, Setting
-from .errors import NoAccess, Signalled, SwfError
-from .ledger.records import Origin
-from .ledger.store import Ledger
+from ..client.session import Session
+from ..errors import NoAccess, SwfError
+from ..ledger.records import Origin
+from ..ledger.store import Ledger
+from ..polling import Taken, poll
+from ..retry import TRANSIENT, backoff
+from ..signals import Flag
+from .config import Plan, Reporter, Tally
+from .context import Setting
+from .credentials import Access
 from .orphans import end_commands, fail_orphans, find_orphans
-from .polling import Taken, poll
-from .retry import TRANSIENT, backoff
-from .signals import Flag, hearing
+from .responder import Closed, Closer
+from .task_runner import Errand
 
 _TICK: Final = 0.2  # seconds between looks at what runs
 _AT_ONCE: Final = 1.0  # seconds
-
-
-@dataclass(slots=True)
-class Tally:
-    """How many tasks a worker has in hand, and how many ended how."""
-
-    running: int = 0
-    completed: int = 0
-    failed: int = 0
-    cancelled: int = 0
-    lost: int = 0
-    """Closed by another end before they were answered, or not known to be closed."""
-
-    started_at: float = field(default_factory=time.monotonic)
-
-    @property
-    def ended(self) -> int:
-        """All that are done with."""
-        return self.completed + self.failed + self.cancelled + self.lost
 
 
 class Worker:
@@ -233,32 +214,3 @@ class Worker:
     def _count(self, closed: Closed) -> None:
         with self._lock:
             setattr(self.tally, closed.state, getattr(self.tally, closed.state) + 1)
-
-
-@contextmanager
-def stopping(worker: Worker, tell: Callable[[str], None]) -> Iterator[None]:
-    """Hear the signals that end a process: the first drains the worker, the second terminates, the third kills.
-
-    For the main thread. Raises Signalled at the end, unless the worker only drained. A signal that was ignored stays
-    ignored.
-    """
-    steps = (
-        (worker.drain, "no new task is taken; waiting for the polls that SWF holds, up to 60 s, and for what runs"),
-        (
-            worker.terminate,
-            "the commands are asked to end, and their tasks failed; waiting for them and the polls",
-        ),
-        (worker.kill, "the commands are killed, and their tasks failed; waiting for the polls that SWF holds"),
-    )
-    heard: list[int] = []
-
-    def hear(number: int) -> None:
-        heard.append(number)
-        step, what = steps[min(len(heard), len(steps)) - 1]
-        step()
-        tell(f"{signal.Signals(number).name}: {what}")
-
-    with hearing(hear):
-        yield
-    if len(heard) > 1:
-        raise Signalled(heard[-1])

@@ -1,0 +1,1 @@
+"""The activity worker: slots that poll, and a command that runs for each task."""
