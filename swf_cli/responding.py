@@ -11,15 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from . import api
 from .client.call import call
-from .errors import (
-    Cancelled,
-    NoAccess,
-    OutcomeUnknown,
-    SwfError,
-    TaskClosed,
-    TaskNotOpen,
-    UnknownResource,
-)
+from .errors import Cancelled, NoAccess, OutcomeUnknown, SwfError, TaskClosed, TaskNotOpen, UnknownResource
 from .history import End, end_of
 from .ledger.records import Held
 from .ledger.store import Ledger

@@ -9,9 +9,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
-from .diagnosis import REASONS
 from .errors import SwfError
 from .models import unset
+from .monitor.diagnosis import REASONS
 from .render import Output, card, cell, iso_time, live_line, say, show_counts, table
 
 if TYPE_CHECKING:
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from .history import ActivityTask
     from .ledger.records import Held
     from .models import ExecutionId
-    from .survey import Stuck, Survey
-    from .watch import Watch
+    from .monitor.scanner import Stuck, Survey
+    from .monitor.watch import Watch
 
 _TIMEOUTS: Final = ("runtime_timeout", "schedule_timeout", "total_timeout", "heartbeat_timeout")
 _ENDS: Final = {

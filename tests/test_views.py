@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from swf_cli.diagnosis import Diagnosis
 from swf_cli.errors import SwfError
 from swf_cli.history import ActivityTask, End
 from swf_cli.models import ActivityId, ExecutionId, PartialTaskConfiguration
+from swf_cli.monitor.diagnosis import Diagnosis
+from swf_cli.monitor.scanner import Stuck
 from swf_cli.render import Output
-from swf_cli.survey import Stuck
 from swf_cli.views import show_stuck, show_tasks, span, surveying
 from tests.terminal import squeezed
 

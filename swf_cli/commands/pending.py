@@ -47,7 +47,7 @@ def pending(common: Common, task_lists: tuple[str, ...], most: int | None, watch
         _check(counts, most)
         return
     from .. import signals, views
-    from ..watch import Watch
+    from ..monitor.watch import Watch
 
     stopped, watch = signals.Asked(), Watch(client, common.domain, task_lists)
     with signals.hearing(stopped.hear):

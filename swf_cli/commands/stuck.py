@@ -55,7 +55,7 @@ def stuck(
     Reads the open executions of the domain, a year back. Ctrl-C shows what was found so far.
     """
     from .. import signals, views
-    from ..survey import Survey, find_stuck
+    from ..monitor.scanner import Survey, find_stuck
 
     client, stopped = common.session().once, signals.Asked()
     survey = Survey(client, common.domain, rate=rate, stop=stopped.stop, tell=tell)

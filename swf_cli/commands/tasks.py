@@ -23,7 +23,7 @@ def tasks(common: Common, workflow_id: str, run_id: str | None, everything: bool
     """
     from .. import views
     from ..models import ExecutionId
-    from ..survey import Survey
+    from ..monitor.scanner import Survey
 
     survey = Survey(common.session().once, common.domain)
     execution = ExecutionId(workflow_id, run_id) if run_id else survey.find(workflow_id)

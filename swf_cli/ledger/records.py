@@ -89,3 +89,19 @@ def _held(row: Mapping[str, Any], lives: bool) -> Held:
         group=row["process_group"],
         group_started=row["group_started"],
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """What this machine's ledger says of a task, or of a poll that broke."""
+
+    key: str
+    taken_at: float
+    task_list: str
+    identity: str
+    run_id: str | None = None
+    """Run of the task's execution; None for a poll that broke."""
+
+    started_event_id: int | None = None
+    holder_alive: bool | None = None
+    """None when it can't be known: `swf poll` took it, and whoever it told may live."""

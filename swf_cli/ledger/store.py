@@ -21,7 +21,7 @@ from .records import Held, Origin, Taker, _held
 if TYPE_CHECKING:
     import sqlite3
 
-    from ..diagnosis import Holding
+    from .records import Holding
 
 
 T = TypeVar("T")
@@ -208,7 +208,7 @@ class Ledger:
 
     def holdings(self, domain: str, region: str, endpoint: str) -> "list[Holding]":
         """Give what this machine holds of one domain of one service, for a diagnosis."""
-        from ..diagnosis import Holding  # no part of a poll's start-up
+        from .records import Holding  # no part of a poll's start-up
 
         return [
             Holding(

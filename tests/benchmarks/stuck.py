@@ -14,7 +14,7 @@ import time
 from swf_cli.client.session import Session
 from swf_cli.local.quotas import Buckets
 from swf_cli.models import ExecutionId
-from swf_cli.survey import Survey, find_stuck
+from swf_cli.monitor.scanner import Survey, find_stuck
 from tests.domains import Recorder, big_domain
 from tests.service import local_service
 

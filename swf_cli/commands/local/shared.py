@@ -12,7 +12,7 @@ from ...errors import Signalled
 from ..options import Common
 
 if TYPE_CHECKING:
-    from ...decider import Decider
+    from ...local.decider import Decider
     from ...local.server import LocalServer
 
 DEFAULT_DOMAIN = "local"
@@ -60,7 +60,7 @@ def playground(domain: str) -> Iterator[tuple[Mapping[str, str], str]]:
 
 def decider(common: Common) -> "Decider":
     """Give the decider of the domain that the options name."""
-    from ...decider import Decider
+    from ...local.decider import Decider
 
     try:
         return Decider(common.session(), common.domain)

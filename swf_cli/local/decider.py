@@ -12,13 +12,14 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
-from .client.call import call
-from .errors import SwfError, TaskNotOpen, UnknownResource
-from .history import attributes, open_activity_ids
-from .models import ActivityId, ExecutionId, PartialTaskConfiguration
+from ..client.call import call
+from ..errors import SwfError, TaskNotOpen, UnknownResource
+from ..history import attributes, open_activity_ids
+from ..models import ActivityId, ExecutionId, PartialTaskConfiguration
 
 if TYPE_CHECKING:
-    from .client.session import Session
+    from ..client.session import Session
+
 
 _WORKFLOW: Final = {"name": "swf-local", "version": "1"}
 _NAME: Final = 240  # characters of an activity's name in an activity id, which may have 256

@@ -7,14 +7,13 @@ from typing import Any
 
 import pytest
 
-from swf_cli import survey as survey_module
-from swf_cli.diagnosis import Holding
 from swf_cli.errors import InvalidRequest, NoAccess, SwfError, UnknownResource
 from swf_cli.history import ActivityTask
+from swf_cli.ledger.records import Holding
 from swf_cli.local.clock import Clock
 from swf_cli.local.quotas import Buckets
 from swf_cli.models import ExecutionId
-from swf_cli.survey import Pace, Stuck, Survey, find_stuck
+from swf_cli.monitor.scanner import Pace, Stuck, Survey, find_stuck
 from tests.domains import Recorder, big_domain, decide, lengthen, open_task, start
 from tests.local.flow import Flow, decision
 from tests.service import Service, local_service
@@ -46,7 +45,7 @@ def client(service: Service) -> Recorder:
 @pytest.fixture
 def small_pages(monkeypatch: pytest.MonkeyPatch) -> int:
     """Pages of ten, so that few events and executions are many pages."""
-    monkeypatch.setattr(survey_module, "PAGE", 10)
+    monkeypatch.setattr("swf_cli.monitor.scanner.PAGE", 10)
     return 10
 
 

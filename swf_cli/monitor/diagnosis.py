@@ -5,8 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from .history import ActivityTask
-from .models import ActivityId, ExecutionId
+from ..history import ActivityTask
+from ..ledger.records import Holding
+from ..models import ActivityId, ExecutionId
 
 REASONS: Final[Mapping[str, str]] = {
     "holder-gone": "whoever took it is gone",
@@ -22,22 +23,6 @@ REASONS: Final[Mapping[str, str]] = {
 _CLOCKS_DIFFER: Final = 5.0  # seconds between this machine's record of a poll and SWF's of the task's start
 _LONGEST_POLL: Final = 90.0  # seconds for which SWF may hold a poll, and hand it a task, at the very most
 _MARGIN: Final = 60.0  # seconds; a run that takes a little longer than all others is no news
-
-
-@dataclass(frozen=True, slots=True)
-class Holding:
-    """What this machine's ledger says of a task, or of a poll that broke."""
-
-    key: str
-    taken_at: float
-    task_list: str
-    identity: str
-    run_id: str | None = None
-    """Run of the task's execution; None for a poll that broke."""
-
-    started_event_id: int | None = None
-    holder_alive: bool | None = None
-    """None when it can't be known: `swf poll` took it, and whoever it told may live."""
 
 
 @dataclass(slots=True)

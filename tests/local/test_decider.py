@@ -6,8 +6,8 @@ from datetime import timedelta
 import pytest
 
 from swf_cli.client.session import Session
-from swf_cli.decider import Decider
 from swf_cli.errors import SwfError, TaskNotOpen
+from swf_cli.local.decider import Decider
 from swf_cli.models import ActivityId, PartialTaskConfiguration
 from tests.service import Service, local_service
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from swf_cli.errors import NoAccess, ServiceFailure, Throttled, UnknownResource
-from swf_cli.watch import Watch
+from swf_cli.monitor.watch import Watch
 
 
 class Lists:

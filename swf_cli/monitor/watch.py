@@ -7,12 +7,13 @@ from concurrent.futures import wait as wait_for
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from .api import count_pending_tasks
-from .models import PendingCount
-from .retry import TRANSIENT
+from ..api import count_pending_tasks
+from ..models import PendingCount
+from ..retry import TRANSIENT
 
 if TYPE_CHECKING:
     import botocore.client
+
 
 _GLANCE: Final = 0.2  # seconds
 

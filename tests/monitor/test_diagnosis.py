@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from swf_cli.diagnosis import REASONS, Diagnosis, Holding, Surroundings, diagnose
 from swf_cli.history import ActivityTask, End
+from swf_cli.ledger.records import Holding
 from swf_cli.models import ActivityId, ExecutionId, PartialTaskConfiguration
+from swf_cli.monitor.diagnosis import REASONS, Diagnosis, Surroundings, diagnose
 
 EXECUTION = ExecutionId("video-7", "RUN")
 MINUTE = 60.0

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from .client.call import call
-from .diagnosis import Diagnosis, Holding, Surroundings, diagnose
-from .errors import (
+from ..client.call import call
+from ..errors import (
     InvalidRequest,
     LimitExceeded,
     NetworkError,
@@ -22,11 +21,14 @@ from .errors import (
     Throttled,
     UnknownResource,
 )
-from .history import ActivityTask, TaskReader
-from .models import ExecutionId
+from ..history import ActivityTask, TaskReader
+from ..ledger.records import Holding
+from ..models import ExecutionId
+from .diagnosis import Diagnosis, Surroundings, diagnose
 
 if TYPE_CHECKING:
     import botocore.client
+
 
 PAGE: Final = 1000
 """Events, or executions, of a page: the most that SWF gives."""
