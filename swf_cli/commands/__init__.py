@@ -8,9 +8,9 @@ from typing import Final
 import click
 from click.core import ParameterSource
 
-from .. import render
 from .._version import __version__
 from ..errors import ExitCode, OutputFailed, Signalled, SwfError
+from ..output import shell, terminal
 from .group import LazyGroup
 
 SECTIONS: Final = {
@@ -92,8 +92,8 @@ def _run(args: Sequence[str]) -> int:
         return error.exit_code
     except OSError as error:
         # What click itself prints, such as help, goes to stdout without passing by `render.write`.
-        render.discard_stdout()
-        _explain(args, error, render.why_not_written(error), None)
+        terminal.discard_stdout()
+        _explain(args, error, terminal.why_not_written(error), None)
         return ExitCode.REFUSED
     except Exception as error:
         _explain(args, error, f"unexpected {type(error).__name__}: {error}", "--debug shows where it comes from")
@@ -114,10 +114,10 @@ def _explain(args: Sequence[str], error: BaseException, message: str, hint: str 
         import traceback
 
         for line in "".join(traceback.format_exception(error)).splitlines():
-            render.say(line)
-    render.say(f"swf: {message.rstrip('.')}")
+            terminal.say(line)
+    terminal.say(f"swf: {message.rstrip('.')}")
     if hint:
-        render.say(f"hint: {hint}")
+        terminal.say(f"hint: {hint}")
 
 
 def _own_options(args: Sequence[str]) -> Iterator[str]:
@@ -143,4 +143,4 @@ def _usage_hint(args: Sequence[str], error: click.ClickException) -> str | None:
 
 def _write_shell_failure(code: int) -> None:
     with suppress(OutputFailed):
-        render.write(render.shell_no_task(code))
+        terminal.write(shell.shell_no_task(code))

@@ -3,7 +3,7 @@
 import click
 from click.shell_completion import get_completion_class
 
-from .. import render
+from ..output import terminal
 
 
 @click.command(
@@ -20,4 +20,4 @@ def completion(ctx: click.Context, shell: str) -> None:
     """Print the completion script of a shell."""
     kind = get_completion_class(shell)
     assert kind is not None, f"click completes no {shell}"  # noqa: S101
-    render.write(kind(ctx.find_root().command, {}, "swf", "_SWF_COMPLETE").source() + "\n")
+    terminal.write(kind(ctx.find_root().command, {}, "swf", "_SWF_COMPLETE").source() + "\n")

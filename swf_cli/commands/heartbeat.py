@@ -2,9 +2,9 @@
 
 import click
 
-from .. import render
 from ..errors import Cancelled, ExitCode
 from ..models import TaskReference
+from ..output import tasks
 from .options import Common, Duration, Limited, task_options, tell
 
 
@@ -46,5 +46,5 @@ def heartbeat(
             cancelled = keep_alive(client, task.token, details, every=every, wait=wait, tell=tell)
     except Cancelled:
         cancelled = True
-    render.show_heartbeat(common.output, cancel_requested=cancelled)
+    tasks.show_heartbeat(common.output, cancel_requested=cancelled)
     return ExitCode.CANCEL_REQUESTED if cancelled else ExitCode.DONE

@@ -4,8 +4,8 @@ import time
 
 import click
 
-from .. import views
 from ..errors import SwfError
+from ..output.held import show_held
 from .options import Common, common_options, tell
 
 
@@ -31,4 +31,4 @@ def held(common: Common, prune: bool) -> None:
     rows = ledger.rows()
     if not ledger.is_usable:
         raise SwfError("what is held can't be told")
-    views.show_held(common.output, rows, time.time())
+    show_held(common.output, rows, time.time())

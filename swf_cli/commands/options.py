@@ -12,7 +12,8 @@ import click
 from click.core import ParameterSource
 
 from ..models import LIMITS, TaskReference, check_text
-from ..render import Output, compile_query, say
+from ..output.format import Output, compile_query
+from ..output.terminal import say
 from . import completing
 
 if TYPE_CHECKING:

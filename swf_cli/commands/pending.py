@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 import click
 
-from .. import api, render
+from .. import api
 from ..errors import CheckFailed, Signalled
 from ..models import PendingCount
+from ..output.pending import show_counts
 from .options import Common, Duration, Limited, common_options, is_given
 
 
@@ -43,15 +44,16 @@ def pending(common: Common, task_lists: tuple[str, ...], most: int | None, watch
     client = common.session().calls
     if not watched:
         counts = api.count_pending_on(task_lists, common.domain, client)
-        render.show_counts(common.output, counts)
+        show_counts(common.output, counts)
         _check(counts, most)
         return
-    from .. import signals, views
+    from .. import signals
     from ..monitor.watch import Watch
+    from ..output.pending import watch_pending
 
     stopped, watch = signals.Asked(), Watch(client, common.domain, task_lists)
     with signals.hearing(stopped.hear):
-        views.watch_pending(common.output, watch, interval, stopped.stop.wait, lambda: watch.exceeds(most))
+        watch_pending(common.output, watch, interval, stopped.stop.wait, lambda: watch.exceeds(most))
     if stopped.number:
         raise Signalled(stopped.number)
     _check(watch.counts, most)

@@ -2,8 +2,8 @@
 
 import click
 
-from .. import render
 from ..errors import OutputFailed, Signalled
+from ..output import progress, shell, tasks, terminal
 from .options import Common, Duration, common_options, is_given, taking_options, tell
 
 
@@ -34,15 +34,15 @@ def poll(common: Common, task_list: str, identity: str, timeout: int | None, for
     origin = polling.origin(session, common.domain, task_list, identity)
     try:
         with signals.patience(tell) as asked:
-            with render.waiting(task_list, common.output.color):
+            with progress.waiting(task_list, common.output.color):
                 taken = polling.poll(session.polling, origin, ledger, stop=asked.stop, tell=tell, timeout=timeout)
             if taken is None:
                 raise Signalled(asked.number)
             try:
                 if for_eval:
-                    render.write(render.shell_task(taken.task))
+                    terminal.write(shell.shell_task(taken.task))
                 else:
-                    render.show_task(common.output, taken.task, common.domain, task_list)
+                    tasks.show_task(common.output, taken.task, common.domain, task_list)
             except OutputFailed as error:
                 why = error.message or "the reader has gone away"
                 raise OutputFailed(f"{why}; {taken.whereabouts}") from error

@@ -54,15 +54,16 @@ def stuck(
 
     Reads the open executions of the domain, a year back. Ctrl-C shows what was found so far.
     """
-    from .. import signals, views
+    from .. import signals
     from ..monitor.scanner import Survey, find_stuck
+    from ..output import progress, stuck
 
     client, stopped = common.session().once, signals.Asked()
     survey = Survey(client, common.domain, rate=rate, stop=stopped.stop, tell=tell)
     holdings = common.ledger().holdings(common.domain, client.meta.region_name, client.meta.endpoint_url)
-    with signals.hearing(stopped.hear), views.surveying(survey, common.output.color):
+    with signals.hearing(stopped.hear), progress.surveying(survey, common.output.color):
         rows = find_stuck(survey, holdings, older_than=older_than, task_lists=task_lists, activity=activity)
-    views.show_stuck(common.output, rows[:limit], survey.now())
+    stuck.show_stuck(common.output, rows[:limit], survey.now())
     if limit is not None and len(rows) > limit:
         tell(f"{len(rows) - limit} more look stuck")
     if missed := survey.progress.passed_over:

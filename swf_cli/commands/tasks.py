@@ -21,11 +21,11 @@ def tasks(common: Common, workflow_id: str, run_id: str | None, everything: bool
 
     Where each is, since when, and when its own timeouts end it.
     """
-    from .. import views
     from ..models import ExecutionId
     from ..monitor.scanner import Survey
+    from ..output import tasks
 
     survey = Survey(common.session().once, common.domain)
     execution = ExecutionId(workflow_id, run_id) if run_id else survey.find(workflow_id)
     found = [task for task in survey.tasks(execution, everything=everything) if everything or task.is_open]
-    views.show_tasks(common.output, execution, found, survey.now())
+    tasks.show_tasks(common.output, execution, found, survey.now())

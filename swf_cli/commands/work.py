@@ -6,7 +6,7 @@ from typing import Any, Final, Literal
 
 import click
 
-from .. import render
+from ..output import log
 from .options import Common, Duration, common_options, taking_options, tell
 
 _FILES: Final = 64  # that are open whatever the number of slots
@@ -115,7 +115,7 @@ def work(
     gc.set_threshold(_GARBAGE, 20, 20)
     sys.setswitchinterval(_TURN)
     try:
-        reporter = render.WorkReporter(common.output.color)
+        reporter = log.WorkReporter(common.output.color)
         worker = Worker(session, origin, ledger, plan, reporter)
         with stopping(worker, tell):
             try:

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from swf_cli.render import EVAL_VARIABLES
+from swf_cli.output.shell import EVAL_VARIABLES
 from tests.support import SWF, TASK, Result, StubService, run, shell, wait_until
 from tests.terminal import FULL_DEVICE, error_line, installed, on_terminal, without_escapes
 

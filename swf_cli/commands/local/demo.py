@@ -2,7 +2,7 @@
 
 import click
 
-from ... import render
+from ...output import terminal
 from .shared import playground
 
 
@@ -20,4 +20,4 @@ def demo() -> int:
     from ...local.demo import walk
 
     with playground("demo") as (env, folder):
-        return walk(env, folder, render.write)
+        return walk(env, folder, terminal.write)

@@ -14,8 +14,11 @@ from swf_cli.history import ActivityTask, End
 from swf_cli.models import ActivityId, ExecutionId, PartialTaskConfiguration
 from swf_cli.monitor.diagnosis import Diagnosis
 from swf_cli.monitor.scanner import Stuck
-from swf_cli.render import Output
-from swf_cli.views import show_stuck, show_tasks, span, surveying
+from swf_cli.output.format import Output
+from swf_cli.output.progress import surveying
+from swf_cli.output.stuck import show_stuck
+from swf_cli.output.tables import span
+from swf_cli.output.tasks import show_tasks
 from tests.terminal import squeezed
 
 EXECUTION = ExecutionId("video-7", "RUN")

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from swf_cli import render
 from swf_cli.models import ActivityId, ExecutionId, WorkerTask
+from swf_cli.output import shell, terminal
 from tests.support import TASK, StubService, run
 from tests.terminal import CONTROLS, installed, on_terminal, squeezed, without_escapes
 
@@ -39,7 +39,7 @@ def test_a_strangers_text_is_only_text_on_a_terminal(stub: StubService, env: dic
     assert not CONTROLS.search(shown)
     shown = squeezed(shown)
     for value in (text, text[:256]):
-        assert squeezed(render.plain(value)) in shown
+        assert squeezed(terminal.plain(value)) in shown
 
 
 @pytest.mark.parametrize("columns", [24, 40, 80])
@@ -137,7 +137,7 @@ def test_shell_text_is_safe_for_eval(tmp_path: Path, program: str) -> None:
     ]
     for n, text in enumerate(texts):
         task = WorkerTask(f"{text[:200]}T", text[:200], ActivityId("resize", "2"), ExecutionId("W", "RUN"), 6, text)
-        (tmp_path / f"{n}.sh").write_bytes(render.shell_task(task).encode("utf-8", "surrogatepass"))
+        (tmp_path / f"{n}.sh").write_bytes(shell.shell_task(task).encode("utf-8", "surrogatepass"))
     script = f"""
         for n in {" ".join(map(str, range(len(texts))))}; do
             export SWF_TASK_INPUT=before
@@ -163,12 +163,12 @@ def test_shell_text_is_safe_for_eval(tmp_path: Path, program: str) -> None:
 )
 def test_plain_escapes_controls_and_nothing_else(value: str, text: str) -> None:
     """A control character becomes a visible escape; letters, emoji and markup stay what they are."""
-    assert render.plain(value) == text
+    assert terminal.plain(value) == text
 
 
 @pytest.mark.parametrize("value", [*STRANGERS.values(), None, 3, {"a": ["\x9b", True]}])
 def test_to_json_says_the_same(value: Any) -> None:
     """JSON parses to the value it was made of, and no control character is raw in it."""
-    text = render.to_json(value)
+    text = terminal.to_json(value)
     assert json.loads(text) == value
     assert not CONTROLS.search(text)
