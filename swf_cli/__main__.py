@@ -22,7 +22,7 @@ def main() -> None:
     try:
         _obey_signals()
         _open_standard_streams()
-        from .commands import run
+        from .cli.app import run
 
         code = run(sys.argv[1:])
         _let_signals_end_it()

@@ -117,7 +117,7 @@ def _loaded(*args: str, env: Mapping[str, str]) -> set[str]:
     """Run the command line in a process of its own, and give the modules that are loaded at its end."""
     script = """
 import json, sys
-from swf_cli.commands import run
+from swf_cli.cli.app import run
 try:
     run(sys.argv[1:])
 finally:
@@ -170,8 +170,8 @@ def test_what_help_version_and_completion_do_not_load(
 def test_what_json_does_not_load(env: dict[str, str]) -> None:
     """A command that prints JSON does its call without rich, and loads no other command."""
     loaded = _loaded("pending", "-d", "y", "-t", "x", "-o", "json", env=env)
-    assert loaded & {"rich", "sqlite3", "swf_cli.commands.poll", "swf_cli.polling"} == set()
-    assert {"botocore", "swf_cli.commands.pending"} <= loaded
+    assert loaded & {"rich", "sqlite3", "swf_cli.cli.commands.poll", "swf_cli.polling"} == set()
+    assert {"botocore", "swf_cli.cli.commands.pending"} <= loaded
 
 
 def test_importing_the_package_loads_no_dependency(bare_env: dict[str, str]) -> None:

@@ -43,7 +43,7 @@ SECTIONS: Final = {
 
 @click.command(
     cls=LazyGroup,
-    package=__name__,
+    package="swf_cli.cli.commands",
     sections=SECTIONS,
     context_settings={"help_option_names": ["--help", "-h"], "max_content_width": 100},
     epilog="`swf COMMAND --help` tells a command's options and gives an example.",

@@ -2,7 +2,7 @@
 
 import click
 
-from ...output import terminal
+from ....output import terminal
 from .shared import playground
 
 
@@ -17,7 +17,7 @@ def demo() -> int:
 
     Starts a local SWF, and shows each command and what it prints.
     """
-    from ...local.demo import walk
+    from ....local.demo import walk
 
     with playground("demo") as (env, folder):
         return walk(env, folder, terminal.write)

@@ -2,10 +2,11 @@
 
 import click
 
-from ..errors import Cancelled, ExitCode
-from ..models import TaskReference
-from ..output import tasks
-from .options import Common, Duration, Limited, task_options, tell
+from ...errors import Cancelled, ExitCode
+from ...models import TaskReference
+from ...output import tasks
+from ..options import Common, task_options, tell
+from ..params import Duration, Limited
 
 
 @click.command(
@@ -31,9 +32,9 @@ def heartbeat(
     """
     if while_pid is not None and every is None:
         raise click.UsageError("--while-pid goes with --every.")
-    from ..api import send_heartbeat
-    from ..heartbeats import keep_alive, wait_for_ever
-    from ..processes import ProcessWatch
+    from ...api import send_heartbeat
+    from ...heartbeats import keep_alive, wait_for_ever
+    from ...processes import ProcessWatch
 
     session = common.session()
     try:

@@ -6,8 +6,9 @@ from typing import Any, Final, Literal
 
 import click
 
-from ..output import log
-from .options import Common, Duration, common_options, taking_options, tell
+from ...output import log
+from ..options import Common, common_options, taking_options, tell
+from ..params import Duration
 
 _FILES: Final = 64  # that are open whatever the number of slots
 _GARBAGE: Final = 10_000  # objects
@@ -95,11 +96,11 @@ def work(
     """
     from shutil import which
 
-    from .. import polling
-    from ..processes import allow_open_files
-    from ..worker.config import Plan
-    from ..worker.shutdown import stopping
-    from ..worker.worker import Worker
+    from ... import polling
+    from ...processes import allow_open_files
+    from ...worker.config import Plan
+    from ...worker.shutdown import stopping
+    from ...worker.worker import Worker
 
     executable = which(command[0])
     if executable is None:

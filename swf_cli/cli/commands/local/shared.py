@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ...errors import Signalled
-from ..options import Common
+from ....errors import Signalled
+from ...options import Common
 
 if TYPE_CHECKING:
-    from ...local.decider import Decider
-    from ...local.server import LocalServer
+    from ....local.decider import Decider
+    from ....local.server import LocalServer
+
 
 DEFAULT_DOMAIN = "local"
 
@@ -21,8 +22,8 @@ DEFAULT_DOMAIN = "local"
 @contextmanager
 def serving(domains: Sequence[str], **settings: Any) -> Iterator["LocalServer"]:
     """Serve a local SWF with these domains; the settings are those of `LocalServer`."""
-    from ...local.runner import signals_held
-    from ...local.server import LocalServer
+    from ....local.runner import signals_held
+    from ....local.server import LocalServer
 
     try:
         server = LocalServer(**settings)
@@ -42,7 +43,7 @@ def serving(domains: Sequence[str], **settings: Any) -> Iterator["LocalServer"]:
 @contextmanager
 def playground(domain: str) -> Iterator[tuple[Mapping[str, str], str]]:
     """Serve a local SWF; give the environment that leads a command to it, and a folder that goes with it."""
-    from ...local.runner import environment, signals_held
+    from ....local.runner import environment, signals_held
 
     with ExitStack() as stack:
         with signals_held() as arrived:
@@ -60,7 +61,7 @@ def playground(domain: str) -> Iterator[tuple[Mapping[str, str], str]]:
 
 def decider(common: Common) -> "Decider":
     """Give the decider of the domain that the options name."""
-    from ...local.decider import Decider
+    from ....local.decider import Decider
 
     try:
         return Decider(common.session(), common.domain)
@@ -70,7 +71,7 @@ def decider(common: Common) -> "Decider":
 
 def domain_option(*, multiple: bool = False) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Add `--domain`, for a service that has it from its start."""
-    from ..options import Limited
+    from ...params import Limited
 
     return click.option(
         "--domain",

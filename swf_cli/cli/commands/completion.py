@@ -3,7 +3,7 @@
 import click
 from click.shell_completion import get_completion_class
 
-from ..output import terminal
+from ...output import terminal
 
 
 @click.command(

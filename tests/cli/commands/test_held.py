@@ -164,12 +164,12 @@ def test_a_holder_that_has_died_is_marked_and_what_to_do_is_said(
 import os, signal
 from swf_cli.ledger.store import Ledger
 from swf_cli.models import WorkerTask
-from tests.commands.test_held import HELD, ORIGIN, Path, put, replace
+from tests.cli.commands.test_held import HELD, ORIGIN, Path, put, replace
 ledger = Ledger(Path({service_env["SWF_STATE_DIR"]!r}), print)
 put(ledger, WorkerTask.from_api({task!r}), replace(ORIGIN, profile=None, endpoint={service.url!r}), "work")
 os.kill(os.getpid(), signal.SIGKILL)
 """
-    worker = subprocess.run([sys.executable, "-c", script], cwd=Path(__file__).parents[2], check=False)
+    worker = subprocess.run([sys.executable, "-c", script], cwd=Path(__file__).parents[3], check=False)
     assert worker.returncode == -signal.SIGKILL
     (held,) = run("held", env=service_env).json
     assert (held["taken_by"], held["holder_alive"]) == ("work", False)

@@ -2,9 +2,9 @@
 
 import click
 
-from ..models import TaskReference
-from ..responding import Answer, answer
-from .options import Common, retry_option, task_options, tell, text_or_file
+from ...models import TaskReference
+from ...responding import Answer, answer
+from ..options import Common, retry_option, task_options, tell, text_or_file
 
 
 @click.command(

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from swf_cli import __version__
-from swf_cli.commands import SECTIONS, swf
+from swf_cli.cli.app import SECTIONS, swf
 from tests.support import Result, run
 from tests.terminal import error_line
 

@@ -1,7 +1,6 @@
 """What the commands share: their options, the values these take, and how a task or a text is named."""
 
 import os
-import re
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -12,102 +11,22 @@ import click
 from click.core import ParameterSource
 
 from ..models import LIMITS, TaskReference, check_text
-from ..output.format import Output, compile_query
+from ..output.format import Output
 from ..output.terminal import say
-from . import completing
+from . import completers
+from .params import Duration, EndpointUrl, Limited, Query
 
 if TYPE_CHECKING:
     from ..client.session import Session
     from ..ledger.records import Held
     from ..ledger.store import Ledger
 
+
 Command = Callable[..., Any]
 Decorator = Callable[[Command], Command]
 
 _MOST_BYTES_A_CHARACTER: Final = 4
 _TASK_FILE_LIMIT: Final = 1_048_576  # SWF's own limit on a request, and so on all that a task may hold
-_UNITS: Final = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
-
-
-class Limited(click.ParamType[str]):
-    """Text within SWF's limits: `kind` is a key of `LIMITS`. An environment variable is one value, blanks and all."""
-
-    name = "text"
-
-    def __init__(self, kind: str) -> None:
-        self.kind = kind
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Give the text as it is, or refuse it."""
-        try:
-            check_text(self.kind, value)
-        except ValueError as error:
-            self.fail(f"{error}.", param, ctx)
-        return str(value)
-
-    def split_envvar_value(self, rv: str) -> list[str]:
-        """Take the variable whole, where click would split it at blanks."""
-        return [rv]
-
-
-class Duration(click.ParamType[int]):
-    """A span of time such as `45`, `45s`, `5m`, `1h30m` or `2d`, in seconds."""
-
-    name = "duration"
-
-    def __init__(self, least: int = 0) -> None:
-        self.least = least
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Give the seconds."""
-        try:
-            seconds = value if isinstance(value, int) else parse_duration(value)
-        except ValueError as error:
-            self.fail(f"{error}.", param, ctx)
-        if seconds < self.least:
-            self.fail(f"{value} is less than {self.least}s.", param, ctx)
-        return seconds
-
-
-class EndpointUrl(click.ParamType[str]):
-    """The address of a service: http or https, and a host."""
-
-    name = "url"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Give the address as it is, or refuse it."""
-        from ..client.session import check_endpoint_url
-
-        try:
-            check_endpoint_url(value)
-        except ValueError as error:
-            self.fail(f"{error}.", param, ctx)
-        return str(value)
-
-
-class Query(click.ParamType[Any]):
-    """A JMESPath expression."""
-
-    name = "expr"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Give the expression compiled."""
-        if not isinstance(value, str):
-            return value
-        try:
-            return compile_query(value)
-        except ValueError as error:
-            self.fail(f"not a JMESPath expression: {error}", param, ctx)
-
-
-def parse_duration(text: str) -> int:
-    """Read a duration such as `45`, `45s`, `5m`, `1h30m` or `2d`; give its seconds. Raises ValueError."""
-    if re.fullmatch("[0-9]{1,9}", text, re.ASCII):
-        return int(text)
-    match = re.fullmatch("".join(f"(?:([0-9]{{1,9}}){unit})?" for unit in _UNITS), text, re.ASCII)
-    if not text or match is None:
-        raise ValueError(f"{text!r} is not a duration such as 45, 45s, 5m, 1h30m or 2d")
-    return sum(int(count or 0) * seconds for count, seconds in zip(match.groups(), _UNITS.values(), strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,12 +119,12 @@ def _common_options(domain_required: bool) -> list[Decorator]:
             show_envvar=True,
             required=domain_required,
             type=Limited("domain"),
-            shell_complete=completing.domains,
+            shell_complete=completers.domains,
             help="SWF domain.",
         ),
         click.option(
             "--profile",
-            shell_complete=completing.profiles,
+            shell_complete=completers.profiles,
             help="AWS profile.  [env var: AWS_PROFILE]",
         ),
         click.option("--region", help="AWS region.  [env var: AWS_REGION]"),

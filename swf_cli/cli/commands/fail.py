@@ -2,9 +2,10 @@
 
 import click
 
-from ..models import TaskReference
-from ..responding import Answer, answer
-from .options import Common, Limited, retry_option, task_options, tell, text_or_file
+from ...models import TaskReference
+from ...responding import Answer, answer
+from ..options import Common, retry_option, task_options, tell, text_or_file
+from ..params import Limited
 
 
 @click.command(

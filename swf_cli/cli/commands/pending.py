@@ -4,11 +4,12 @@ from collections.abc import Sequence
 
 import click
 
-from .. import api
-from ..errors import CheckFailed, Signalled
-from ..models import PendingCount
-from ..output.pending import show_counts
-from .options import Common, Duration, Limited, common_options, is_given
+from ... import api
+from ...errors import CheckFailed, Signalled
+from ...models import PendingCount
+from ...output.pending import show_counts
+from ..options import Common, common_options, is_given
+from ..params import Duration, Limited
 
 
 @click.command(
@@ -47,9 +48,9 @@ def pending(common: Common, task_lists: tuple[str, ...], most: int | None, watch
         show_counts(common.output, counts)
         _check(counts, most)
         return
-    from .. import signals
-    from ..monitor.watch import Watch
-    from ..output.pending import watch_pending
+    from ... import signals
+    from ...monitor.watch import Watch
+    from ...output.pending import watch_pending
 
     stopped, watch = signals.Asked(), Watch(client, common.domain, task_lists)
     with signals.hearing(stopped.hear):

@@ -2,7 +2,8 @@
 
 import click
 
-from ..options import Common, Limited, common_options, tell
+from ...options import Common, common_options, tell
+from ...params import Limited
 from .shared import decider
 
 

@@ -5,8 +5,9 @@ from typing import Any
 
 import click
 
-from ...models import ActivityId, PartialTaskConfiguration, check_text, format_timeout
-from ..options import Common, Decorator, Duration, Limited, common_options, tell
+from ....models import ActivityId, PartialTaskConfiguration, check_text, format_timeout
+from ...options import Common, Decorator, common_options, tell
+from ...params import Duration, Limited
 from .shared import decider
 
 

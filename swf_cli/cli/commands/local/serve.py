@@ -4,8 +4,8 @@ import os
 
 import click
 
-from ...output import terminal
-from ..options import tell
+from ....output import terminal
+from ...options import tell
 from .shared import domain_option, serving
 
 
@@ -41,7 +41,7 @@ def serve(
 
     Prints, once it is ready, the shell lines that lead other commands to it.
     """
-    from ...local.runner import exports, wait_for_ever
+    from ....local.runner import exports, wait_for_ever
 
     settings = {"hold": hold, "quotas": quotas, "hand_to_gone": hand_to_gone, "log": tell if verbose else None}
     with serving(domains, host=host, port=port, **settings) as server:

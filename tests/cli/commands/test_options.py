@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from swf_cli.commands.options import parse_duration
+from swf_cli.cli.params import parse_duration
 from tests.support import TASK, Result, StubService, run
 from tests.terminal import CONTROLS, error_line, on_terminal
 

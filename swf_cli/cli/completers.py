@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     import click
 
+
 _DOMAINS_WITHIN: Final = 2.0  # seconds
 
 

@@ -11,7 +11,7 @@ from tests.support import SWF, Result, StubService, run, shell
 from tests.terminal import error_line, installed
 
 SCRIPTS = {"bash": "swf.bash", "zsh": "_swf", "fish": "swf.fish"}
-COMPLETIONS = Path(__file__).parents[2] / "completions"
+COMPLETIONS = Path(__file__).parents[3] / "completions"
 
 
 def _complete(*words: str, env: dict[str, str]) -> Result:

@@ -2,9 +2,10 @@
 
 import click
 
-from ..errors import OutputFailed, Signalled
-from ..output import progress, shell, tasks, terminal
-from .options import Common, Duration, common_options, is_given, taking_options, tell
+from ...errors import OutputFailed, Signalled
+from ...output import progress, shell, tasks, terminal
+from ..options import Common, common_options, is_given, taking_options, tell
+from ..params import Duration
 
 
 @click.command(
@@ -28,7 +29,7 @@ def poll(common: Common, task_list: str, identity: str, timeout: int | None, for
     """
     if for_eval and (is_given("output") or is_given("query")):
         raise click.UsageError("--eval prints shell text: it can't go with --output or --query.")
-    from .. import polling, signals
+    from ... import polling, signals
 
     session, ledger = common.session(), common.ledger()
     origin = polling.origin(session, common.domain, task_list, identity)

@@ -2,7 +2,8 @@
 
 import click
 
-from .options import Common, Limited, common_options
+from ..options import Common, common_options
+from ..params import Limited
 
 
 @click.command(
@@ -21,9 +22,9 @@ def tasks(common: Common, workflow_id: str, run_id: str | None, everything: bool
 
     Where each is, since when, and when its own timeouts end it.
     """
-    from ..models import ExecutionId
-    from ..monitor.scanner import Survey
-    from ..output import tasks
+    from ...models import ExecutionId
+    from ...monitor.scanner import Survey
+    from ...output import tasks
 
     survey = Survey(common.session().once, common.domain)
     execution = ExecutionId(workflow_id, run_id) if run_id else survey.find(workflow_id)

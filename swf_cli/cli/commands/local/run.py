@@ -20,7 +20,7 @@ def run(domain: str, command: tuple[str, ...]) -> int:
     Exits with the command's exit code. The command finds the service, the domain, made-up credentials and an empty
     `swf held` in its environment.
     """
-    from ...local.runner import run_command
+    from ....local.runner import run_command
 
     with playground(domain) as (env, _):
         try:

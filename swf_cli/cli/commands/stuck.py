@@ -2,8 +2,9 @@
 
 import click
 
-from ..errors import CheckFailed, Signalled
-from .options import Common, Duration, Limited, common_options, tell
+from ...errors import CheckFailed, Signalled
+from ..options import Common, common_options, tell
+from ..params import Duration, Limited
 
 
 @click.command(
@@ -54,9 +55,9 @@ def stuck(
 
     Reads the open executions of the domain, a year back. Ctrl-C shows what was found so far.
     """
-    from .. import signals
-    from ..monitor.scanner import Survey, find_stuck
-    from ..output import progress, stuck
+    from ... import signals
+    from ...monitor.scanner import Survey, find_stuck
+    from ...output import progress, stuck
 
     client, stopped = common.session().once, signals.Asked()
     survey = Survey(client, common.domain, rate=rate, stop=stopped.stop, tell=tell)

@@ -4,9 +4,9 @@ import time
 
 import click
 
-from ..errors import SwfError
-from ..output.held import show_held
-from .options import Common, common_options, tell
+from ...errors import SwfError
+from ...output.held import show_held
+from ..options import Common, common_options, tell
 
 
 @click.command(
@@ -25,7 +25,7 @@ def held(common: Common, prune: bool) -> None:
     """
     ledger = common.ledger()
     if prune:
-        from ..responding import prune as drop_closed
+        from ...responding import prune as drop_closed
 
         drop_closed(ledger, lambda row: common.of(row).session(), tell)
     rows = ledger.rows()

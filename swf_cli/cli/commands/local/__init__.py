@@ -2,7 +2,7 @@
 
 import click
 
-from ..group import LazyGroup
+from ...group import LazyGroup
 
 SECTIONS = {
     "Start one": {
