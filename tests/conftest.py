@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.moto_service import MotoService, moto_service
-from tests.service import Service, local_service
-from tests.support import StubService
+from tests.helpers.local_service import Service, local_service
+from tests.helpers.moto_service import MotoService, moto_service
+from tests.helpers.stub_service import StubService
 
 # Whoever runs the tests in the background, or under nohup, has some signals ignored, and so has every process that a
 # test starts: what `swf` does about a signal would not be seen.

@@ -39,7 +39,8 @@ from swf_cli.errors import (
     UnknownResource,
 )
 from swf_cli.models import LIMITS, WorkerTask
-from tests.support import TASK, StubService
+from tests.helpers.cli import TASK
+from tests.helpers.stub_service import StubService
 
 Function = Callable[..., Any]
 

@@ -8,7 +8,7 @@ import pytest
 from swf_cli.client.session import Session
 from swf_cli.errors import NetworkError, NoAccess, SwfError, TaskNotOpen
 from swf_cli.heartbeats import keep_alive, wait_for_ever
-from tests.support import StubService
+from tests.helpers.stub_service import StubService
 
 HEARTBEAT = "RecordActivityTaskHeartbeat"
 

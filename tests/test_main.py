@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from swf_cli import __version__
-from tests.support import TASK, Result, StubService, run, shell
-from tests.terminal import FULL_DEVICE, error_line
+from tests.helpers.cli import TASK, Result, run, shell
+from tests.helpers.stub_service import StubService
+from tests.helpers.terminal import FULL_DEVICE, error_line
 
 PENDING = "swf pending -d y -t x"
 

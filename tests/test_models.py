@@ -23,7 +23,7 @@ from swf_cli.models import (
     parse_timeout,
     unset,
 )
-from tests.support import TASK
+from tests.helpers.cli import TASK
 
 LONGEST = 99_999_999
 TIMEOUTS = ("runtime_timeout", "schedule_timeout", "total_timeout", "heartbeat_timeout")

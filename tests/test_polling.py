@@ -19,7 +19,8 @@ from swf_cli.models import WorkerTask
 from swf_cli.polling import Taken, poll
 from swf_cli.retry import backoff
 from swf_cli.signals import patience
-from tests.support import TASK, StubService
+from tests.helpers.cli import TASK
+from tests.helpers.stub_service import StubService
 
 POLL = "PollForActivityTask"
 NO_TASK = {"startedEventId": 0}

@@ -23,8 +23,8 @@ from swf_cli.processes import (
     is_running,
 )
 from swf_cli.signals import Flag
-from tests.processes import written_pids
-from tests.support import wait_until
+from tests.helpers.cli import wait_until
+from tests.helpers.processes import written_pids
 
 
 @pytest.fixture

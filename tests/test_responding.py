@@ -24,7 +24,8 @@ from swf_cli.ledger.records import Held, Origin
 from swf_cli.ledger.store import Ledger
 from swf_cli.models import ExecutionId, TaskReference, WorkerTask
 from swf_cli.responding import Answer, answer, prune, read_end
-from tests.support import TASK, StubService
+from tests.helpers.cli import TASK
+from tests.helpers.stub_service import StubService
 
 CANCEL, HEARTBEAT = "RespondActivityTaskCanceled", "RecordActivityTaskHeartbeat"
 HISTORY = "GetWorkflowExecutionHistory"

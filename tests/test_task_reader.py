@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from swf_cli.history import ActivityTask, TaskReader
 from swf_cli.models import ActivityId, PartialTaskConfiguration, unset
-from tests.histories import CANCELLATION, RETRIES
+from tests.helpers.histories import CANCELLATION, RETRIES
 
 SCHEDULED = RETRIES[4]
 STARTED = RETRIES[6]

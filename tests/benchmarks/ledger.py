@@ -11,7 +11,8 @@ import tempfile
 import time
 from statistics import median
 
-from tests.support import SWF, TASK, StubService
+from tests.helpers.cli import SWF, TASK
+from tests.helpers.stub_service import StubService
 
 _MOST = 15.0  # ms
 

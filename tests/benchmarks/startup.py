@@ -8,7 +8,8 @@ import shutil
 import sys
 
 from tests.benchmarks.timing import python, race, ratio
-from tests.support import SWF, StubService
+from tests.helpers.cli import SWF
+from tests.helpers.stub_service import StubService
 
 BARE = """
 import json, os

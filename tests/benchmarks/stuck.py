@@ -15,8 +15,8 @@ from swf_cli.client.session import Session
 from swf_cli.local.quotas import Buckets
 from swf_cli.models import ExecutionId
 from swf_cli.monitor.scanner import Survey, find_stuck
-from tests.domains import Recorder, big_domain
-from tests.service import local_service
+from tests.helpers.big_domain import Recorder, big_domain
+from tests.helpers.local_service import local_service
 
 _WORKING = 100
 """Executions with an open task."""

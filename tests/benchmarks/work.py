@@ -25,9 +25,9 @@ from pathlib import Path
 from typing import Any
 
 from tests.benchmarks.timing import python
-from tests.local.flow import Flow, activity
-from tests.local.wire import Wire
-from tests.support import SWF
+from tests.helpers.cli import SWF
+from tests.helpers.flow import Flow, activity
+from tests.helpers.wire import Wire
 
 DOMAIN = "bench"
 SLOTS = 4

@@ -34,7 +34,8 @@ from swf_cli.errors import (
     SwfError,
     Throttled,
 )
-from tests.support import TASK, StubService, wait_until
+from tests.helpers.cli import TASK, wait_until
+from tests.helpers.stub_service import StubService
 
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "secret"}
 COUNT, POLL, COMPLETE = "CountPendingActivityTasks", "PollForActivityTask", "RespondActivityTaskCompleted"

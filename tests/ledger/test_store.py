@@ -17,7 +17,7 @@ import pytest
 from swf_cli.ledger.records import Origin
 from swf_cli.ledger.store import Ledger
 from swf_cli.models import ActivityId, ExecutionId, TaskReference, WorkerTask
-from tests.support import wait_until
+from tests.helpers.cli import wait_until
 
 ORIGIN = Origin("video", "resize", "me@here", "west", "us-east-1", "http://swf.test")
 TASK = WorkerTask("TOKEN", "resize-1", ActivityId("resize", "2"), ExecutionId("video-7", "RUN"), 6, "PRIVATE INPUT")

@@ -12,8 +12,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from swf_cli.local.server import LocalServer
-from tests.local.flow import Flow, activity, attributes_of, decision
-from tests.moto_service import MotoService
+from tests.helpers.flow import Flow, activity, attributes_of, decision
+from tests.helpers.moto_service import MotoService
 
 
 def against_both(*, gap_of_moto: str | None = None) -> pytest.MarkDecorator:

@@ -9,7 +9,7 @@ from swf_cli.client.session import Session
 from swf_cli.errors import SwfError, TaskNotOpen
 from swf_cli.local.decider import Decider
 from swf_cli.models import ActivityId, PartialTaskConfiguration
-from tests.service import Service, local_service
+from tests.helpers.local_service import Service, local_service
 
 RESIZE = ActivityId("resize", "1")
 

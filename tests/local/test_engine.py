@@ -12,7 +12,7 @@ from swf_cli.local import world
 from swf_cli.local.clock import Clock
 from swf_cli.local.engine import Engine
 from swf_cli.local.faults import Fault
-from tests.local.flow import TIMEOUTS, Flow, activity, attributes_of, decision, over
+from tests.helpers.flow import TIMEOUTS, Flow, activity, attributes_of, decision, over
 
 NOW = 1_700_000_000.0
 

@@ -14,8 +14,8 @@ import pytest
 
 from swf_cli.errors import Signalled
 from swf_cli.local.runner import environment, exports, run_command
-from tests.processes import is_running, written_pids
-from tests.terminal import installed
+from tests.helpers.processes import is_running, written_pids
+from tests.helpers.terminal import installed
 
 URL = "http://127.0.0.1:4567"
 

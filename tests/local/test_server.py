@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from swf_cli.local.server import LocalServer
-from tests.local.flow import Flow, activity, decision
-from tests.local.wire import Refused, Wire, refused
-from tests.support import wait_until
+from tests.helpers.cli import wait_until
+from tests.helpers.flow import Flow, activity, decision
+from tests.helpers.wire import Refused, Wire, refused
 
 VALIDATION = "com.amazon.coral.validate#ValidationException"
 SERIALIZATION = "com.amazon.coral.service#SerializationException"

@@ -14,10 +14,10 @@ from swf_cli.local.clock import Clock
 from swf_cli.local.quotas import Buckets
 from swf_cli.models import ExecutionId
 from swf_cli.monitor.scanner import Pace, Stuck, Survey, find_stuck
-from tests.domains import Recorder, big_domain, decide, lengthen, open_task, start
-from tests.local.flow import Flow, decision
-from tests.service import Service, local_service
-from tests.support import StubService
+from tests.helpers.big_domain import Recorder, big_domain, decide, lengthen, open_task, start
+from tests.helpers.flow import Flow, decision
+from tests.helpers.local_service import Service, local_service
+from tests.helpers.stub_service import StubService
 
 HISTORY = "get_workflow_execution_history"
 DESCRIBE = "describe_workflow_execution"

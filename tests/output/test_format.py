@@ -9,8 +9,9 @@ import pytest
 
 from swf_cli.models import ActivityId, ExecutionId, WorkerTask
 from swf_cli.output import shell, terminal
-from tests.support import TASK, StubService, run
-from tests.terminal import CONTROLS, installed, on_terminal, squeezed, without_escapes
+from tests.helpers.cli import TASK, run
+from tests.helpers.stub_service import StubService
+from tests.helpers.terminal import CONTROLS, installed, on_terminal, squeezed, without_escapes
 
 C0 = "".join(map(chr, range(1, 32)))
 C1 = "".join(map(chr, range(0x7F, 0xA0)))

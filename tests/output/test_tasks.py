@@ -19,7 +19,7 @@ from swf_cli.output.progress import surveying
 from swf_cli.output.stuck import show_stuck
 from swf_cli.output.tables import span
 from swf_cli.output.tasks import show_tasks
-from tests.terminal import squeezed
+from tests.helpers.terminal import squeezed
 
 EXECUTION = ExecutionId("video-7", "RUN")
 HOUR = PartialTaskConfiguration("gpu", runtime_timeout=timedelta(hours=1))

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from swf_cli.worker.command import Job, UnfitResult
-from tests.processes import is_running, written_pids
+from tests.helpers.processes import is_running, written_pids
 
 Start = Callable[..., Job]
 

@@ -11,7 +11,8 @@ import pytest
 from swf_cli.client.session import Session
 from swf_cli.models import WorkerTask
 from swf_cli.worker.heartbeat import Heart
-from tests.support import TASK, StubService, wait_until
+from tests.helpers.cli import TASK, wait_until
+from tests.helpers.stub_service import StubService
 
 HEARTBEAT = "RecordActivityTaskHeartbeat"
 HISTORY = "GetWorkflowExecutionHistory"

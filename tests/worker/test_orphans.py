@@ -17,7 +17,7 @@ from swf_cli.models import ActivityId, ExecutionId
 from swf_cli.processes import fingerprint, is_running
 from swf_cli.worker.orphans import end_commands, fail_orphans, find_orphans
 from swf_cli.worker.responder import Closed
-from tests.processes import written_pids
+from tests.helpers.processes import written_pids
 
 HERE = Origin("media", "work", "me", None, "us-east-1", "http://127.0.0.1:1")
 

@@ -11,7 +11,8 @@ from swf_cli.models import ExecutionId, TaskReference
 from swf_cli.responding import Answer, failure, settle
 from swf_cli.worker.credentials import Access
 from swf_cli.worker.responder import Closed, Closer
-from tests.support import StubService, wait_until
+from tests.helpers.cli import wait_until
+from tests.helpers.stub_service import StubService
 
 COMPLETE = "RespondActivityTaskCompleted"
 FAIL = "RespondActivityTaskFailed"

@@ -15,10 +15,11 @@ from swf_cli.ledger.store import Ledger
 from swf_cli.polling import origin
 from swf_cli.worker.config import Plan
 from swf_cli.worker.worker import Worker
-from tests.local.flow import attributes_of, decision
-from tests.processes import is_running, written_pids
-from tests.service import Service, local_service
-from tests.support import TASK, StubService, wait_until
+from tests.helpers.cli import TASK, wait_until
+from tests.helpers.flow import attributes_of, decision
+from tests.helpers.local_service import Service, local_service
+from tests.helpers.processes import is_running, written_pids
+from tests.helpers.stub_service import StubService
 
 POLL = "PollForActivityTask"
 ENDS = {f"ActivityTask{kind}" for kind in ("Completed", "Failed", "Canceled", "TimedOut")}

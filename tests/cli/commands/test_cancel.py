@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from tests.support import Result, StubService, run
-from tests.terminal import error_line
+from tests.helpers.cli import Result, run
+from tests.helpers.stub_service import StubService
+from tests.helpers.terminal import error_line
 
 OPERATION = "RespondActivityTaskCanceled"
 HEARTBEAT = "RecordActivityTaskHeartbeat"

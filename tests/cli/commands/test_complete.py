@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from tests.service import Service
-from tests.support import TASK, Result, StubService, run, shell
-from tests.terminal import error_line
+from tests.helpers.cli import TASK, Result, run, shell
+from tests.helpers.local_service import Service
+from tests.helpers.stub_service import StubService
+from tests.helpers.terminal import error_line
 
 OPERATION = "RespondActivityTaskCompleted"
 

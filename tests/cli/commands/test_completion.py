@@ -7,8 +7,9 @@ from pathlib import Path
 import pexpect
 import pytest
 
-from tests.support import SWF, Result, StubService, run, shell
-from tests.terminal import error_line, installed
+from tests.helpers.cli import SWF, Result, run, shell
+from tests.helpers.stub_service import StubService
+from tests.helpers.terminal import error_line, installed
 
 SCRIPTS = {"bash": "swf.bash", "zsh": "_swf", "fish": "swf.fish"}
 COMPLETIONS = Path(__file__).parents[3] / "completions"

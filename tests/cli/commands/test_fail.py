@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from tests.service import Service
-from tests.support import Result, StubService, run
-from tests.terminal import error_line
+from tests.helpers.cli import Result, run
+from tests.helpers.local_service import Service
+from tests.helpers.stub_service import StubService
+from tests.helpers.terminal import error_line
 
 OPERATION = "RespondActivityTaskFailed"
 

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from tests.processes import started
-from tests.support import Result, StubService, run, wait_until
-from tests.terminal import error_line, on_terminal, without_escapes
+from tests.helpers.cli import Result, run, wait_until
+from tests.helpers.processes import started
+from tests.helpers.stub_service import StubService
+from tests.helpers.terminal import error_line, on_terminal, without_escapes
 
 OPERATION = "RecordActivityTaskHeartbeat"
 

@@ -16,9 +16,10 @@ import pytest
 from swf_cli.ledger.records import Origin
 from swf_cli.ledger.store import Ledger
 from swf_cli.models import ActivityId, ExecutionId, WorkerTask
-from tests.service import Service
-from tests.support import TASK, Result, StubService, run
-from tests.terminal import error_line, on_terminal, without_escapes
+from tests.helpers.cli import TASK, Result, run
+from tests.helpers.local_service import Service
+from tests.helpers.stub_service import StubService
+from tests.helpers.terminal import error_line, on_terminal, without_escapes
 
 ORIGIN = Origin("video", "resize", "me@here", "west", "eu-west-1", "http://127.0.0.1:1")
 HELD = WorkerTask("TOKEN", "resize-1", ActivityId("resize", "2"), ExecutionId("video-7", "RUN"), 6)

@@ -6,8 +6,8 @@ import pytest
 
 from swf_cli import __version__
 from swf_cli.cli.app import SECTIONS, swf
-from tests.support import Result, run
-from tests.terminal import error_line
+from tests.helpers.cli import Result, run
+from tests.helpers.terminal import error_line
 
 COMMANDS = {name: line for section in SECTIONS.values() for name, line in section.items()}
 VARIABLES = {

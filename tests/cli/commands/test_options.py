@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from swf_cli.cli.params import parse_duration
-from tests.support import TASK, Result, StubService, run
-from tests.terminal import CONTROLS, error_line, on_terminal
+from tests.helpers.cli import TASK, Result, run
+from tests.helpers.stub_service import StubService
+from tests.helpers.terminal import CONTROLS, error_line, on_terminal
 
 HEARTBEAT = "RecordActivityTaskHeartbeat"
 PENDING = ("pending", "-d", "y", "-t", "x")

@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from tests.service import Service
-from tests.support import Result, StubService, run
-from tests.terminal import error_line, on_terminal, without_escapes
+from tests.helpers.cli import Result, run
+from tests.helpers.local_service import Service
+from tests.helpers.stub_service import StubService
+from tests.helpers.terminal import error_line, on_terminal, without_escapes
 
 OPERATION = "CountPendingActivityTasks"
 

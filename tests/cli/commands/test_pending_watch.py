@@ -11,10 +11,11 @@ from typing import Any
 import pexpect
 import pytest
 
-from tests.processes import started
-from tests.service import Service
-from tests.support import SWF, Result, StubService, run, wait_until
-from tests.terminal import error_line, without_escapes
+from tests.helpers.cli import SWF, Result, run, wait_until
+from tests.helpers.local_service import Service
+from tests.helpers.processes import started
+from tests.helpers.stub_service import StubService
+from tests.helpers.terminal import error_line, without_escapes
 
 OPERATION = "CountPendingActivityTasks"
 WATCH = ("pending", "-d", "media", "-t", "work", "--watch", "--interval", "1s")

@@ -16,8 +16,9 @@ from typing import Any
 import pytest
 
 from swf_cli.output.shell import EVAL_VARIABLES
-from tests.support import SWF, TASK, Result, StubService, run, shell, wait_until
-from tests.terminal import FULL_DEVICE, error_line, installed, on_terminal, without_escapes
+from tests.helpers.cli import SWF, TASK, Result, run, shell, wait_until
+from tests.helpers.stub_service import StubService
+from tests.helpers.terminal import FULL_DEVICE, error_line, installed, on_terminal, without_escapes
 
 POLL = ("poll", "-d", "y", "-t", "x")
 VARIABLES = (*EVAL_VARIABLES, "SWF_TASK_INPUT")

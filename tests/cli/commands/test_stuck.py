@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
-from tests.domains import decide, open_task, start
-from tests.local.flow import Flow, decision
-from tests.processes import started
-from tests.service import Service
-from tests.support import Result, StubService, run, wait_until
-from tests.terminal import CONTROLS, error_line, on_terminal, squeezed, without_escapes
+from tests.helpers.big_domain import decide, open_task, start
+from tests.helpers.cli import Result, run, wait_until
+from tests.helpers.flow import Flow, decision
+from tests.helpers.local_service import Service
+from tests.helpers.processes import started
+from tests.helpers.stub_service import StubService
+from tests.helpers.terminal import CONTROLS, error_line, on_terminal, squeezed, without_escapes
 
 STUCK = ("stuck", "-d", "media")
 DAY = "86400"

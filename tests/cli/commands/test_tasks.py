@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 
-from tests.domains import decide, lengthen, open_task, start
-from tests.histories import CANCELLATION, CANCELLATION_TRUTH, RETRIES, RETRIES_TRUTH
-from tests.service import Service
-from tests.support import Result, StubService, run
-from tests.terminal import CONTROLS, error_line, on_terminal, squeezed, without_escapes
+from tests.helpers.big_domain import decide, lengthen, open_task, start
+from tests.helpers.cli import Result, run
+from tests.helpers.histories import CANCELLATION, CANCELLATION_TRUTH, RETRIES, RETRIES_TRUTH
+from tests.helpers.local_service import Service
+from tests.helpers.stub_service import StubService
+from tests.helpers.terminal import CONTROLS, error_line, on_terminal, squeezed, without_escapes
 
 HISTORY = "GetWorkflowExecutionHistory"
 TASKS = ("tasks", "-d", "media", "--workflow-id")

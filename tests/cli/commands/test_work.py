@@ -20,12 +20,23 @@ from typing import Any
 import pytest
 
 from swf_cli.local.clock import Clock
-from tests.faults import CUT, ERROR_500, HTML_502, RESET_AFTER, RESET_BEFORE, THROTTLE, Fault, FaultyProxy, chance
-from tests.local.flow import activity, attributes_of, decision
-from tests.processes import is_running, started, written_pids
-from tests.service import Service, local_service
-from tests.support import SWF, TASK, Result, StubService, run, shell, wait_until
-from tests.terminal import CONTROLS, error_line, on_terminal, without_escapes
+from tests.helpers.cli import SWF, TASK, Result, run, shell, wait_until
+from tests.helpers.faulty_proxy import (
+    CUT,
+    ERROR_500,
+    HTML_502,
+    RESET_AFTER,
+    RESET_BEFORE,
+    THROTTLE,
+    Fault,
+    FaultyProxy,
+    chance,
+)
+from tests.helpers.flow import activity, attributes_of, decision
+from tests.helpers.local_service import Service, local_service
+from tests.helpers.processes import is_running, started, written_pids
+from tests.helpers.stub_service import StubService
+from tests.helpers.terminal import CONTROLS, error_line, on_terminal, without_escapes
 
 POLL = "PollForActivityTask"
 FULL = bool(os.environ.get("SWF_TEST_FULL"))

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from swf_cli.local import demo
-from tests.support import run
-from tests.terminal import on_terminal, without_escapes
+from tests.helpers.cli import run
+from tests.helpers.terminal import on_terminal, without_escapes
 
 
 def test_it_walks_through_the_main_job(bare_env: dict[str, str], tmp_path: Path) -> None:

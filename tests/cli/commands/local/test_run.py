@@ -12,9 +12,9 @@ from typing import Any
 import pexpect
 import pytest
 
-from tests.processes import is_running, is_served, started, written_pids
-from tests.support import SWF, Result, run, shell, wait_until
-from tests.terminal import error_line
+from tests.helpers.cli import SWF, Result, run, shell, wait_until
+from tests.helpers.processes import is_running, is_served, started, written_pids
+from tests.helpers.terminal import error_line
 
 SHOW = f"{sys.executable} -c 'import json, os; print(json.dumps(dict(os.environ)))'"
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from tests.local.flow import attributes_of
-from tests.service import Service
-from tests.support import Result, run
-from tests.terminal import error_line
+from tests.helpers.cli import Result, run
+from tests.helpers.flow import attributes_of
+from tests.helpers.local_service import Service
+from tests.helpers.terminal import error_line
 
 TIMEOUTS = {
     "--schedule-to-start-timeout": "scheduleToStartTimeout",

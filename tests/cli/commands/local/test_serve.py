@@ -13,11 +13,11 @@ from dataclasses import dataclass
 import pexpect
 import pytest
 
-from tests.local.flow import Flow
-from tests.local.wire import Refused, Wire
-from tests.processes import is_served, started
-from tests.support import SWF, Result, run, shell, wait_until
-from tests.terminal import error_line, installed
+from tests.helpers.cli import SWF, Result, run, shell, wait_until
+from tests.helpers.flow import Flow
+from tests.helpers.processes import is_served, started
+from tests.helpers.terminal import error_line, installed
+from tests.helpers.wire import Refused, Wire
 
 
 @dataclass(frozen=True, slots=True)

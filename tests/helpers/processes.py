@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from tests.support import SWF, wait_until
+from tests.helpers.cli import SWF, wait_until
 
 
 @contextmanager

@@ -26,7 +26,8 @@ import pytest
 
 from swf_cli.local.engine import Engine
 from swf_cli.local.server import LocalServer
-from tests.faults import (
+from tests.helpers.cli import SWF, TASK, Result, run, shell, wait_until
+from tests.helpers.faulty_proxy import (
     CUT,
     ERROR_500,
     HANG_AFTER,
@@ -43,9 +44,9 @@ from tests.faults import (
     late,
     nth,
 )
-from tests.local.flow import Flow, activity, decision, over
-from tests.support import SWF, TASK, Result, StubService, run, shell, wait_until
-from tests.terminal import FULL_DEVICE
+from tests.helpers.flow import Flow, activity, decision, over
+from tests.helpers.stub_service import StubService
+from tests.helpers.terminal import FULL_DEVICE
 
 POLL = "PollForActivityTask"
 COMPLETE = "RespondActivityTaskCompleted"

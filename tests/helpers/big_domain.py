@@ -7,7 +7,7 @@ from typing import Any
 import botocore.client
 
 from swf_cli.client.session import Session
-from tests.local.flow import Flow, activity
+from tests.helpers.flow import Flow, activity
 
 UNLIMITED = dict.fromkeys(
     ("scheduleToStartTimeout", "scheduleToCloseTimeout", "startToCloseTimeout", "heartbeatTimeout"), "NONE"

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from tests.local.flow import attributes_of, decision
-from tests.service import Service
-from tests.support import Result, run, shell, wait_until
+from tests.helpers.cli import Result, run, shell, wait_until
+from tests.helpers.flow import attributes_of, decision
+from tests.helpers.local_service import Service
 
-README = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
+README = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
 RECIPES = dict(re.findall(r"<!-- recipe: (\w+) -->\n```sh\n(.*?)```", README, re.DOTALL))
 
 # Stand-ins for the programs that the recipes leave to the reader.

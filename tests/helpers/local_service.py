@@ -8,7 +8,7 @@ from typing import Any
 
 from swf_cli.local.faults import Fault
 from swf_cli.local.server import LocalServer
-from tests.local.flow import Flow, activity, over
+from tests.helpers.flow import Flow, activity, over
 
 
 @dataclass(frozen=True, slots=True)

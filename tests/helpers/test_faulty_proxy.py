@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from swf_cli.local.server import LocalServer
-from tests.faults import (
+from tests.helpers.cli import wait_until
+from tests.helpers.faulty_proxy import (
     CUT,
     ERROR_500,
     HANG_AFTER,
@@ -27,9 +28,8 @@ from tests.faults import (
     late,
     nth,
 )
-from tests.local.flow import Flow, over
-from tests.local.wire import Wire
-from tests.support import wait_until
+from tests.helpers.flow import Flow, over
+from tests.helpers.wire import Wire
 
 COUNT = {"domain": "media", "taskList": {"name": "work"}}
 ANSWER = {"count": 1, "truncated": False}

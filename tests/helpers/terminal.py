@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from tests.support import SWF, Result
+from tests.helpers.cli import SWF, Result
 
 _ESCAPE_SEQUENCE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 # What a stranger's text must not bring to a terminal: C0 (but for line feeds), DEL, C1, bidirectional controls.

@@ -1,6 +1,6 @@
 """The local SWF beside moto's, and beside itself: ratios, on one machine in one run.
 
-`python -m tests.benchmarks.bench_local`
+`python -m tests.benchmarks.local`
 """
 
 import subprocess
@@ -12,8 +12,8 @@ from itertools import count
 from typing import Any
 
 from swf_cli.local.server import LocalServer
-from tests.local.flow import Flow, activity
-from tests.local.wire import HEADERS, Wire
+from tests.helpers.flow import Flow, activity
+from tests.helpers.wire import HEADERS, Wire
 
 _BATCH = 500
 """Tasks of an execution: SWF allows at most 1,000 open ones."""
