@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from .client.call import call
 from .client.session import LEAST_POLL_READ_TIMEOUT, default_session
-from .errors import BrokenReply, Cancelled, TaskNotOpen, UnknownResource
+from .errors import Cancelled, InvalidResponseError, TaskNotOpen, UnknownResource
 from .models import PendingCount, WorkerTask, check_text
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def request_task(
 
     Raises:
         ValueError: a name that is over SWF's limits; nothing was sent
-        SwfError: the poll failed; with `may_have_acted`, SWF may have handed a task to this worker's identity
+        SwfError: the poll failed; with `possibly_executed`, SWF may have handed a task to this worker's identity
     """
     if client is None:
         client = default_session().polling
@@ -79,7 +79,7 @@ def poll_once(
     try:
         return WorkerTask.from_api(reply)
     except KeyError as error:
-        raise BrokenReply(f"the poll's reply has no {error}", may_have_acted=True) from error
+        raise InvalidResponseError(f"the poll's reply has no {error}", possibly_executed=True) from error
 
 
 def _warn_of_short_timeout(client: "botocore.client.BaseClient") -> None:
@@ -235,7 +235,7 @@ def count_pending_tasks(
         taskList={"name": task_list},
     )
     if "count" not in reply:
-        raise BrokenReply("the reply to CountPendingActivityTasks holds no count")
+        raise InvalidResponseError("the reply to CountPendingActivityTasks holds no count")
     return PendingCount(domain, task_list, reply["count"], bool(reply.get("truncated", False)))
 
 

@@ -38,7 +38,7 @@ class SwfError(Exception):
         code: str = "",
         request_id: str | None = None,
         retry_attempts: int = 0,
-        may_have_acted: bool = False,
+        possibly_executed: bool = False,
         hint: str | None = None,
     ) -> None:
         super().__init__(message)
@@ -50,7 +50,7 @@ class SwfError(Exception):
         """AWS's id of the request, for a support case; None when no answer came."""
         self.retry_attempts = retry_attempts
         """How many times the call was tried again."""
-        self.may_have_acted = may_have_acted
+        self.possibly_executed = possibly_executed
         """Whether one of the tries may have done its work although its answer was lost."""
         self.hint = hint
         """What to do about it; None when there is nothing to advise."""
@@ -63,7 +63,7 @@ class SwfError(Exception):
             code=error.code,
             request_id=error.request_id,
             retry_attempts=error.retry_attempts,
-            may_have_acted=error.may_have_acted,
+            possibly_executed=error.possibly_executed,
             hint=hint or error.hint,
         )
 
@@ -88,13 +88,13 @@ class OutcomeUnknown(SwfError):
     exit_code = ExitCode.UNKNOWN
 
 
-class NoAccess(SwfError):
+class AccessError(SwfError):
     """No region, no credentials, expired ones, or not permitted (AccessDenied, OperationNotPermittedFault…)."""
 
     exit_code = ExitCode.NO_ACCESS
 
 
-class InvalidSetting(SwfError):
+class ConfigurationError(SwfError):
     """A setting of the environment or of a profile can't be used; nothing was sent."""
 
     exit_code = ExitCode.USAGE
@@ -104,27 +104,27 @@ class InvalidRequest(SwfError):
     """SWF refused the request as malformed (ValidationException, SerializationException)."""
 
 
-class LimitExceeded(SwfError):
+class LimitExceededError(SwfError):
     """One of SWF's limits is reached (LimitExceededFault), such as 1,000 pollers on a task list."""
 
 
-class Throttled(SwfError):
+class ThrottlingError(SwfError):
     """Over SWF's request rate (ThrottlingException): nothing was done, and the same call may go through later."""
 
 
-class ServiceFailure(SwfError):
+class ServiceError(SwfError):
     """The service, or something before it, failed (HTTP 5xx)."""
 
 
 class NetworkError(SwfError):
-    """The network failed: `may_have_acted` tells whether the request may have reached SWF."""
+    """The network failed: `possibly_executed` tells whether the request may have reached SWF."""
 
 
-class BrokenReply(NetworkError):
+class InvalidResponseError(NetworkError):
     """A reply came that is cut short or isn't SWF's: whatever was asked may have been done."""
 
 
-class NoTask(SwfError):
+class NoTaskReceived(SwfError):
     """No task came in the time given."""
 
     exit_code = ExitCode.NO_TASK
@@ -136,7 +136,7 @@ class CheckFailed(SwfError):
     exit_code = ExitCode.CHECK_FAILED
 
 
-class OutputFailed(SwfError):
+class OutputError(SwfError):
     """The data could not be written to stdout."""
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .api import poll_once
-from .errors import NetworkError, NoTask, Signalled, SwfError
+from .errors import NetworkError, NoTaskReceived, Signalled, SwfError
 from .ledger.records import Origin, Taker
 from .ledger.store import Ledger
 from .models import WorkerTask
@@ -68,7 +68,7 @@ def poll(
     it a task; faults that may pass are told, and it goes on after a wait.
 
     Raises:
-        NoTask: none came in that time
+        NoTaskReceived: none came in that time
         SwfError: SWF refused the poll, or could not be reached at all
     """
     started = clock()
@@ -86,12 +86,12 @@ def poll(
             try:
                 task = poll_once(origin.task_list, origin.domain, origin.identity, client)
             except TRANSIENT as error:
-                if error.may_have_acted or not isinstance(error, NetworkError):
+                if error.possibly_executed or not isinstance(error, NetworkError):
                     reached.set()
                 if not reached.is_set():
                     idle = True
                     raise
-                if error.may_have_acted:
+                if error.possibly_executed:
                     ledger.poll_broke(key)
                     key = None
                 idle = True
@@ -118,7 +118,7 @@ def poll(
                     stop.wait(max(0.0, left))
                     if stop.is_set():
                         break
-                    raise NoTask(f"no task came on {origin.task_list} in {timeout:g} s")
+                    raise NoTaskReceived(f"no task came on {origin.task_list} in {timeout:g} s")
             if delay:
                 stop.wait(delay)
         return None
@@ -136,4 +136,4 @@ def _warn(origin: Origin) -> str:
 
 def _complain(error: SwfError, origin: Origin, delay: float) -> str:
     said = f"the poll failed: {error.message}; polling again in {delay:.1f} s"
-    return f"{said}; {_warn(origin)}" if error.may_have_acted else said
+    return f"{said}; {_warn(origin)}" if error.possibly_executed else said

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from . import api
 from .client.call import call
-from .errors import Cancelled, NoAccess, OutcomeUnknown, SwfError, TaskClosed, TaskNotOpen, UnknownResource
+from .errors import AccessError, Cancelled, OutcomeUnknown, SwfError, TaskClosed, TaskNotOpen, UnknownResource
 from .history import End, end_of
 from .ledger.records import Held
 from .ledger.store import Ledger
@@ -147,7 +147,7 @@ class _Effort:
                 self._settle(refusal)
                 return
             except TRANSIENT as error:
-                if error.may_have_acted and self.unclear is None:
+                if error.possibly_executed and self.unclear is None:
                     self.unclear = error
                 if not self._pause(attempt, error):
                     if self.unclear is None:
@@ -199,7 +199,7 @@ class _Effort:
                 why = "history does not show the task closed"
             except LookupError as error:
                 return None, str(error)
-            except NoAccess as error:
+            except AccessError as error:
                 return None, f"history could not be read: {error.message}"
             except SwfError as error:
                 end, why = None, f"history could not be read: {error.message}"

@@ -4,9 +4,9 @@ import random
 from collections.abc import Callable
 from typing import Final
 
-from .errors import LimitExceeded, NetworkError, ServiceFailure, Throttled
+from .errors import LimitExceededError, NetworkError, ServiceError, ThrottlingError
 
-TRANSIENT: Final = (NetworkError, ServiceFailure, Throttled, LimitExceeded)
+TRANSIENT: Final = (NetworkError, ServiceError, ThrottlingError, LimitExceededError)
 """Faults that may pass: whatever was asked can be asked again."""
 
 

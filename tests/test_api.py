@@ -26,16 +26,16 @@ from swf_cli.api import (
 )
 from swf_cli.client.session import default_session
 from swf_cli.errors import (
-    BrokenReply,
+    AccessError,
     Cancelled,
     InvalidRequest,
-    LimitExceeded,
+    InvalidResponseError,
+    LimitExceededError,
     NetworkError,
-    NoAccess,
-    ServiceFailure,
+    ServiceError,
     SwfError,
     TaskNotOpen,
-    Throttled,
+    ThrottlingError,
     UnknownResource,
 )
 from swf_cli.models import LIMITS, WorkerTask
@@ -263,9 +263,9 @@ def test_a_task_with_something_missing_is_a_broken_reply(path: str, stub: StubSe
     *above, name = path.split(".")
     del (reply[above[0]] if above else reply)[name]
     stub.reply("PollForActivityTask", reply)
-    with pytest.raises(BrokenReply, match=name) as caught:
+    with pytest.raises(InvalidResponseError, match=name) as caught:
         request_task("l", "d", client=wire)
-    assert caught.value.may_have_acted
+    assert caught.value.possibly_executed
 
 
 @pytest.mark.parametrize("read_timeout", [60, 69.9])
@@ -312,7 +312,7 @@ def test_a_truncated_count_warns(client: Any, swf: Stubber) -> None:
 def test_a_count_that_is_missing_is_a_broken_reply(stub: StubService, wire: Any) -> None:
     """A reply that holds no count is an error, not zero."""
     stub.reply("CountPendingActivityTasks", {"truncated": False})
-    with pytest.raises(BrokenReply, match="no count"):
+    with pytest.raises(InvalidResponseError, match="no count"):
         get_number_of_pending_tasks("l", "d", wire)
 
 
@@ -354,24 +354,24 @@ def test_a_heartbeat_without_an_answer_is_no_cancellation(stub: StubService, wir
 
 FAULTS = [
     ("UnknownResourceFault", 400, UnknownResource, 1),
-    ("LimitExceededFault", 400, LimitExceeded, 1),
+    ("LimitExceededFault", 400, LimitExceededError, 1),
     ("ValidationException", 400, InvalidRequest, 1),
     ("SerializationException", 400, InvalidRequest, 1),
-    ("ThrottlingException", 400, Throttled, 1),
-    ("Throttling", 400, Throttled, 1),
-    ("RequestLimitExceeded", 400, Throttled, 1),
-    ("OperationNotPermittedFault", 400, NoAccess, 7),
-    ("AccessDeniedException", 400, NoAccess, 7),
-    ("AccessDenied", 403, NoAccess, 7),
-    ("ExpiredTokenException", 400, NoAccess, 7),
-    ("ExpiredToken", 403, NoAccess, 7),
-    ("UnrecognizedClientException", 400, NoAccess, 7),
-    ("InvalidClientTokenId", 403, NoAccess, 7),
-    ("InvalidSignatureException", 400, NoAccess, 7),
-    ("MissingAuthenticationTokenException", 400, NoAccess, 7),
-    ("InternalFailure", 500, ServiceFailure, 1),
-    ("ServiceUnavailable", 503, ServiceFailure, 1),
-    ("504", 504, ServiceFailure, 1),
+    ("ThrottlingException", 400, ThrottlingError, 1),
+    ("Throttling", 400, ThrottlingError, 1),
+    ("RequestLimitExceeded", 400, ThrottlingError, 1),
+    ("OperationNotPermittedFault", 400, AccessError, 7),
+    ("AccessDeniedException", 400, AccessError, 7),
+    ("AccessDenied", 403, AccessError, 7),
+    ("ExpiredTokenException", 400, AccessError, 7),
+    ("ExpiredToken", 403, AccessError, 7),
+    ("UnrecognizedClientException", 400, AccessError, 7),
+    ("InvalidClientTokenId", 403, AccessError, 7),
+    ("InvalidSignatureException", 400, AccessError, 7),
+    ("MissingAuthenticationTokenException", 400, AccessError, 7),
+    ("InternalFailure", 500, ServiceError, 1),
+    ("ServiceUnavailable", 503, ServiceError, 1),
+    ("504", 504, ServiceError, 1),
     ("413", 413, SwfError, 1),
     ("SomethingNewFault", 400, SwfError, 1),
     ("", 400, SwfError, 1),
@@ -401,7 +401,7 @@ def test_each_fault_becomes_an_error_of_its_kind(
     assert "the reason" in error.message
     assert error.exit_code == exit_code
     assert (error.hint is not None) == (exit_code == 7)
-    assert error.may_have_acted == (status >= 500)
+    assert error.possibly_executed == (status >= 500)
     assert isinstance(error.__cause__, boto.ClientError)
 
 
@@ -432,7 +432,7 @@ URL = "http://127.0.0.1"
 
 
 @pytest.mark.parametrize(
-    ("failure", "kind", "may_have_acted"),
+    ("failure", "kind", "possibly_executed"),
     [
         (boto.EndpointConnectionError(endpoint_url=URL, error="refused"), NetworkError, False),
         (boto.ConnectTimeoutError(endpoint_url=URL, error="slow"), NetworkError, False),
@@ -442,12 +442,12 @@ URL = "http://127.0.0.1"
         (boto.ReadTimeoutError(endpoint_url=URL, error="slow"), NetworkError, True),
         (boto.ConnectionClosedError(endpoint_url=URL), NetworkError, True),
         (boto.HTTPClientError(error="odd"), NetworkError, True),
-        (boto.NoCredentialsError(), NoAccess, False),
+        (boto.NoCredentialsError(), AccessError, False),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else None,
 )
 def test_a_failure_of_the_network_is_an_error_of_the_tree(
-    failure: Exception, kind: type[SwfError], may_have_acted: bool, client: Any
+    failure: Exception, kind: type[SwfError], possibly_executed: bool, client: Any
 ) -> None:
     """What botocore raises for the network is an SwfError, which tells whether the request may have arrived."""
 
@@ -459,7 +459,7 @@ def test_a_failure_of_the_network_is_an_error_of_the_tree(
         complete_task("T", client=client)
     error = caught.value
     assert type(error) is kind
-    assert (error.may_have_acted, error.code, error.request_id) == (may_have_acted, "", None)
+    assert (error.possibly_executed, error.code, error.request_id) == (possibly_executed, "", None)
     assert error.__cause__ is failure
 
 
@@ -469,5 +469,5 @@ def test_what_botocore_cant_read_is_an_error_of_the_tree(body: bytes, stub: Stub
     stub.reply("RespondActivityTaskCompleted", body, status=502)
     with pytest.raises(SwfError) as caught:
         complete_task("T", client=wire)
-    assert caught.value.may_have_acted
+    assert caught.value.possibly_executed
     assert caught.value.__cause__ is not None

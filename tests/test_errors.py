@@ -7,24 +7,24 @@ import pytest
 
 from swf_cli import errors
 from swf_cli.errors import (
-    BrokenReply,
+    AccessError,
     Cancelled,
     CheckFailed,
+    ConfigurationError,
     ExitCode,
     InvalidRequest,
-    InvalidSetting,
-    LimitExceeded,
+    InvalidResponseError,
+    LimitExceededError,
     NetworkError,
-    NoAccess,
-    NoTask,
+    NoTaskReceived,
     OutcomeUnknown,
-    OutputFailed,
-    ServiceFailure,
+    OutputError,
+    ServiceError,
     Signalled,
     SwfError,
     TaskClosed,
     TaskNotOpen,
-    Throttled,
+    ThrottlingError,
     UnknownResource,
 )
 
@@ -32,18 +32,18 @@ EXIT_CODES = {
     SwfError: 1,
     UnknownResource: 1,
     InvalidRequest: 1,
-    LimitExceeded: 1,
-    Throttled: 1,
-    ServiceFailure: 1,
+    LimitExceededError: 1,
+    ThrottlingError: 1,
+    ServiceError: 1,
     NetworkError: 1,
-    BrokenReply: 1,
-    OutputFailed: 1,
-    InvalidSetting: 2,
-    NoTask: 3,
+    InvalidResponseError: 1,
+    OutputError: 1,
+    ConfigurationError: 2,
+    NoTaskReceived: 3,
     TaskNotOpen: 5,
     TaskClosed: 5,
     OutcomeUnknown: 6,
-    NoAccess: 7,
+    AccessError: 7,
     CheckFailed: 8,
 }
 
@@ -86,12 +86,12 @@ def test_cancellation_and_signals_are_no_errors() -> None:
 
 def make() -> SwfError:
     """Make an error that knows everything."""
-    return Throttled(
-        "slow down", code="Throttling", request_id="R", retry_attempts=2, may_have_acted=True, hint="wait"
+    return ThrottlingError(
+        "slow down", code="Throttling", request_id="R", retry_attempts=2, possibly_executed=True, hint="wait"
     )
 
 
-FACTS = {"code": "Throttling", "request_id": "R", "retry_attempts": 2, "may_have_acted": True}
+FACTS = {"code": "Throttling", "request_id": "R", "retry_attempts": 2, "possibly_executed": True}
 
 
 def test_an_error_of_another_kind_keeps_the_facts() -> None:
@@ -111,7 +111,7 @@ def test_an_error_knows_no_more_than_it_is_told() -> None:
         "code": "",
         "request_id": None,
         "retry_attempts": 0,
-        "may_have_acted": False,
+        "possibly_executed": False,
         "hint": None,
     }
 
@@ -119,5 +119,5 @@ def test_an_error_knows_no_more_than_it_is_told() -> None:
 def test_errors_survive_a_trip_between_processes() -> None:
     """An error that was copied or pickled (by a process pool, say) has its facts still."""
     for again in (copy.copy(make()), pickle.loads(pickle.dumps(make()))):
-        assert type(again) is Throttled
+        assert type(again) is ThrottlingError
         assert vars(again) == vars(make())

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from swf_cli.client.session import Session
-from swf_cli.errors import NetworkError, NoAccess, SwfError, TaskNotOpen
+from swf_cli.errors import AccessError, NetworkError, SwfError, TaskNotOpen
 from swf_cli.heartbeats import keep_alive, wait_for_ever
 from tests.helpers.stub_service import StubService
 
@@ -101,7 +101,7 @@ def test_a_service_that_is_not_there_is_waited_for(client: Any, stub: StubServic
     ("fault", "kind", "exit_code"),
     [
         ("UnknownResourceFault", TaskNotOpen, 5),
-        ("OperationNotPermittedFault", NoAccess, 7),
+        ("OperationNotPermittedFault", AccessError, 7),
         ("ValidationException", SwfError, 1),
     ],
 )

@@ -12,7 +12,7 @@ import pytest
 
 from swf_cli import polling
 from swf_cli.client.session import Session
-from swf_cli.errors import NetworkError, NoTask, Signalled, SwfError, TaskNotOpen
+from swf_cli.errors import NetworkError, NoTaskReceived, Signalled, SwfError, TaskNotOpen
 from swf_cli.ledger.records import Held, Origin
 from swf_cli.ledger.store import Ledger
 from swf_cli.models import WorkerTask
@@ -103,9 +103,9 @@ def test_a_task_is_waited_for_under_an_identity(desk: Desk, stub: StubService) -
 def test_no_poll_starts_after_the_timeout(
     timeout: float, times: tuple[float, ...], polls: int, desk: Desk, stub: StubService
 ) -> None:
-    """At least one poll is made, and none begins when the time is over: NoTask, exit 3, and nothing on record."""
+    """At least one poll is made, and none begins when the time is over: exit 3, and nothing on record."""
     stub.reply(POLL, NO_TASK)
-    with pytest.raises(NoTask, match=f"no task came on l in {timeout:g} s") as caught:
+    with pytest.raises(NoTaskReceived, match=f"no task came on l in {timeout:g} s") as caught:
         desk.poll(timeout=timeout, clock=clock(*times))
     assert caught.value.exit_code == 3
     assert len(stub.requests) == polls
@@ -178,9 +178,9 @@ def test_backoff(attempt: int, chance: float, seconds: float) -> None:
 
 
 def test_the_timeout_counts_waits_too(desk: Desk, stub: StubService) -> None:
-    """A wait that would last beyond --timeout is cut short, and no poll starts after it: NoTask."""
+    """A wait that would last beyond --timeout is cut short, and no poll starts after it: NoTaskReceived."""
     stub.fault(POLL, "ThrottlingException")
-    with pytest.raises(NoTask):
+    with pytest.raises(NoTaskReceived):
         desk.poll(timeout=10.0, clock=clock(0, 9.99), wait=lambda failures: 30.0)
     assert len(stub.requests) == 1
 
@@ -210,7 +210,7 @@ def test_a_service_that_was_never_reached_is_raised(desk: Desk, stub: StubServic
     stub.close()
     with pytest.raises(NetworkError) as caught:
         desk.poll()
-    assert not caught.value.may_have_acted
+    assert not caught.value.possibly_executed
     assert (desk.told, desk.held()) == ([], [])
 
 

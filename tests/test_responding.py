@@ -10,14 +10,14 @@ import pytest
 
 from swf_cli.client.session import Session
 from swf_cli.errors import (
+    AccessError,
     NetworkError,
-    NoAccess,
     OutcomeUnknown,
-    ServiceFailure,
+    ServiceError,
     SwfError,
     TaskClosed,
     TaskNotOpen,
-    Throttled,
+    ThrottlingError,
     UnknownResource,
 )
 from swf_cli.ledger.records import Held, Origin
@@ -340,7 +340,7 @@ def test_a_refusal_of_another_kind_after_a_lost_reply_is_settled_too(desk: Desk,
 @each_answer
 @pytest.mark.parametrize(
     ("fault", "kind", "exit_code", "tries"),
-    [("ThrottlingException", Throttled, 1, 3), ("OperationNotPermittedFault", NoAccess, 7, 1)],
+    [("ThrottlingException", ThrottlingError, 1, 3), ("OperationNotPermittedFault", AccessError, 7, 1)],
 )
 def test_what_certainly_never_happened_is_told(
     fault: str,
@@ -381,7 +381,7 @@ def test_what_may_pass_is_retried_so_long_and_no_longer(
 ) -> None:
     """No try starts after --retry-for, and at least one is made."""
     stub.fault(COMPLETED, "ThrottlingException")
-    with pytest.raises(Throttled):
+    with pytest.raises(ThrottlingError):
         desk.answer(COMPLETE, retry_for=retry_for)
     assert len(stub.requests) == tries
     assert len(desk.told) == tries - 1
@@ -519,7 +519,7 @@ def test_prune_goes_on_when_a_place_cannot_be_reached(desk: Desk, stub: StubServ
 
     def session_of(held: Held) -> Session:
         if held.profile == "gone":
-            raise ServiceFailure("no such profile")
+            raise ServiceError("no such profile")
         return desk.session
 
     prune(desk.ledger, session_of, desk.told.append)

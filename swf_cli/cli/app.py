@@ -9,7 +9,7 @@ import click
 from click.core import ParameterSource
 
 from .._version import __version__
-from ..errors import ExitCode, OutputFailed, Signalled, SwfError
+from ..errors import ExitCode, OutputError, Signalled, SwfError
 from ..output import shell, terminal
 from .group import LazyGroup
 
@@ -83,7 +83,7 @@ def _run(args: Sequence[str]) -> int:
     except click.Abort as error:
         _explain(args, error, "given up", None)
         return ExitCode.REFUSED
-    except OutputFailed as error:
+    except OutputError as error:
         if error.message:  # else the reader has gone away, and knows
             _explain(args, error, error.message, None)
         return error.exit_code
@@ -142,5 +142,5 @@ def _usage_hint(args: Sequence[str], error: click.ClickException) -> str | None:
 
 
 def _write_shell_failure(code: int) -> None:
-    with suppress(OutputFailed):
+    with suppress(OutputError):
         terminal.write(shell.shell_no_task(code))

@@ -26,7 +26,7 @@ def call(client: "botocore.client.BaseClient", operation: str, **arguments: Any)
     except Exception as error:
         # Not only botocore's own: what it can't parse ends in whatever its parser stumbled over.
         # Of a client that we did not make, the last try's error is all there is to go by.
-        fault = _translate(error, may_have_acted=_attempts.unclear or _may_have_acted(error))
+        fault = _translate(error, possibly_executed=_attempts.unclear or _may_have_acted(error))
         _log(operation, started, fault)
         raise fault from error
     _log(operation, started, None)

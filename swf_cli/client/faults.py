@@ -7,15 +7,15 @@ import threading
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import (
-    BrokenReply,
+    AccessError,
     InvalidRequest,
-    LimitExceeded,
+    InvalidResponseError,
+    LimitExceededError,
     NetworkError,
-    NoAccess,
-    ServiceFailure,
+    ServiceError,
     SwfError,
     TaskNotOpen,
-    Throttled,
+    ThrottlingError,
     UnknownResource,
 )
 
@@ -28,7 +28,7 @@ _HINT_POLICY = "the README lists the least IAM policy that each command needs"
 
 _FAULTS: Final[dict[str, type[SwfError]]] = {
     "UnknownResourceFault": UnknownResource,
-    "LimitExceededFault": LimitExceeded,
+    "LimitExceededFault": LimitExceededError,
     "ValidationException": InvalidRequest,
     "ValidationError": InvalidRequest,
     "SerializationException": InvalidRequest,
@@ -46,7 +46,7 @@ _FAULTS: Final[dict[str, type[SwfError]]] = {
             "ThrottledException",
             "TooManyRequestsException",
         ),
-        Throttled,
+        ThrottlingError,
     ),
 }
 # What AWS calls a request whose credentials it does not take, and what to do about each.
@@ -144,37 +144,39 @@ def _check_reply(response_dict: dict[str, Any], operation_model: Any, **_: Any) 
             page = body.decode("utf-8", "replace")
             response_dict["body"] = json.dumps({"__type": str(status), "message": page}).encode()
     elif not whole or not isinstance(reply, dict):
-        raise BrokenReply(f"the reply to {operation_model.name} is cut short or isn't SWF's", may_have_acted=True)
+        raise InvalidResponseError(
+            f"the reply to {operation_model.name} is cut short or isn't SWF's", possibly_executed=True
+        )
 
 
 def _kinds(error: Exception) -> set[str]:
     return {kind.__name__ for kind in type(error).__mro__}
 
 
-def _translate(error: Exception, *, may_have_acted: bool) -> SwfError:
+def _translate(error: Exception, *, possibly_executed: bool) -> SwfError:
     """Make an SwfError of an exception of botocore's."""
     response = getattr(error, "response", None)
     if isinstance(response, dict) and "Error" in response:
-        return _translate_fault(error, response, may_have_acted)
+        return _translate_fault(error, response, possibly_executed)
     kinds = _kinds(error)
     message = str(error).strip().rstrip(".")
     for kind, hint in _UNSIGNED.items():
         if kind in kinds:
-            return NoAccess(message, hint=hint)
+            return AccessError(message, hint=hint)
     if "ParamValidationError" in kinds:
         return InvalidRequest(message)
-    return NetworkError(message, may_have_acted=may_have_acted)
+    return NetworkError(message, possibly_executed=possibly_executed)
 
 
-def _translate_fault(error: Exception, response: dict[str, Any], may_have_acted: bool) -> SwfError:
+def _translate_fault(error: Exception, response: dict[str, Any], possibly_executed: bool) -> SwfError:
     metadata = response.get("ResponseMetadata", {})
     code = str(response["Error"].get("Code", ""))
     message = str(response["Error"].get("Message") or "no message").strip()
     operation = getattr(error, "operation_name", "SWF")
-    kind = _FAULTS.get(code, ServiceFailure if metadata.get("HTTPStatusCode", 0) >= 500 else SwfError)
+    kind = _FAULTS.get(code, ServiceError if metadata.get("HTTPStatusCode", 0) >= 500 else SwfError)
     hint = _NO_ACCESS.get(code)
     if hint is not None:
-        kind = NoAccess
+        kind = AccessError
     elif kind is InvalidRequest and message.lower().startswith("invalid token"):
         kind, message = TaskNotOpen, f"SWF does not know this token: {message}"
     elif code.isdigit():
@@ -185,6 +187,6 @@ def _translate_fault(error: Exception, response: dict[str, Any], may_have_acted:
         code=code,
         request_id=metadata.get("RequestId"),
         retry_attempts=metadata.get("RetryAttempts", 0),
-        may_have_acted=may_have_acted,
+        possibly_executed=possibly_executed,
         hint=hint,
     )

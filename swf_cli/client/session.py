@@ -5,7 +5,7 @@ from functools import cache, cached_property
 from typing import TYPE_CHECKING, Final
 
 from .._version import __version__
-from ..errors import InvalidSetting, NetworkError, NoAccess
+from ..errors import AccessError, ConfigurationError, NetworkError
 from .faults import _HINT_CREDENTIALS, _HINT_EXPIRED, _UNSIGNED, _check_reply, _kinds, _note_attempt, _translate
 from .loader import _use_fast_loader
 
@@ -26,7 +26,7 @@ class Session:
     """Where and as whom SWF is called: one botocore session, and two clients over it, made when first used.
 
     Credentials, region, profile and endpoint are found as the `aws` command finds them; an argument wins over
-    the environment. Raises NoAccess when there is no region or there are no credentials.
+    the environment. Raises AccessError when there is no region or there are no credentials.
     """
 
     def __init__(
@@ -101,12 +101,12 @@ class Session:
             or session.get_scoped_config().get("region")
         )
         if not region:
-            raise NoAccess("no region is set", hint=_UNSIGNED["NoRegionError"])
+            raise AccessError("no region is set", hint=_UNSIGNED["NoRegionError"])
         # Set on the session, so that the calls to STS and SSO that a profile needs go to the same region.
         session.set_config_variable("region", region)
         credentials = session.get_credentials()
         if credentials is None:
-            raise NoAccess("no AWS credentials were found", hint=_HINT_CREDENTIALS)
+            raise AccessError("no AWS credentials were found", hint=_HINT_CREDENTIALS)
         # A role's or SSO's are fetched here, so that a failure to get them is never taken for a failed call to SWF.
         credentials.get_frozen_credentials()
         return session
@@ -133,13 +133,13 @@ class Session:
             check_endpoint_url(client.meta.endpoint_url)
         except ValueError as error:
             # An endpoint that is no URL, or a region that is no part of a host's name.
-            raise InvalidSetting(str(error).strip().rstrip("."), hint=_HINT_SETTING) from error
+            raise ConfigurationError(str(error).strip().rstrip("."), hint=_HINT_SETTING) from error
         except EOFError as error:
-            raise NoAccess("nobody typed the MFA code that the profile asks for", hint=_HINT_EXPIRED) from error
+            raise AccessError("nobody typed the MFA code that the profile asks for", hint=_HINT_EXPIRED) from error
         except (BotoCoreError, ClientError) as error:
-            fault = _translate(error, may_have_acted=False)
+            fault = _translate(error, possibly_executed=False)
             if isinstance(fault, NetworkError) and not _kinds(error) & {"ConnectionError", "HTTPClientError"}:
-                fault = InvalidSetting(fault.message, hint=_HINT_SETTING)
+                fault = ConfigurationError(fault.message, hint=_HINT_SETTING)
             raise fault from error
         client.meta.events.register("before-parse.swf", _check_reply)
         client.meta.events.register("needs-retry.swf", _note_attempt)

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..client.call import call
 from ..errors import (
+    AccessError,
     InvalidRequest,
-    LimitExceeded,
+    LimitExceededError,
     NetworkError,
-    NoAccess,
-    ServiceFailure,
+    ServiceError,
     SwfError,
     TaskNotOpen,
-    Throttled,
+    ThrottlingError,
     UnknownResource,
 )
 from ..history import ActivityTask, TaskReader
@@ -162,7 +162,7 @@ class Survey:
             tasks = []  # it has closed, and is gone, since it was listed
         except _Stopped:
             return
-        except NoAccess as error:
+        except AccessError as error:
             self.failure = error
             return
         except (SwfError, LookupError, TypeError, ValueError) as error:
@@ -302,7 +302,7 @@ class Survey:
                 self.progress.calls += 1
             try:
                 reply = call(self._client, operation, domain=self._domain, **arguments)
-            except (Throttled, LimitExceeded):
+            except (ThrottlingError, LimitExceededError):
                 with self._lock:
                     self.progress.throttles += 1
                 pause = min(_LONGEST_PAUSE, 0.25 * 2**throttles) * random.uniform(0.5, 1.0)  # noqa: S311
@@ -310,7 +310,7 @@ class Survey:
                 if operation == _HISTORY:
                     self._pace.slow_down(pause)
                 self._stop.wait(pause)
-            except (NetworkError, ServiceFailure):
+            except (NetworkError, ServiceError):
                 failures += 1
                 if failures >= _TRIES:
                     raise

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..errors import OutputFailed
+from ..errors import OutputError
 from .tables import _generic_table
 from .terminal import plain, to_json, write
 
@@ -52,7 +52,7 @@ class Output:
     """`auto`, `always` or `never`."""
 
     def show(self, shape: Any, *, table: Callable[[], RenderableType], text: str) -> None:
-        """Write a value to stdout, given its JSON shape, its table and its text. Raises OutputFailed."""
+        """Write a value to stdout, given its JSON shape, its table and its text. Raises OutputError."""
         form = self.form or ("table" if sys.stdout.isatty() else "json")
         if self.query is not None:
             shape = self._search(shape)
@@ -79,7 +79,7 @@ class Output:
             # The data may be a task that nobody else has: all of it, then, before the complaint.
             write(to_json(shape) + "\n")
             message = f"--query can't be applied, so all is printed: {' '.join(str(error).split())}"
-            raise OutputFailed(message) from error
+            raise OutputError(message) from error
 
     def draw(self, renderable: RenderableType) -> str:
         """Give what a terminal as wide as ours would show."""

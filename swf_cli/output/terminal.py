@@ -10,7 +10,7 @@ import sys
 from contextlib import suppress
 from typing import Any
 
-from ..errors import OutputFailed
+from ..errors import OutputError
 
 # Everything that moves the cursor, colours, or reorders a terminal's text: C0, DEL and C1 controls, the line and
 # paragraph separators, the bidirectional controls; and lone surrogates, which no encoding carries.
@@ -36,13 +36,13 @@ def to_json(value: Any, indent: int | None = None) -> str:
 
 
 def write(text: str) -> None:
-    """Write data to stdout, all of it. Raises OutputFailed; with an empty message when the reader has gone away."""
+    """Write data to stdout, all of it. Raises OutputError; with an empty message when the reader has gone away."""
     try:
         sys.stdout.write(text)
         sys.stdout.flush()
     except (OSError, ValueError) as error:
         discard_stdout()
-        raise OutputFailed(why_not_written(error)) from error
+        raise OutputError(why_not_written(error)) from error
 
 
 def why_not_written(error: OSError | ValueError) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from ..errors import InvalidRequest, NoAccess, OutcomeUnknown, SwfError, TaskClosed, TaskNotOpen, UnknownResource
+from ..errors import AccessError, InvalidRequest, OutcomeUnknown, SwfError, TaskClosed, TaskNotOpen, UnknownResource
 from ..history import End
 from ..models import TaskReference
 from ..responding import Answer, failure, read_end, settle
@@ -150,7 +150,7 @@ class _Closing:
 
     def wait(self, error: SwfError) -> None:
         """Wait for what may pass: credentials that work again, or whatever stands before SWF."""
-        if not isinstance(error, NoAccess):
+        if not isinstance(error, AccessError):
             self.pause(error)
             return
         self.access.wait(error, self.stop, self.tell)

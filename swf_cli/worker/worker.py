@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from ..client.session import Session
-from ..errors import NoAccess, SwfError
+from ..errors import AccessError, SwfError
 from ..ledger.records import Origin
 from ..ledger.store import Ledger
 from ..polling import Taken, poll
@@ -178,7 +178,7 @@ class Worker:
                     key=key,
                     reached=self._reached,
                 )
-            except NoAccess as error:
+            except AccessError as error:
                 if not self._reached.is_set():
                     raise
                 self._access.wait(error, self._draining, self._reporter.tell)

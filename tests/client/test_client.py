@@ -25,14 +25,14 @@ from swf_cli import api
 from swf_cli.client.call import call
 from swf_cli.client.session import Session, default_session
 from swf_cli.errors import (
-    BrokenReply,
+    AccessError,
     ExitCode,
     InvalidRequest,
+    InvalidResponseError,
     NetworkError,
-    NoAccess,
-    ServiceFailure,
+    ServiceError,
     SwfError,
-    Throttled,
+    ThrottlingError,
 )
 from tests.helpers.cli import TASK, wait_until
 from tests.helpers.stub_service import StubService
@@ -134,11 +134,11 @@ def test_no_region_or_no_credentials_is_no_access(
     """Without a region or credentials nothing is sent: exit 7, and a hint that says what to set."""
     set_env(**variables, AWS_ENDPOINT_URL_SWF=stub.url)
     for use in (count, poll):
-        with pytest.raises(NoAccess) as caught:
+        with pytest.raises(AccessError) as caught:
             use(Session())
         assert caught.value.exit_code == ExitCode.NO_ACCESS
         assert "AWS_REGION" in str(caught.value.hint) or "AWS_ACCESS_KEY_ID" in str(caught.value.hint)
-        assert not caught.value.may_have_acted
+        assert not caught.value.possibly_executed
     assert stub.requests == []
 
 
@@ -163,7 +163,7 @@ def test_a_setting_that_cant_be_used_is_wrong_usage(variables: dict[str, str], s
             use(Session())
         assert caught.value.exit_code == ExitCode.USAGE
         assert caught.value.hint
-        assert not caught.value.may_have_acted
+        assert not caught.value.possibly_executed
 
 
 def test_an_unknown_profile_that_was_asked_for_is_wrong_usage(set_env: SetEnv) -> None:
@@ -303,7 +303,7 @@ def test_a_refusal_is_not_tried_again(session: Session, stub: StubService) -> No
 def test_an_error_tells_how_often_it_was_tried(session: Session, stub: StubService) -> None:
     """After three tries an error says that there were two retries."""
     stub.fault(COUNT, "ThrottlingException", "Rate exceeded")
-    with pytest.raises(Throttled) as caught:
+    with pytest.raises(ThrottlingError) as caught:
         count(session)
     assert (caught.value.retry_attempts, caught.value.request_id) == (2, "REQUEST")
 
@@ -329,11 +329,11 @@ BROKEN: dict[str, dict[str, Any]] = {
 def test_a_broken_reply_to_a_poll_is_never_no_task(
     reply: dict[str, Any], session: Session, stub: StubService
 ) -> None:
-    """A reply that is cut short, or isn't SWF's, may have held a task: it is a BrokenReply, not "no task"."""
+    """A reply that is cut short, or isn't SWF's, may have held a task: that is an InvalidResponseError."""
     stub.reply(POLL, **reply)
-    with pytest.raises(BrokenReply) as caught:
+    with pytest.raises(InvalidResponseError) as caught:
         poll(session)
-    assert caught.value.may_have_acted
+    assert caught.value.possibly_executed
     assert stub.operations() == [POLL]
 
 
@@ -342,9 +342,9 @@ def test_a_broken_reply_to_a_call_is_told(reply: dict[str, Any], session: Sessio
     """Nor is such a reply a count, or a heartbeat that brought no news."""
     for operation in (COUNT, "RecordActivityTaskHeartbeat"):
         stub.reply(operation, **reply)
-    with pytest.raises(BrokenReply):
+    with pytest.raises(InvalidResponseError):
         count(session)
-    with pytest.raises(BrokenReply):
+    with pytest.raises(InvalidResponseError):
         api.send_heartbeat("T", client=session.calls)
 
 
@@ -362,9 +362,9 @@ def test_a_page_in_place_of_an_empty_reply_is_told(
 ) -> None:
     """A page of something in between is no proof that SWF took the answer."""
     stub.reply(COMPLETE, **reply)
-    with pytest.raises(BrokenReply) as caught:
+    with pytest.raises(InvalidResponseError) as caught:
         complete(session)
-    assert caught.value.may_have_acted
+    assert caught.value.possibly_executed
 
 
 LATIN = "<!DOCTYPE html><p>passerelle erronée".encode("latin-1")
@@ -392,8 +392,8 @@ def test_a_refusal_of_something_in_between_is_an_error_of_the_tree(
     with pytest.raises(SwfError) as caught:
         complete(session)
     error = caught.value
-    assert isinstance(error, ServiceFailure) == (status >= 500)
-    assert error.may_have_acted == (status >= 500)
+    assert isinstance(error, ServiceError) == (status >= 500)
+    assert error.possibly_executed == (status >= 500)
     assert error.exit_code == ExitCode.REFUSED
     assert len(stub.requests) == (3 if status >= 500 else 1)
     assert len(error.message) < 300
@@ -427,11 +427,11 @@ def test_a_refused_connection_did_nothing(session: Session, set_env: SetEnv) -> 
         for use in (complete, poll):
             with pytest.raises(NetworkError) as caught:
                 use(session)
-            assert not caught.value.may_have_acted
+            assert not caught.value.possibly_executed
 
 
 @pytest.mark.parametrize(
-    ("failures", "may_have_acted"),
+    ("failures", "possibly_executed"),
     [
         (["reset"], True),
         (["500"], True),
@@ -448,7 +448,7 @@ def test_a_refused_connection_did_nothing(session: Session, set_env: SetEnv) -> 
     ids=lambda value: "-".join(value) if isinstance(value, list) else None,
 )
 def test_an_answer_may_have_been_taken_by_any_of_its_tries(
-    failures: list[str], may_have_acted: bool, session: Session, stub: StubService
+    failures: list[str], possibly_executed: bool, session: Session, stub: StubService
 ) -> None:
     """One try whose end is unheard is enough: the refusal of a later one does not say that nothing was done."""
     for failure in failures:
@@ -458,7 +458,7 @@ def test_an_answer_may_have_been_taken_by_any_of_its_tries(
             FAILURES[failure](stub, COMPLETE)
     with pytest.raises(SwfError) as caught:
         complete(session)
-    assert caught.value.may_have_acted == may_have_acted
+    assert caught.value.possibly_executed == possibly_executed
 
 
 def test_a_later_refused_connection_does_not_undo_a_reset(
@@ -475,7 +475,7 @@ def test_a_later_refused_connection_does_not_undo_a_reset(
     with pytest.raises(NetworkError, match="Could not connect") as caught:
         complete(session)
     assert len(stub.requests) == 1
-    assert caught.value.may_have_acted
+    assert caught.value.possibly_executed
 
 
 def test_what_one_call_left_unclear_is_not_held_against_the_next(session: Session, stub: StubService) -> None:
@@ -484,9 +484,9 @@ def test_what_one_call_left_unclear_is_not_held_against_the_next(session: Sessio
     with pytest.raises(NetworkError):
         complete(session)
     stub.fault(COUNT, "ThrottlingException")
-    with pytest.raises(Throttled) as caught:
+    with pytest.raises(ThrottlingError) as caught:
         count(session)
-    assert not caught.value.may_have_acted
+    assert not caught.value.possibly_executed
 
 
 def test_calls_of_other_threads_are_not_mixed_in(session: Session, stub: StubService) -> None:
@@ -504,7 +504,7 @@ def test_calls_of_other_threads_are_not_mixed_in(session: Session, stub: StubSer
         gate.set()
         refused = counting.exception(10)
     assert isinstance(refused, SwfError)
-    assert (lost.value.may_have_acted, refused.may_have_acted) == (True, False)
+    assert (lost.value.possibly_executed, refused.possibly_executed) == (True, False)
 
 
 @pytest.mark.filterwarnings("ignore:this client stops reading")
@@ -518,7 +518,7 @@ def test_a_poll_that_is_not_answered_in_time_may_have_taken_a_task(
     with pytest.raises(NetworkError) as caught:
         poll(Session(poll_read_timeout=0.2))
     gate.set()
-    assert caught.value.may_have_acted
+    assert caught.value.possibly_executed
     assert stub.operations() == [POLL]
 
 
@@ -532,14 +532,14 @@ def test_an_answer_that_is_not_heard_in_time_may_have_been_taken(
     with pytest.raises(NetworkError) as caught:
         complete(session)
     gate.set()
-    assert caught.value.may_have_acted
+    assert caught.value.possibly_executed
 
 
 def test_what_botocore_refuses_to_send_did_nothing(session: Session, stub: StubService) -> None:
     """Arguments that botocore refuses are an InvalidRequest, and nothing was sent."""
     with pytest.raises(InvalidRequest) as caught:
         call(session.calls, "count_pending_activity_tasks", domain="d")
-    assert not caught.value.may_have_acted
+    assert not caught.value.possibly_executed
     assert stub.requests == []
 
 
@@ -708,8 +708,8 @@ def test_an_mfa_code_that_nobody_types_is_no_access(set_env: SetEnv, tmp_path: P
     """Where nobody can type the MFA code, that is an error of the tree, exit 7, and STS is not asked."""
     configure(tmp_path, f"{ROLE_PROFILE}mfa_serial = arn:aws:iam::123456789012:mfa/me\n")
     code = (
-        "from swf_cli.client.session import Session\nfrom swf_cli.errors import NoAccess\n"
-        "try: Session(profile='worker').calls\nexcept NoAccess: print('no access')"
+        "from swf_cli.client.session import Session\nfrom swf_cli.errors import AccessError\n"
+        "try: Session(profile='worker').calls\nexcept AccessError: print('no access')"
     )
     done = subprocess.run(
         [sys.executable, "-c", code],
@@ -742,7 +742,7 @@ def test_a_role_that_is_not_given_is_no_call_to_swf(
         with pytest.raises(SwfError, match="AssumeRole") as caught:
             use(Session(profile="worker"))
         assert caught.value.exit_code == exit_code
-        assert not caught.value.may_have_acted
+        assert not caught.value.possibly_executed
     assert stub.requests == []
 
 
@@ -815,7 +815,7 @@ def test_an_sso_sign_in_that_is_over_is_no_access(
         for file in (tmp_path / ".aws/sso/cache").iterdir():
             file.unlink()
     set_env(AWS_ENDPOINT_URL_SSO=issuer.url, AWS_ENDPOINT_URL_SWF=stub.url)
-    with pytest.raises(NoAccess) as caught:
+    with pytest.raises(AccessError) as caught:
         count(Session(profile="worker"))
     assert "aws sso login" in str(caught.value.hint)
     assert len(issuer.requests) == (signed_in == "refused")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from swf_cli.errors import InvalidRequest, NoAccess, SwfError, UnknownResource
+from swf_cli.errors import AccessError, InvalidRequest, SwfError, UnknownResource
 from swf_cli.history import ActivityTask
 from swf_cli.ledger.records import Holding
 from swf_cli.local.clock import Clock
@@ -374,11 +374,11 @@ class TestFaults:
 
         def refuse(operation: str, arguments: Any) -> None:
             if operation == HISTORY:
-                raise NoAccess("not you")
+                raise AccessError("not you")
 
         client.before = refuse
         said: list[str] = []
-        with pytest.raises(NoAccess):
+        with pytest.raises(AccessError):
             open_ids(survey_of(client, tell=said.append))
         assert (said, client.operations()[HISTORY] < 30) == ([], True)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from swf_cli.errors import NoAccess, ServiceFailure, Throttled, UnknownResource
+from swf_cli.errors import AccessError, ServiceError, ThrottlingError, UnknownResource
 from swf_cli.monitor.watch import Watch
 
 
@@ -52,7 +52,7 @@ def test_a_count_that_is_no_number_has_no_change() -> None:
 def test_what_may_pass_keeps_the_figure() -> None:
     """Throttling, and faults of network and service: the last figure stays, with its age; the others go on."""
     now = 100.0
-    client: Any = Lists(a=[3, Throttled("slow down"), ServiceFailure("sorry"), 4], b=[7])
+    client: Any = Lists(a=[3, ThrottlingError("slow down"), ServiceError("sorry"), 4], b=[7])
     watched = Watch(client, "media", ["a", "b"], clock=lambda: now)
     assert figures(watched) == [(3, None, None), (7, None, None)]
     now = 105.0
@@ -64,13 +64,13 @@ def test_what_may_pass_keeps_the_figure() -> None:
 
 def test_nothing_counted_yet_is_not_zero() -> None:
     """A list that could not be counted yet has no figure."""
-    watched = watch(a=[Throttled("slow down"), 3])
+    watched = watch(a=[ThrottlingError("slow down"), 3])
     assert figures(watched) == [(None, None, "slow down")]
     assert watched.counts == []
     assert figures(watched) == [(3, None, None)]
 
 
-@pytest.mark.parametrize("fault", [NoAccess("expired"), UnknownResource("no such domain")])
+@pytest.mark.parametrize("fault", [AccessError("expired"), UnknownResource("no such domain")])
 @pytest.mark.parametrize("before", [[], [3]])
 def test_what_will_not_pass_is_raised(fault: Exception, before: list[Any]) -> None:
     """An unknown domain, or credentials that have expired: no look will ever succeed."""
@@ -116,5 +116,5 @@ def test_a_look_that_takes_long_is_not_waited_for_when_told_to_stop() -> None:
 
 def test_a_fault_amid_a_look_is_raised_where_it_is_looked_at() -> None:
     """What a look raises in its thread comes to whoever looks."""
-    with pytest.raises(NoAccess):
-        watch(a=[NoAccess("expired")]).look_unless(lambda: False, lambda: None)
+    with pytest.raises(AccessError):
+        watch(a=[AccessError("expired")]).look_unless(lambda: False, lambda: None)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from swf_cli.client.session import Session
-from swf_cli.errors import NoAccess
+from swf_cli.errors import AccessError
 from swf_cli.models import ExecutionId, TaskReference
 from swf_cli.responding import Answer, failure, settle
 from swf_cli.worker.credentials import Access
@@ -242,7 +242,9 @@ def test_many_wait_and_one_line_tells(stub: StubService) -> None:
     renewed: list[None] = []
     session.renew = lambda: renewed.append(None)  # type: ignore[method-assign]
     access, said, stop = Access(session), list[str](), threading.Event()
-    waiting = [threading.Thread(target=access.wait, args=(NoAccess("expired"), stop, said.append)) for _ in range(8)]
+    waiting = [
+        threading.Thread(target=access.wait, args=(AccessError("expired"), stop, said.append)) for _ in range(8)
+    ]
     for thread in waiting:
         thread.start()
     for thread in waiting:
@@ -254,7 +256,7 @@ def test_who_waits_is_told_to_stop(stub: StubService, monkeypatch: pytest.Monkey
     """Nobody waits for credentials once it is time to stop."""
     monkeypatch.setattr("swf_cli.worker.credentials._LOCKED_OUT", 60)
     session, stop = Session(region="us-east-1", endpoint_url=stub.url), threading.Event()
-    thread = threading.Thread(target=Access(session).wait, args=(NoAccess("expired"), stop, lambda line: None))
+    thread = threading.Thread(target=Access(session).wait, args=(AccessError("expired"), stop, lambda line: None))
     thread.start()
     stop.set()
     wait_until(lambda: not thread.is_alive())

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from swf_cli.client.session import Session
-from swf_cli.errors import NoAccess, SwfError, UnknownResource
+from swf_cli.errors import AccessError, SwfError, UnknownResource
 from swf_cli.ledger.store import Ledger
 from swf_cli.polling import origin
 from swf_cli.worker.config import Plan
@@ -461,7 +461,7 @@ class TestPolls:
         assert staff.held() == []
 
     @pytest.mark.parametrize(
-        ("fault", "kind"), [("UnknownResourceFault", UnknownResource), ("UnrecognizedClientException", NoAccess)]
+        ("fault", "kind"), [("UnknownResourceFault", UnknownResource), ("UnrecognizedClientException", AccessError)]
     )
     def test_a_refusal_at_the_start(
         self, stub: StubService, stub_staff: Staff, fault: str, kind: type[SwfError]

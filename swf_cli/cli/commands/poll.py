@@ -2,7 +2,7 @@
 
 import click
 
-from ...errors import OutputFailed, Signalled
+from ...errors import OutputError, Signalled
 from ...output import progress, shell, tasks, terminal
 from ..options import Common, common_options, is_given, taking_options, tell
 from ..params import Duration
@@ -44,8 +44,8 @@ def poll(common: Common, task_list: str, identity: str, timeout: int | None, for
                     terminal.write(shell.shell_task(taken.task))
                 else:
                     tasks.show_task(common.output, taken.task, common.domain, task_list)
-            except OutputFailed as error:
+            except OutputError as error:
                 why = error.message or "the reader has gone away"
-                raise OutputFailed(f"{why}; {taken.whereabouts}") from error
+                raise OutputError(f"{why}; {taken.whereabouts}") from error
     finally:
         ledger.close()

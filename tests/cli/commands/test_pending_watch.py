@@ -110,7 +110,7 @@ def _fail(stub: StubService) -> None:
 def test_a_pipe_survives_what_may_pass(
     stub: StubService, env: dict[str, str], fault: Callable[[StubService], None], word: str
 ) -> None:
-    """Throttled, cut off, or served a 502: told on stderr, no line for that look, and the next ones come."""
+    """ThrottlingError, cut off, or served a 502: told on stderr, no line for that look, and the next ones come."""
     stub.reply(OPERATION, {"count": 1})
     for _ in range(3):  # as many as a call is tried
         fault(stub)
