@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from .api import poll_once
 from .errors import NetworkError, NoTaskReceived, Signalled, SwfError
-from .ledger.records import Origin, Taker
+from .ledger.records import PollSource, Taker
 from .ledger.store import Ledger
 from .models import WorkerTask
 from .retry import TRANSIENT, backoff
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class ReceivedTask:
     """A task that was taken."""
 
     task: WorkerTask
@@ -32,7 +32,7 @@ class Taken:
     """Its key in the ledger; None when the ledger does not hold it."""
 
     @property
-    def whereabouts(self) -> str:
+    def describe_location(self) -> str:
         """Say where the task can be found when it could not be handed on."""
         if self.key is not None:
             return f"the task is in `swf held` under {self.key}"
@@ -40,15 +40,15 @@ class Taken:
         return f"the task is on no record, and open until it times out: {where}"
 
 
-def origin(session: "Session", domain: str, task_list: str, identity: str) -> Origin:
+def origin(session: "Session", domain: str, task_list: str, identity: str) -> PollSource:
     """Give where a session's polls go, as the ledger keeps it."""
     meta = session.polling.meta
-    return Origin(domain, task_list, identity, session.profile, meta.region_name, meta.endpoint_url)
+    return PollSource(domain, task_list, identity, session.profile, meta.region_name, meta.endpoint_url)
 
 
 def poll(
     client: "botocore.client.BaseClient",
-    origin: Origin,
+    origin: PollSource,
     ledger: Ledger,
     *,
     stop: threading.Event,
@@ -59,7 +59,7 @@ def poll(
     reached: threading.Event | None = None,
     clock: Callable[[], float] = time.monotonic,
     wait: Callable[[int], float] = backoff,
-) -> Taken | None:
+) -> ReceivedTask | None:
     """Wait for a task on a list (PollForActivityTask); None when `stop` was set and SWF holds no poll of ours.
 
     After `stop`, or after `timeout` seconds, no new long poll is started, and the one that SWF holds is waited for.
@@ -92,7 +92,7 @@ def poll(
                     idle = True
                     raise
                 if error.possibly_executed:
-                    ledger.poll_broke(key)
+                    ledger.mark_poll_lost(key)
                     key = None
                 idle = True
                 delay = wait(failures)
@@ -102,13 +102,13 @@ def poll(
                 idle = True
                 raise
             except Signalled:
-                ledger.poll_broke(key)
+                ledger.mark_poll_lost(key)
                 tell(_warn(origin))
                 raise
             else:
                 if task is not None:
                     reached.set()
-                    return Taken(task, key if ledger.took(key, task) else None)
+                    return ReceivedTask(task, key if ledger.assign_task(key, task) else None)
                 idle = True
                 failures = 0
                 reached.set()
@@ -127,13 +127,13 @@ def poll(
             ledger.drop(key)
 
 
-def _warn(origin: Origin) -> str:
+def _warn(origin: PollSource) -> str:
     return (
         f"SWF may still hand a task to this poll, under the identity {origin.identity}: "
         "it would be open until it times out; `swf held` keeps the poll on record"
     )
 
 
-def _complain(error: SwfError, origin: Origin, delay: float) -> str:
+def _complain(error: SwfError, origin: PollSource, delay: float) -> str:
     said = f"the poll failed: {error.message}; polling again in {delay:.1f} s"
     return f"{said}; {_warn(origin)}" if error.possibly_executed else said

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Final
 
 _ENDED: Final = (b"Z", b"X")  # states of a process on Linux
-_LOOK: Final = 0.01  # seconds between looks at what is ending
-_KILLED_WITHIN: Final = 1.0  # seconds
+_POLL_INTERVAL: Final = 0.01  # seconds between looks at what is ending
+_KILL_TIMEOUT: Final = 1.0  # seconds
 
 
 class ProcessWatch:
@@ -41,12 +41,12 @@ class ProcessWatch:
     def wait(self, seconds: float) -> bool:
         """Wait so long, or until the process ends; tell whether it has."""
         if not self._ended:
-            self._ended = self._hear(seconds) if self._end is not None else self._look(seconds)
+            self._ended = self._wait_event(seconds) if self._end is not None else self._wait_polling(seconds)
             if self._ended:
                 self.close()
         return self._ended
 
-    def _hear(self, seconds: float) -> bool:
+    def _wait_event(self, seconds: float) -> bool:
         # Not select(), which takes no descriptor above 1,023.
         if sys.platform == "linux":
             poll = select.poll()
@@ -54,13 +54,13 @@ class ProcessWatch:
             return bool(poll.poll(seconds * 1000))
         return bool(self._queue.control(None, 1, seconds))
 
-    def _look(self, seconds: float) -> bool:
+    def _wait_polling(self, seconds: float) -> bool:
         end = time.monotonic() + seconds
         while is_running(self._pid):
             left = end - time.monotonic()
             if left <= 0:
                 return False
-            time.sleep(min(left, _LOOK))
+            time.sleep(min(left, _POLL_INTERVAL))
         return True
 
     def close(self) -> None:
@@ -102,7 +102,7 @@ def _ps(column: str, pid: int) -> str:
     return told.stdout.strip()
 
 
-def fingerprint(pid: int) -> str | None:
+def start_id(pid: int) -> str | None:
     """Tell a process from any other that has, had or will have its id, by when it started; None without one."""
     if sys.platform == "linux":
         fields = _stat(pid)
@@ -127,12 +127,12 @@ def signal_group(group: int, number: int) -> bool:
     return True
 
 
-def ask_group(group: int, number: int) -> bool:
+def signal_and_continue_group(group: int, number: int) -> bool:
     """Send a signal to a process group, also to what of it is stopped and would not hear of it."""
     return signal_group(group, number) and signal_group(group, signal.SIGCONT)
 
 
-def group_runs(group: int) -> bool:
+def group_is_running(group: int) -> bool:
     """Tell whether a process of a group runs: one that has ended may wait for long until somebody reaps it."""
     if not signal_group(group, 0):
         return False
@@ -158,40 +158,40 @@ def end_group(
     """
     gone = False
     try:
-        gone = _ends(group, number, grace, reap)
+        gone = _signal_and_wait(group, number, grace, reap)
     finally:
         if not gone:
             with shield():
-                gone = _ends(group, signal.SIGKILL, min(grace, _KILLED_WITHIN), reap)
+                gone = _signal_and_wait(group, signal.SIGKILL, min(grace, _KILL_TIMEOUT), reap)
     return gone
 
 
-def _ends(group: int, number: int, patience: float, reap: Callable[[], bool]) -> bool:
+def _signal_and_wait(group: int, number: int, patience: float, reap: Callable[[], bool]) -> bool:
     """Signal a process group, and tell whether it is gone in time."""
     asked_jobs = number in (signal.SIGTERM, signal.SIGKILL)
     end = time.monotonic() + patience
-    if not ask_group(group, number):
+    if not signal_and_continue_group(group, number):
         return True
     while time.monotonic() < end:
         if reap() and not asked_jobs:
             signal_group(group, signal.SIGTERM)  # a shell has its background jobs ignore SIGINT
             asked_jobs = True
-        if not group_runs(group):
+        if not group_is_running(group):
             reap()
             return True
-        time.sleep(_LOOK)
+        time.sleep(_POLL_INTERVAL)
     return False
 
 
-def end_group_of(pid: int, started: str, *, grace: float) -> bool:
+def terminate_group_if_same(pid: int, started: str, *, grace: float) -> bool:
     """End the process group that a process leads, if it is the one that started then; tells whether it was."""
     with suppress(OSError):
-        if fingerprint(pid) == started:
+        if start_id(pid) == started:
             return end_group(pid, grace=grace)
     return False
 
 
-def allow_open_files(count: int) -> bool:
+def raise_open_file_limit(count: int) -> bool:
     """Let this process have so many files open, and the commands that it starts; tells whether it may."""
     import resource
 

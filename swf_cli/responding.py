@@ -13,7 +13,7 @@ from . import api
 from .client.call import call
 from .errors import AccessError, Cancelled, OutcomeUnknown, SwfError, TaskClosed, TaskNotOpen, UnknownResource
 from .history import End, end_of
-from .ledger.records import Held
+from .ledger.records import HeldTask
 from .ledger.store import Ledger
 from .models import LIMITS, TaskReference
 from .retry import TRANSIENT, backoff
@@ -266,10 +266,10 @@ def read_end(client: "botocore.client.BaseClient", task: TaskReference) -> End |
         token = {"nextPageToken": page["nextPageToken"]}
 
 
-def prune(ledger: Ledger, session_of: Callable[[Held], "Session"], tell: Callable[[str], None]) -> None:
+def prune(ledger: Ledger, session_of: Callable[[HeldTask], "Session"], tell: Callable[[str], None]) -> None:
     """Drop from the ledger the tasks that history shows closed; what can't be read is told, and stays."""
     sessions: dict[tuple[str | None, str, str], Session] = {}
-    for held in ledger.rows():
+    for held in ledger.list_held():
         if held.token is None:
             continue
         place = (held.profile, held.region, held.endpoint)

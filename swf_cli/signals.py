@@ -12,23 +12,23 @@ from typing import Final
 
 from .errors import Signalled
 
-_ECHO: Final = 0.2  # seconds
+_DUPLICATE_WINDOW: Final = 0.2  # seconds
 _ENDING_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @contextmanager
-def hearing(hear: Callable[[int], None], clock: Callable[[], float] = time.monotonic) -> Iterator[None]:
+def on_stop_signals(hear: Callable[[int], None], clock: Callable[[], float] = time.monotonic) -> Iterator[None]:
     """Hear the signals that end a process, each time that one comes; for the main thread.
 
     A signal that was ignored stays ignored. `timeout` sends its signal twice at once, to the process and to the
     group that it is in: the second of two within a fifth of a second is the first one's echo.
     """
-    last = -_ECHO
+    last = -_DUPLICATE_WINDOW
 
     def handle(number: int, frame: FrameType | None) -> None:
         nonlocal last
         now = clock()
-        if now - last >= _ECHO:
+        if now - last >= _DUPLICATE_WINDOW:
             last = now
             hear(number)
 
@@ -43,11 +43,11 @@ def hearing(hear: Callable[[int], None], clock: Callable[[], float] = time.monot
             signal.signal(number, before[number])
 
 
-class Asked:
+class StopRequest:
     """What a signal asked for."""
 
     def __init__(self) -> None:
-        self.stop: threading.Event = Flag()
+        self.stop: threading.Event = SignalSafeEvent()
         self.number = 0
         """The signal, once `stop` is set."""
 
@@ -58,9 +58,9 @@ class Asked:
 
 
 @contextmanager
-def patience(tell: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> Iterator[Asked]:
+def graceful_stop(tell: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> Iterator[StopRequest]:
     """Hear the signals that end a process: the first asks to stop, the second gives up at once (Signalled)."""
-    asked = Asked()
+    asked = StopRequest()
 
     def hear(number: int) -> None:
         if asked.stop.is_set():
@@ -71,11 +71,11 @@ def patience(tell: Callable[[str], None], clock: Callable[[], float] = time.mono
             "for, up to 60 s; the same signal again gives up at once"
         )
 
-    with hearing(hear, clock):
+    with on_stop_signals(hear, clock):
         yield asked
 
 
-class Flag(threading.Event):
+class SignalSafeEvent(threading.Event):
     """An event that a signal handler may set, also when it interrupts this thread's own wait for it.
 
     An ordinary one has a lock, which the interrupted thread may hold just then: nothing would ever go on.

@@ -13,12 +13,12 @@ import pytest
 from swf_cli import polling
 from swf_cli.client.session import Session
 from swf_cli.errors import NetworkError, NoTaskReceived, Signalled, SwfError, TaskNotOpen
-from swf_cli.ledger.records import Held, Origin
+from swf_cli.ledger.records import HeldTask, PollSource
 from swf_cli.ledger.store import Ledger
 from swf_cli.models import WorkerTask
-from swf_cli.polling import Taken, poll
+from swf_cli.polling import ReceivedTask, poll
 from swf_cli.retry import backoff
-from swf_cli.signals import patience
+from swf_cli.signals import graceful_stop
 from tests.helpers.cli import TASK
 from tests.helpers.stub_service import StubService
 
@@ -39,13 +39,13 @@ class Desk:
 
     def __init__(self, session: Session, folder: Path) -> None:
         self.client: Any = session.polling
-        self.origin = Origin("d", "l", "me@here", None, "us-east-1", "http://swf.test")
+        self.origin = PollSource("d", "l", "me@here", None, "us-east-1", "http://swf.test")
         self.told: list[str] = []
         self.ledger = Ledger(folder, self.told.append)
         self.stop = threading.Event()
         self.waited: list[int] = []
 
-    def poll(self, **how: Any) -> Taken | None:
+    def poll(self, **how: Any) -> ReceivedTask | None:
         """Poll, with no wait after a fault."""
 
         def wait(failures: int) -> float:
@@ -55,10 +55,10 @@ class Desk:
         defaults: dict[str, Any] = {"stop": self.stop, "tell": self.told.append, "wait": wait}
         return poll(self.client, self.origin, self.ledger, **defaults | how)
 
-    def held(self) -> list[Held]:
+    def held(self) -> list[HeldTask]:
         """Give what is on record once this process has gone."""
         self.ledger.close()
-        return self.ledger.rows()
+        return self.ledger.list_held()
 
 
 @pytest.fixture
@@ -279,7 +279,7 @@ def test_a_poll_goes_on_without_a_ledger(desk: Desk, stub: StubService, tmp_path
         taken = desk.poll()
         assert taken is not None
         assert (taken.key, len(told)) == (None, warnings)
-        assert "resize-1 of workflow video-7, run RUN" in taken.whereabouts
+        assert "resize-1 of workflow video-7, run RUN" in taken.describe_location
 
 
 # --- signals
@@ -302,7 +302,7 @@ def handlers(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_the_first_signal_asks_and_the_second_gives_up(number: signal.Signals) -> None:
     """The first signal only asks to stop, which is told; another one gives up at once."""
     told: list[str] = []
-    with patience(told.append, clock(100, 100.3)) as asked:
+    with graceful_stop(told.append, clock(100, 100.3)) as asked:
         assert not asked.stop.is_set()
         os.kill(os.getpid(), number)
         assert asked.stop.is_set()
@@ -319,7 +319,7 @@ def test_the_first_signal_asks_and_the_second_gives_up(number: signal.Signals) -
 def test_an_echo_of_the_first_signal_is_not_a_second() -> None:
     """`timeout` sends its signal twice at once, to the process and to its group: that is one request to stop."""
     told: list[str] = []
-    with patience(told.append, clock(100, 100.1, 100.19)) as asked:
+    with graceful_stop(told.append, clock(100, 100.1, 100.19)) as asked:
         for _ in range(3):
             os.kill(os.getpid(), signal.SIGTERM)
         assert asked.stop.is_set()
@@ -331,7 +331,7 @@ def test_signals_are_as_they_were_afterwards() -> None:
     """Afterwards each signal does what it did before; one that was ignored (`nohup`) stays ignored throughout."""
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    with patience(lambda line: None) as asked:
+    with graceful_stop(lambda line: None) as asked:
         os.kill(os.getpid(), signal.SIGHUP)
         assert not asked.stop.is_set()
         assert signal.getsignal(signal.SIGINT) is not signal.default_int_handler

@@ -15,14 +15,14 @@ import pytest
 
 from swf_cli.processes import (
     ProcessWatch,
-    allow_open_files,
     end_group,
-    end_group_of,
-    fingerprint,
-    group_runs,
+    group_is_running,
     is_running,
+    raise_open_file_limit,
+    start_id,
+    terminate_group_if_same,
 )
-from swf_cli.signals import Flag
+from swf_cli.signals import SignalSafeEvent
 from tests.helpers.cli import wait_until
 from tests.helpers.processes import written_pids
 
@@ -100,13 +100,13 @@ def test_a_process_is_awaited_without_the_systems_help(
 def test_a_fingerprint_is_of_one_process(child: "subprocess.Popen[bytes]") -> None:
     """It stays while the process is there, differs from that of any other, and there is none without a process."""
     with subprocess.Popen(["sleep", "100"]) as other:
-        own = fingerprint(child.pid)
-        assert own == fingerprint(child.pid)
+        own = start_id(child.pid)
+        assert own == start_id(child.pid)
         assert own is not None
         time.sleep(0.02)  # ids are used again only later than that
-        assert fingerprint(os.getpid()) not in (own, None)
+        assert start_id(os.getpid()) not in (own, None)
         other.kill()
-    assert fingerprint(other.pid) is None
+    assert start_id(other.pid) is None
 
 
 def test_a_zombie_does_not_run(child: "subprocess.Popen[bytes]") -> None:
@@ -120,7 +120,7 @@ def test_a_zombie_does_not_run(child: "subprocess.Popen[bytes]") -> None:
 
 
 class TestGroups:
-    """`end_group`, `end_group_of`, `group_runs`."""
+    """`end_group`, `terminate_group_if_same`, `group_is_running`."""
 
     @pytest.fixture
     def lead(self, tmp_path: Path) -> Iterator["subprocess.Popen[bytes]"]:
@@ -167,49 +167,49 @@ class TestGroups:
         """It runs as long as one of it does."""
         lead.kill()
         lead.wait()
-        assert group_runs(lead.pid)
+        assert group_is_running(lead.pid)
         assert end_group(lead.pid, grace=30)
-        assert not group_runs(lead.pid)
+        assert not group_is_running(lead.pid)
 
     def test_the_group_that_was_meant_is_ended(self, lead: "subprocess.Popen[bytes]") -> None:
         """A group whose leader started when it was told."""
-        started = fingerprint(lead.pid)
+        started = start_id(lead.pid)
         assert started is not None
-        assert end_group_of(lead.pid, started, grace=30)
-        assert not group_runs(lead.pid)
+        assert terminate_group_if_same(lead.pid, started, grace=30)
+        assert not group_is_running(lead.pid)
 
     @pytest.mark.parametrize("started", ["", "another boot/1/2", "0"])
     def test_another_group_is_let_alone(self, lead: "subprocess.Popen[bytes]", started: str) -> None:
         """The same id, another start: somebody else has it now."""
-        assert not end_group_of(lead.pid, started, grace=0)
+        assert not terminate_group_if_same(lead.pid, started, grace=0)
         assert is_running(lead.pid)
 
     def test_a_group_that_is_gone_is_let_alone(self, lead: "subprocess.Popen[bytes]") -> None:
         """Nothing is signalled when nobody has the id."""
-        started = fingerprint(lead.pid)
+        started = start_id(lead.pid)
         assert started is not None
         end_group(lead.pid, grace=30)
         lead.wait()
-        assert not end_group_of(lead.pid, started, grace=0)
+        assert not terminate_group_if_same(lead.pid, started, grace=0)
 
 
 @pytest.mark.parametrize(("hard", "count", "allowed"), [(256, 100, True), (256, 256, True), (256, 257, False)])
 def test_files_that_may_be_open(hard: int, count: int, allowed: bool) -> None:
     """The soft limit is raised as far as is needed, up to the hard one."""
     script = (
-        "import resource, sys; from swf_cli.processes import allow_open_files; "
+        "import resource, sys; from swf_cli.processes import raise_open_file_limit; "
         f"resource.setrlimit(resource.RLIMIT_NOFILE, (128, {hard})); "
-        f"print(allow_open_files({count}), resource.getrlimit(resource.RLIMIT_NOFILE)[0])"
+        f"print(raise_open_file_limit({count}), resource.getrlimit(resource.RLIMIT_NOFILE)[0])"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.split() == [str(allowed), str(max(128, count) if allowed else 128)]
-    assert allow_open_files(3)
+    assert raise_open_file_limit(3)
 
 
 def test_a_flag_may_be_set_by_a_handler_that_interrupts_its_wait() -> None:
     """A signal handler sets a flag while the same thread waits for it: the wait ends at once, and never hangs."""
     for _ in range(20):
-        flag = Flag()
+        flag = SignalSafeEvent()
         before = signal.signal(signal.SIGALRM, lambda *_, flag=flag: flag.set())
         try:
             signal.setitimer(signal.ITIMER_REAL, 0.005)
@@ -222,7 +222,7 @@ def test_a_flag_may_be_set_by_a_handler_that_interrupts_its_wait() -> None:
 
 def test_a_flag_that_is_not_set_is_waited_for_in_vain() -> None:
     """A wait for a flag ends when its time is over, and tells so; several threads hear of one flag."""
-    flag = Flag()
+    flag = SignalSafeEvent()
     assert not flag.wait(0.01)
     with ThreadPoolExecutor(2) as threads:
         waits = [threads.submit(flag.wait, 10) for _ in range(2)]

@@ -20,7 +20,7 @@ from swf_cli.errors import (
     ThrottlingError,
     UnknownResource,
 )
-from swf_cli.ledger.records import Held, Origin
+from swf_cli.ledger.records import HeldTask, PollSource
 from swf_cli.ledger.store import Ledger
 from swf_cli.models import ExecutionId, TaskReference, WorkerTask
 from swf_cli.responding import Answer, answer, prune, read_end
@@ -74,8 +74,8 @@ class Desk:
 
     def take(self) -> str:
         """Put the task in the ledger, and give its key."""
-        key = self.ledger.begin_poll(Origin("video", "resize", "me", None, "us-east-1", self.stub.url), "poll")
-        assert self.ledger.took(key, WorkerTask.from_api(TASK))
+        key = self.ledger.begin_poll(PollSource("video", "resize", "me", None, "us-east-1", self.stub.url), "poll")
+        assert self.ledger.assign_task(key, WorkerTask.from_api(TASK))
         return key
 
     def answer(self, what: Answer, task: TaskReference = TOKEN_ALONE, retry_for: float = 60.0) -> None:
@@ -94,7 +94,7 @@ class Desk:
 
     def held(self) -> list[str | None]:
         """Give the tokens of the tasks that are held."""
-        return [held.token for held in self.ledger.rows()]
+        return [held.token for held in self.ledger.list_held()]
 
 
 @pytest.fixture
@@ -489,20 +489,20 @@ def test_a_reference_that_lacks_a_part_names_no_history(
 def test_prune_drops_what_history_shows_closed_and_nothing_else(desk: Desk, stub: StubService) -> None:
     """Tasks that are closed go; open ones, polls that broke, and what can't be read, which is told, stay."""
     keys = [desk.take() for _ in range(3)]
-    broken = desk.ledger.begin_poll(Origin("video", "resize", "me", None, "us-east-1", stub.url), "poll")
-    desk.ledger.poll_broke(broken)
+    broken = desk.ledger.begin_poll(PollSource("video", "resize", "me", None, "us-east-1", stub.url), "poll")
+    desk.ledger.mark_poll_lost(broken)
     stub.reply(HISTORY, {"events": [STARTED]})
     stub.reply(HISTORY, {"events": [event(9, "WorkflowExecutionCompleted"), STARTED]})
     stub.fault(HISTORY, "OperationNotPermittedFault", "not for you")
-    asked = [held.key for held in desk.ledger.rows() if held.key in keys]
-    sessions: list[Held] = []
+    asked = [held.key for held in desk.ledger.list_held() if held.key in keys]
+    sessions: list[HeldTask] = []
 
-    def session_of(held: Held) -> Session:
+    def session_of(held: HeldTask) -> Session:
         sessions.append(held)
         return desk.session
 
     prune(desk.ledger, session_of, desk.told.append)
-    assert {held.key for held in desk.ledger.rows()} == {broken, asked[0], asked[2]}
+    assert {held.key for held in desk.ledger.list_held()} == {broken, asked[0], asked[2]}
     (told,) = desk.told
     assert told.startswith(f"{asked[2]} stays: ")
     assert "not for you" in told
@@ -514,10 +514,10 @@ def test_prune_goes_on_when_a_place_cannot_be_reached(desk: Desk, stub: StubServ
     """A profile that is gone, or a place that is down, keeps its tasks, and does not keep others from being read."""
     desk.take()
     stub.reply(HISTORY, {"events": [ended("ActivityTaskCompleted"), STARTED]})
-    away = desk.ledger.begin_poll(Origin("video", "resize", "me", "gone", "us-east-1", stub.url), "poll")
-    desk.ledger.took(away, WorkerTask.from_api({**TASK, "taskToken": "AWAY"}))
+    away = desk.ledger.begin_poll(PollSource("video", "resize", "me", "gone", "us-east-1", stub.url), "poll")
+    desk.ledger.assign_task(away, WorkerTask.from_api({**TASK, "taskToken": "AWAY"}))
 
-    def session_of(held: Held) -> Session:
+    def session_of(held: HeldTask) -> Session:
         if held.profile == "gone":
             raise ServiceError("no such profile")
         return desk.session

@@ -18,7 +18,7 @@ from .params import Duration, EndpointUrl, Limited, Query
 
 if TYPE_CHECKING:
     from ..client.session import Session
-    from ..ledger.records import Held
+    from ..ledger.records import HeldTask
     from ..ledger.store import Ledger
 
 
@@ -47,7 +47,7 @@ class Common:
 
         return Session(profile=self.profile, region=self.region, endpoint_url=self.endpoint_url, **settings)
 
-    def of(self, held: "Held") -> "Common":
+    def of(self, held: "HeldTask") -> "Common":
         """Go where a row of the ledger came from: its profile, region and endpoint."""
         return replace(self, profile=held.profile, region=held.region, endpoint_url=held.endpoint)
 
@@ -55,7 +55,7 @@ class Common:
         """Give the ledger that the environment names."""
         from ..ledger.store import Ledger
 
-        return Ledger.of_environment(os.environ, lambda warning: say(f"swf: warning: {warning}"))
+        return Ledger.from_env(os.environ, lambda warning: say(f"swf: warning: {warning}"))
 
 
 def common_options(*, domain_required: bool = False) -> Decorator:

@@ -10,7 +10,7 @@ Taker = Literal["poll", "work"]
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class PollSource:
     """Where a poll goes, and as whom."""
 
     domain: str
@@ -22,7 +22,7 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class HeldTask:
     """A row of the ledger: a task that this machine took and has not closed, or a poll that broke."""
 
     key: str
@@ -55,7 +55,7 @@ class Held:
     """Process group of the command that `swf work` runs on the task."""
 
     group_started: str | None = None
-    """Fingerprint of the process that leads it, see `processes.fingerprint`."""
+    """Fingerprint of the process that leads it, see `processes.start_id`."""
 
     @property
     def reference(self) -> TaskReference:
@@ -65,9 +65,9 @@ class Held:
         return TaskReference(self.token, self.domain, self.execution, self.task_started_execution_history_event_id)
 
 
-def _held(row: Mapping[str, Any], lives: bool) -> Held:
+def _read_row(row: Mapping[str, Any], lives: bool) -> HeldTask:
     task = row["kind"] == "task"
-    return Held(
+    return HeldTask(
         key=row["key"],
         kind="task" if task else "broken_poll",
         token=row["token"] if task else None,

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from ..models import WorkerTask
-from .records import Held, Origin, Taker, _held
+from .records import HeldTask, PollSource, Taker, _read_row
 
 if TYPE_CHECKING:
     import sqlite3
@@ -29,7 +29,7 @@ T = TypeVar("T")
 _DATABASE: Final = "ledger.sqlite3"
 _VERSION: Final = 1
 _PATIENCE: Final = 10.0  # seconds to wait for a lock of another process; many at once on a busy machine need some
-_OFF_FOR: Final = 60.0  # seconds to do without a ledger that failed: a worker outlives a full disk
+_RETRY_AFTER: Final = 60.0  # seconds to do without a ledger that failed: a worker outlives a full disk
 _SYNC_WITHIN: Final = 0.01  # seconds
 _KEEP_BROKEN_POLLS: Final = 7 * 86_400  # seconds
 _SHORTEST_KEY: Final = 8  # characters
@@ -95,14 +95,14 @@ class Ledger:
         self._holder_file = -1
 
     @classmethod
-    def of_environment(cls, environ: Mapping[str, str], warn: Callable[[str], None]) -> "Ledger":
+    def from_env(cls, environ: Mapping[str, str], warn: Callable[[str], None]) -> "Ledger":
         """Give the ledger under SWF_STATE_DIR, else XDG_STATE_HOME/swf, else ~/.local/state/swf; or none."""
         if environ.get("SWF_LEDGER", "").lower() == "off":
             return cls(None, warn)
         state = environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
         return cls(Path(environ.get("SWF_STATE_DIR") or Path(state, "swf")), warn)
 
-    def begin_poll(self, origin: Origin, taken_by: Taker) -> str:
+    def begin_poll(self, origin: PollSource, taken_by: Taker) -> str:
         """Record that a long poll is about to start. Gives the row's key, also when nothing could be recorded."""
         key = secrets.token_hex(_SHORTEST_KEY // 2)
 
@@ -112,7 +112,7 @@ class Ledger:
                 "kind": "poll",
                 "host": socket.gethostname(),
                 "pid": os.getpid(),
-                "holder": self._hold(),
+                "holder": self._lock_holder_file(),
                 "taken_by": taken_by,
                 "taken_at": self._clock(),
             }
@@ -144,16 +144,16 @@ class Ledger:
             while self._polling:
                 self._poll_again(*self._polling.popitem())
 
-    def runs(self, key: str | None, group: int, started: str | None) -> None:
+    def set_command(self, key: str | None, group: int, started: str | None) -> None:
         """Record the process group of the command that works on a task, and when it started."""
         self._execute("UPDATE held SET process_group = ?, group_started = ? WHERE key = ?", group, started, key)
 
-    def poll_broke(self, key: str) -> None:
+    def mark_poll_lost(self, key: str) -> None:
         """Record that SWF may have handed a task to this poll which nobody received."""
         self._write_polls()
         self._execute("UPDATE held SET kind = 'broken_poll' WHERE key = ?", key)
 
-    def took(self, key: str, task: WorkerTask) -> bool:
+    def assign_task(self, key: str, task: WorkerTask) -> bool:
         """Put a task in the place of its poll, durably. Tells whether the ledger holds it now."""
         with self._lock:
             self._polling.pop(key, None)
@@ -176,33 +176,33 @@ class Ledger:
         """Forget a row: its poll brought nothing, or its task is closed."""
         self._execute("DELETE FROM held WHERE key = ?", key)
 
-    def rows(self) -> list[Held]:
+    def list_held(self) -> list[HeldTask]:
         """Give what is held, newest first: tasks, and polls that broke or whose process died, for a week."""
 
-        def work(connection: "sqlite3.Connection") -> list[Held]:
+        def work(connection: "sqlite3.Connection") -> list[HeldTask]:
             oldest = self._clock() - _KEEP_BROKEN_POLLS
             rows = connection.execute("SELECT * FROM held ORDER BY taken_at DESC, key").fetchall()
-            alive = {holder: self._lives(holder) for holder in {row["holder"] for row in rows}}
+            alive = {holder: self._holder_is_alive(holder) for holder in {row["holder"] for row in rows}}
             held = []
             for row in rows:
                 lives = alive[row["holder"]]
                 if row["kind"] == "task":
-                    held.append(_held(row, lives))
+                    held.append(_read_row(row, lives))
                 elif row["taken_at"] >= oldest:
                     if row["kind"] == "broken_poll" or not lives:
-                        held.append(_held(row, lives))
+                        held.append(_read_row(row, lives))
                 elif not lives:
                     connection.execute("DELETE FROM held WHERE key = ?", (row["key"],))
             return held
 
         return self._transact(work, []) if self._exists() else []
 
-    def find_token(self, token: str) -> Held | None:
+    def find_token(self, token: str) -> HeldTask | None:
         """Give the task with this token, if it is held."""
 
-        def work(connection: "sqlite3.Connection") -> Held | None:
+        def work(connection: "sqlite3.Connection") -> HeldTask | None:
             row = connection.execute("SELECT * FROM held WHERE token = ?", (token,)).fetchone()
-            return _held(row, self._lives(row["holder"])) if row else None
+            return _read_row(row, self._holder_is_alive(row["holder"])) if row else None
 
         return self._attempt(work, None) if self._exists() else None
 
@@ -220,13 +220,13 @@ class Ledger:
                 held.task_started_execution_history_event_id,
                 held.holder_alive,
             )
-            for held in self.rows()
+            for held in self.list_held()
             if (held.domain, held.region, held.endpoint) == (domain, region, endpoint)
         ]
 
-    def find_key(self, beginning: str) -> Held:
+    def find_key(self, beginning: str) -> HeldTask:
         """Give the one row whose key begins so. Raises ValueError when there is none, or more than one."""
-        found = [held for held in self.rows() if held.key.startswith(beginning)] if beginning else []
+        found = [held for held in self.list_held() if held.key.startswith(beginning)] if beginning else []
         if len(found) != 1:
             many = f"{len(found)} rows of `swf held` have" if found else "no row of `swf held` has"
             raise ValueError(f"{many} a key that begins with {beginning!r}")
@@ -295,9 +295,9 @@ class Ledger:
         if self.is_usable:
             self.is_usable = False
             self._warn(f"the record of held tasks in {self._folder} can't be used: {error}")
-        self._off_until = self._clock() + _OFF_FOR
+        self._off_until = self._clock() + _RETRY_AFTER
 
-    def sync_beside(self) -> None:
+    def start_sync_thread(self) -> None:
         """Have a thread of its own sync what is committed, from now on: for a process that polls again and again.
 
         A machine that stops within some 10 ms loses what it took in them, as one does that stops while a caller waits
@@ -369,7 +369,7 @@ class Ledger:
         finally:
             os.close(folder)
 
-    def _hold(self) -> str:
+    def _lock_holder_file(self) -> str:
         """Take this process's lock, once, and give the name of its file: whoever holds it lives."""
         assert self._folder is not None  # noqa: S101
         while self._holder is None:
@@ -385,7 +385,7 @@ class Ledger:
                 self._holder, self._holder_file = name, descriptor
         return self._holder
 
-    def _lives(self, holder: str) -> bool:
+    def _holder_is_alive(self, holder: str) -> bool:
         """Tell whether the process that holds this file lives; clears away the file of one that does not."""
         assert self._folder is not None  # noqa: S101
         try:

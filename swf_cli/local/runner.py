@@ -21,7 +21,7 @@ from ..processes import end_group
 GRACE: Final = 10.0
 """Seconds from the signal that asks a command to end to the one that ends it."""
 
-_ECHO: Final = 0.2  # seconds
+_DUPLICATE_WINDOW: Final = 0.2  # seconds
 
 _FOREIGN: Final = (
     "AWS_DEFAULT_PROFILE",
@@ -133,7 +133,7 @@ def _without_echoes() -> Iterator[None]:
     def hear(number: int, _: FrameType | None) -> None:
         nonlocal last
         now = time.monotonic()
-        if now - last >= _ECHO:
+        if now - last >= _DUPLICATE_WINDOW:
             last = now
             raise Signalled(number)
 

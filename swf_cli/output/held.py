@@ -13,10 +13,10 @@ from .terminal import say
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from ..ledger.records import Held
+    from ..ledger.records import HeldTask
 
 
-def show_held(output: Output, rows: Sequence[Held], now: float) -> None:
+def show_held(output: Output, rows: Sequence[HeldTask], now: float) -> None:
     """Write what this machine holds: a table, JSON, or a line each of key, kind, id and workflow id."""
     text = "\n".join(f"{held.key}\t{held.kind}\t{held.id or ''}\t{_workflow(held)}" for held in rows)
     output.show([_held_shape(held) for held in rows], table=lambda: _held_table(rows, now), text=text)
@@ -25,17 +25,17 @@ def show_held(output: Output, rows: Sequence[Held], now: float) -> None:
             say(f"hint: whoever held {held.key} has died: swf fail --held {held.key} --reason 'worker died'")
 
 
-def _held_shape(held: Held) -> dict[str, Any]:
+def _held_shape(held: HeldTask) -> dict[str, Any]:
     shape = asdict(held) | {"taken_at": iso_time(held.taken_at)}
     del shape["group"], shape["group_started"]
     return shape
 
 
-def _workflow(held: Held) -> str:
+def _workflow(held: HeldTask) -> str:
     return held.execution.id if held.execution else ""
 
 
-def _held_table(rows: Sequence[Held], now: float) -> RenderableType:
+def _held_table(rows: Sequence[HeldTask], now: float) -> RenderableType:
     # Of a task that `swf poll` took, whoever it told may live or not.
     holders = {True: "alive", False: "dead", None: "unknown"}
     return table(

@@ -12,7 +12,7 @@ from contextlib import ExitStack, suppress
 from typing import Final
 
 from ..models import LIMITS
-from ..processes import ProcessWatch, ask_group, group_runs
+from ..processes import ProcessWatch, group_is_running, signal_and_continue_group
 
 _BYTES_A_CHARACTER: Final = 4
 _PIPE: Final = 4_096  # bytes; the least that any pipe takes at once
@@ -60,11 +60,11 @@ class Job:
 
     def signal(self, number: int) -> None:
         """Send a signal to the command's whole process group; before `status`, while the group is surely its own."""
-        ask_group(self.group, number)
+        signal_and_continue_group(self.group, number)
 
     def leaves_some(self) -> bool:
         """Tell whether some of its process group still runs."""
-        return group_runs(self.group)
+        return group_is_running(self.group)
 
     def status(self) -> int:
         """Give the exit code of a command that has ended; negative for the signal that ended it."""

@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ..ledger.records import Origin
+from ..ledger.records import PollSource
 from ..ledger.store import Ledger
-from ..signals import Flag
+from ..signals import SignalSafeEvent
 from .config import Plan, Reporter
 from .responder import Closer
 
@@ -45,7 +45,7 @@ class Setting:
     """What all tasks of a worker have in common."""
 
     session: "Session"
-    origin: Origin
+    origin: PollSource
     ledger: Ledger
     plan: Plan
     reporter: Reporter
@@ -53,8 +53,8 @@ class Setting:
     closer: Closer
     clock: Callable[[], float] = time.monotonic
     folder: Folder = field(default_factory=Folder)
-    terminating: threading.Event = field(default_factory=Flag)
+    terminating: threading.Event = field(default_factory=SignalSafeEvent)
     """The commands are to end, and their tasks to fail."""
 
-    killing: threading.Event = field(default_factory=Flag)
+    killing: threading.Event = field(default_factory=SignalSafeEvent)
     """They are to be killed, and answers that do not get through given up."""

@@ -5,36 +5,36 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from ..ledger.records import Held, Origin
+from ..ledger.records import HeldTask, PollSource
 from ..ledger.store import Ledger
-from ..processes import end_group_of
+from ..processes import terminate_group_if_same
 from ..responding import failure
 from .responder import Closed, Closer
 
 _WORKER_DIED = "worker died"
 
 
-def find_orphans(ledger: Ledger, origin: Origin) -> list[Held]:
+def find_orphans(ledger: Ledger, origin: PollSource) -> list[HeldTask]:
     """Give the tasks that `swf work` took from the same list, on this machine, in a process that is dead now."""
     here = (origin.endpoint, origin.region, origin.domain, origin.task_list, socket.gethostname())
     return [
         held
-        for held in ledger.rows()
+        for held in ledger.list_held()
         if (held.kind, held.taken_by, held.holder_alive) == ("task", "work", False)
         and (held.endpoint, held.region, held.domain, held.task_list, held.host) == here
     ]
 
 
-def end_commands(orphans: Sequence[Held], grace: float) -> None:
+def end_commands(orphans: Sequence[HeldTask], grace: float) -> None:
     """End the commands that still run on orphans, all at once; never a group that another process leads."""
     groups = [(held.group, held.group_started) for held in orphans if held.group and held.group_started]
     if groups:
         with ThreadPoolExecutor(len(groups)) as pool:
-            list(pool.map(lambda group: end_group_of(*group, grace=grace), groups))
+            list(pool.map(lambda group: terminate_group_if_same(*group, grace=grace), groups))
 
 
 def fail_orphans(
-    orphans: Sequence[Held],
+    orphans: Sequence[HeldTask],
     ledger: Ledger,
     closer: Closer,
     *,

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from ..errors import Signalled
-from ..signals import hearing
+from ..signals import on_stop_signals
 from .worker import Worker
 
 
@@ -32,7 +32,7 @@ def stopping(worker: Worker, tell: Callable[[str], None]) -> Iterator[None]:
         step()
         tell(f"{signal.Signals(number).name}: {what}")
 
-    with hearing(hear):
+    with on_stop_signals(hear):
         yield
     if len(heard) > 1:
         raise Signalled(heard[-1])

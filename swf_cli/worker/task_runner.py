@@ -6,8 +6,8 @@ from contextlib import suppress
 from typing import Final
 
 from ..models import TaskReference, WorkerTask
-from ..polling import Taken
-from ..processes import fingerprint
+from ..polling import ReceivedTask
+from ..processes import start_id
 from ..responding import Answer, failure
 from .command import Job, UnfitResult
 from .context import Setting
@@ -21,7 +21,7 @@ _WORKER_STOPPED: Final = "worker stopped"
 class Errand:
     """A task that was taken, and what a worker does about it. `run` it, once."""
 
-    def __init__(self, setting: Setting, taken: Taken) -> None:
+    def __init__(self, setting: Setting, taken: ReceivedTask) -> None:
         self._setting = setting
         self._taken = taken
         self._task: WorkerTask = taken.task
@@ -63,7 +63,7 @@ class Errand:
         except (OSError, ValueError) as error:
             return failure(f"can't run {plan.command[0]}: {error}")
         try:
-            self._setting.ledger.runs(self._taken.key, job.group, fingerprint(job.group))
+            self._setting.ledger.set_command(self._taken.key, job.group, start_id(job.group))
             return self._attend(job)
         except Exception as error:
             # Whatever it is, neither the command nor the task is left behind.

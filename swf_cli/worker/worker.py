@@ -8,11 +8,11 @@ from typing import Final
 
 from ..client.session import Session
 from ..errors import AccessError, SwfError
-from ..ledger.records import Origin
+from ..ledger.records import PollSource
 from ..ledger.store import Ledger
-from ..polling import Taken, poll
+from ..polling import ReceivedTask, poll
 from ..retry import TRANSIENT, backoff
-from ..signals import Flag
+from ..signals import SignalSafeEvent
 from .config import Plan, Reporter, Tally
 from .context import Setting
 from .credentials import Access
@@ -34,7 +34,7 @@ class Worker:
     def __init__(
         self,
         session: Session,
-        origin: Origin,
+        origin: PollSource,
         ledger: Ledger,
         plan: Plan,
         reporter: Reporter,
@@ -53,7 +53,7 @@ class Worker:
         closer = Closer(session, self._access, clock)
         self._setting = Setting(session, origin, ledger, plan, reporter, dict(environ), closer, clock)
         self._lock = threading.Lock()
-        self._draining: threading.Event = Flag()
+        self._draining: threading.Event = SignalSafeEvent()
         self._reached = threading.Event()
         self._permits = plan.max_tasks
         self._busy_at = clock()
@@ -81,7 +81,7 @@ class Worker:
 
     def run(self) -> None:
         """Work until told to stop, or until the plan says so. Raises SwfError when SWF refuses the polls."""
-        self._ledger.sync_beside()
+        self._ledger.start_sync_thread()
         orphans = [] if self._plan.keep_orphans else find_orphans(self._ledger, self._origin)
         end_commands(orphans, self._plan.grace)
         self._busy_at = self._clock()
@@ -163,7 +163,7 @@ class Worker:
                 self._permits -= 1
             return True
 
-    def _poll(self, key: str | None) -> Taken | None:
+    def _poll(self, key: str | None) -> ReceivedTask | None:
         """Wait for a task; None when it is time to stop. `key` is a row of the ledger to use again."""
         failures = 0
         while not self._draining.is_set():

@@ -14,12 +14,12 @@ from typing import Any
 
 import pytest
 
-from swf_cli.ledger.records import Origin
+from swf_cli.ledger.records import PollSource
 from swf_cli.ledger.store import Ledger
 from swf_cli.models import ActivityId, ExecutionId, TaskReference, WorkerTask
 from tests.helpers.cli import wait_until
 
-ORIGIN = Origin("video", "resize", "me@here", "west", "us-east-1", "http://swf.test")
+ORIGIN = PollSource("video", "resize", "me@here", "west", "us-east-1", "http://swf.test")
 TASK = WorkerTask("TOKEN", "resize-1", ActivityId("resize", "2"), ExecutionId("video-7", "RUN"), 6, "PRIVATE INPUT")
 WEEK = 7 * 86_400
 
@@ -57,7 +57,7 @@ def open_ledger(folder: Path, warnings: list[str]) -> Iterator[Open]:
 def take(ledger: Ledger, task: WorkerTask = TASK) -> str:
     """Take a task with a poll, and give its key."""
     key = ledger.begin_poll(ORIGIN, "poll")
-    assert ledger.took(key, task)
+    assert ledger.assign_task(key, task)
     return key
 
 
@@ -87,12 +87,12 @@ def test_a_task_takes_the_place_of_its_poll(open_ledger: Open) -> None:
     """A task's row holds all that is needed to find and close it: everything but its input."""
     ledger = open_ledger(clock=lambda: 1_700_000_000.5)
     key = take(ledger)
-    (held,) = ledger.rows()
+    (held,) = ledger.list_held()
     assert held == ledger.find_key(key) == ledger.find_token("TOKEN")
     assert (held.key, held.kind, held.token, held.id) == (key, "task", "TOKEN", "resize-1")
     assert (held.activity, held.execution) == (TASK.activity, TASK.execution)
     assert held.task_started_execution_history_event_id == 6
-    assert Origin(held.domain, held.task_list, held.identity, held.profile, held.region, held.endpoint) == ORIGIN
+    assert PollSource(held.domain, held.task_list, held.identity, held.profile, held.region, held.endpoint) == ORIGIN
     assert (held.pid, held.taken_by, held.taken_at) == (os.getpid(), "poll", 1_700_000_000.5)
     assert held.reference == TaskReference("TOKEN", "video", ExecutionId("video-7", "RUN"), 6)
 
@@ -103,12 +103,12 @@ def test_newest_first(open_ledger: Open) -> None:
     ledger = open_ledger(clock=lambda: float(next(now)))
     first, second, third = (ledger.begin_poll(ORIGIN, "work") for _ in range(3))
     for key in (first, second, third):
-        ledger.took(key, replace(TASK, token=key))
+        ledger.assign_task(key, replace(TASK, token=key))
     broken = ledger.begin_poll(ORIGIN, "work")
-    ledger.poll_broke(broken)
+    ledger.mark_poll_lost(broken)
     ledger.poll_again(first)
-    ledger.poll_broke(first)
-    assert [held.key for held in ledger.rows()] == [first, broken, third, second]
+    ledger.mark_poll_lost(first)
+    assert [held.key for held in ledger.list_held()] == [first, broken, third, second]
 
 
 def test_a_row_that_is_dropped_is_gone(open_ledger: Open) -> None:
@@ -118,7 +118,7 @@ def test_a_row_that_is_dropped_is_gone(open_ledger: Open) -> None:
     kept = take(ledger, replace(TASK, token="OTHER"))
     other.drop("no such key")
     ledger.drop(key)
-    assert [held.key for held in other.rows()] == [kept]
+    assert [held.key for held in other.list_held()] == [kept]
     assert other.find_token("TOKEN") is None
 
 
@@ -127,8 +127,8 @@ def test_a_poll_that_broke_has_no_task(open_ledger: Open) -> None:
     ledger = open_ledger()
     key = take(ledger)
     ledger.poll_again(key)
-    ledger.poll_broke(key)
-    (held,) = ledger.rows()
+    ledger.mark_poll_lost(key)
+    (held,) = ledger.list_held()
     assert (held.kind, held.token, held.id, held.activity, held.execution) == ("broken_poll", *[None] * 4)
     assert held.task_started_execution_history_event_id is None
     with pytest.raises(ValueError, match=rf"{key} is a poll that broke"):
@@ -162,12 +162,12 @@ def test_broken_polls_are_kept_for_a_week_and_tasks_for_ever(open_ledger: Open, 
     time = [0.0]
     ledger, other = open_ledger(clock=lambda: time[0]), open_ledger(clock=lambda: time[0])
     broken, task = ledger.begin_poll(ORIGIN, "poll"), take(ledger)
-    ledger.poll_broke(broken)
+    ledger.mark_poll_lost(broken)
     ledger.close()
     time[0] = WEEK
-    assert {held.key for held in other.rows()} == {broken, task}
+    assert {held.key for held in other.list_held()} == {broken, task}
     time[0] = WEEK + 1
-    assert [held.key for held in other.rows()] == [task]
+    assert [held.key for held in other.list_held()] == [task]
     with sqlite3.connect(folder / "ledger.sqlite3") as database:
         assert database.execute("SELECT key FROM held").fetchall() == [(task,)]
     database.close()
@@ -180,9 +180,9 @@ def test_a_poll_is_hidden_while_its_process_lives(open_ledger: Open) -> None:
     """A long poll that goes on well is not listed; when its process has gone, it is a poll that broke."""
     ledger, other = open_ledger(), open_ledger()
     key = ledger.begin_poll(ORIGIN, "work")
-    assert other.rows() == ledger.rows() == []
+    assert other.list_held() == ledger.list_held() == []
     ledger.close()
-    (held,) = other.rows()
+    (held,) = other.list_held()
     assert (held.key, held.kind, held.holder_alive) == (key, "broken_poll", False)
 
 
@@ -192,14 +192,15 @@ def test_a_holder_is_alive_until_its_process_is_killed(
 ) -> None:
     """`kill -9` of a process leaves its task, and shows its holder dead; that `swf poll` has ended is no harm."""
     other = open_ledger()
-    code = f"key = ledger.begin_poll(ORIGIN, {taken_by!r}); ledger.took(key, TASK); print(key, flush=True); input()"
+    take_one = f"key = ledger.begin_poll(ORIGIN, {taken_by!r}); ledger.assign_task(key, TASK)"
+    code = f"{take_one}; print(key, flush=True); input()"
     with in_process(folder, code) as process:
         assert process.stdout is not None
         key = process.stdout.readline().strip()
-        assert [(held.key, held.holder_alive, held.pid) for held in other.rows()] == [(key, True, process.pid)]
+        assert [(held.key, held.holder_alive, held.pid) for held in other.list_held()] == [(key, True, process.pid)]
         process.kill()
     assert process.returncode == -signal.SIGKILL
-    assert [(held.key, held.kind, held.holder_alive) for held in other.rows()] == [(key, "task", afterwards)]
+    assert [(held.key, held.kind, held.holder_alive) for held in other.list_held()] == [(key, "task", afterwards)]
 
 
 def test_a_poll_whose_process_is_killed_stays_on_record(folder: Path, open_ledger: Open) -> None:
@@ -207,9 +208,9 @@ def test_a_poll_whose_process_is_killed_stays_on_record(folder: Path, open_ledge
     with in_process(folder, "print(ledger.begin_poll(ORIGIN, 'poll'), flush=True); input()") as process:
         assert process.stdout is not None
         key = process.stdout.readline().strip()
-        assert open_ledger().rows() == []
+        assert open_ledger().list_held() == []
         process.kill()
-    assert [(held.key, held.kind) for held in open_ledger().rows()] == [(key, "broken_poll")]
+    assert [(held.key, held.kind) for held in open_ledger().list_held()] == [(key, "broken_poll")]
 
 
 def test_holders_leave_no_files_behind(folder: Path, open_ledger: Open) -> None:
@@ -225,7 +226,7 @@ def test_holders_leave_no_files_behind(folder: Path, open_ledger: Open) -> None:
         process.stdout.readline()
         process.kill()
     assert len(list(folder.glob("holder-*"))) == 1
-    assert len(open_ledger().rows()) == 2
+    assert len(open_ledger().list_held()) == 2
     assert list(folder.glob("holder-*")) == []
 
 
@@ -255,7 +256,7 @@ def test_it_never_holds_an_input(folder: Path, open_ledger: Open) -> None:
 def test_to_look_makes_no_ledger(folder: Path, open_ledger: Open) -> None:
     """Where nothing was ever taken, looking finds nothing, and leaves nothing behind."""
     ledger = open_ledger()
-    assert (ledger.rows(), ledger.find_token("T")) == ([], None)
+    assert (ledger.list_held(), ledger.find_token("T")) == ([], None)
     with pytest.raises(ValueError, match="no row"):
         ledger.find_key("ab")
     assert not folder.exists()
@@ -277,12 +278,12 @@ def test_where_it_is_kept(
 ) -> None:
     """Under SWF_STATE_DIR, else XDG_STATE_HOME/swf, else ~/.local/state/swf; nowhere with SWF_LEDGER=off."""
     monkeypatch.chdir(tmp_path)
-    ledger = Ledger.of_environment(environ, pytest.fail)
+    ledger = Ledger.from_env(environ, pytest.fail)
     key = ledger.begin_poll(ORIGIN, "poll")
-    assert ledger.took(key, TASK) == (where is not None)
+    assert ledger.assign_task(key, TASK) == (where is not None)
     made = [str(path.parent.relative_to(tmp_path)) for path in tmp_path.rglob("ledger.sqlite3")]
     assert made == ([] if where is None else [where])
-    assert len(ledger.rows()) == (where is not None)
+    assert len(ledger.list_held()) == (where is not None)
     ledger.close()
     if ledger._connection is not None:
         ledger._connection.close()
@@ -334,10 +335,10 @@ def use(ledger: Ledger) -> None:
     """Do all that can be done with a ledger."""
     key = ledger.begin_poll(ORIGIN, "poll")
     ledger.poll_again(key)
-    ledger.took(key, TASK)
-    ledger.poll_broke(ledger.begin_poll(ORIGIN, "work"))
+    ledger.assign_task(key, TASK)
+    ledger.mark_poll_lost(ledger.begin_poll(ORIGIN, "work"))
     ledger.find_token("TOKEN")
-    ledger.rows()
+    ledger.list_held()
     ledger.drop(key)
     ledger.close()
 
@@ -351,7 +352,7 @@ def test_a_ledger_that_cannot_be_used_warns_once(
     spoil(folder)
     ledger = open_ledger()
     if first == "rows":
-        assert ledger.rows() == []
+        assert ledger.list_held() == []
     elif first == "find_token":
         assert ledger.find_token("TOKEN") is None
     use(ledger)
@@ -363,7 +364,7 @@ def test_a_ledger_that_cannot_be_used_warns_once(
 
 def test_a_path_that_is_none_warns_once(tmp_path: Path, open_ledger: Open, warnings: list[str]) -> None:
     """A folder that can't be, since its name is too long, is told once."""
-    for look in (lambda ledger: ledger.rows(), use):
+    for look in (lambda ledger: ledger.list_held(), use):
         look(open_ledger(tmp_path / ("x" * 300)))
     assert len(warnings) == 2
 
@@ -416,7 +417,7 @@ def test_a_locked_database_is_waited_for_and_then_done_without(
     other.close()
     (warning,) = warnings
     assert "locked" in warning
-    assert [held.key for held in open_ledger().rows()] == [second]
+    assert [held.key for held in open_ledger().list_held()] == [second]
 
 
 def test_a_full_disk_warns_once(open_ledger: Open, warnings: list[str]) -> None:
@@ -426,17 +427,17 @@ def test_a_full_disk_warns_once(open_ledger: Open, warnings: list[str]) -> None:
     assert ledger._connection is not None
     ledger._connection.execute("PRAGMA max_page_count = 1")  # no more than there are
     task = replace(TASK, token="T" * 1_024, id="i" * 256, execution=ExecutionId("w" * 256, "r" * 64))
-    kept = [ledger.took(ledger.begin_poll(ORIGIN, "poll"), task) for _ in range(8)]
+    kept = [ledger.assign_task(ledger.begin_poll(ORIGIN, "poll"), task) for _ in range(8)]
     assert kept[-1] is False
     (warning,) = warnings
     assert "full" in warning
-    assert key in [held.key for held in open_ledger().rows()]
+    assert key in [held.key for held in open_ledger().list_held()]
 
 
 def test_a_text_that_cannot_be_stored_is_done_without(open_ledger: Open, warnings: list[str]) -> None:
     """A task whose id no encoding carries is not held, and its poll goes on all the same."""
     ledger = open_ledger()
-    assert not ledger.took(ledger.begin_poll(ORIGIN, "poll"), replace(TASK, id="a\ud800"))
+    assert not ledger.assign_task(ledger.begin_poll(ORIGIN, "poll"), replace(TASK, id="a\ud800"))
     assert len(warnings) == 1
 
 
@@ -461,7 +462,7 @@ def test_twenty_processes_make_one_ledger_at_once(folder: Path, open_ledger: Ope
             process.wait()
     assert [line for line in said if " " in line] == []
     assert len(said) == 40
-    assert {held.key for held in open_ledger().rows()} == set(said)
+    assert {held.key for held in open_ledger().list_held()} == set(said)
 
 
 def test_threads_share_a_ledger(open_ledger: Open, warnings: list[str]) -> None:
@@ -471,7 +472,7 @@ def test_threads_share_a_ledger(open_ledger: Open, warnings: list[str]) -> None:
     def slot(name: str) -> None:
         for n in range(25):
             key = ledger.begin_poll(ORIGIN, "work")
-            ledger.took(key, replace(TASK, token=f"{name}-{n}"))
+            ledger.assign_task(key, replace(TASK, token=f"{name}-{n}"))
             if n % 2:
                 ledger.drop(key)
 
@@ -479,5 +480,5 @@ def test_threads_share_a_ledger(open_ledger: Open, warnings: list[str]) -> None:
     for thread in threads:
         thread.start()
     wait_until(lambda: not any(thread.is_alive() for thread in threads))
-    assert {held.token for held in ledger.rows()} == {f"{name}-{n}" for name in "ab" for n in range(0, 25, 2)}
+    assert {held.token for held in ledger.list_held()} == {f"{name}-{n}" for name in "ab" for n in range(0, 25, 2)}
     assert warnings == []

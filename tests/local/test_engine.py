@@ -42,12 +42,12 @@ def refused(name: str, message: str) -> Iterator[None]:
     assert (caught.value.name, caught.value.message) == (name, message)
 
 
-def held(engine: Engine, operation: str, **args: Any) -> "Held":
+def held(engine: Engine, operation: str, **args: Any) -> "HeldTask":
     """Begin a poll in a thread of its own, and give it once the engine holds it."""
-    return Held(engine, operation, args)
+    return HeldTask(engine, operation, args)
 
 
-class Held:
+class HeldTask:
     """A poll that an engine holds."""
 
     def __init__(self, engine: Engine, operation: str, args: dict[str, Any], alive: bool = True) -> None:
@@ -758,7 +758,7 @@ class TestPolling:
         engine = Engine(still(), hold=60, hand_to_gone=hand_to_gone)
         flow = Flow(over(engine)).register()
         asked = {"domain": flow.domain, "taskList": {"name": "work"}}
-        poll = Held(engine, "PollForActivityTask", asked, alive=False)
+        poll = HeldTask(engine, "PollForActivityTask", asked, alive=False)
         flow.schedule()
         assert ("taskToken" in poll.result()) is hand_to_gone
         assert flow.pending() == (0 if hand_to_gone else 1)

@@ -428,7 +428,7 @@ class TestLife:
     """Starting, stopping, and what is said meanwhile."""
 
     def test_stop_ends_everything(self) -> None:
-        """Held polls get no answer, threads end, and the port is free for the next."""
+        """HeldTask polls get no answer, threads end, and the port is free for the next."""
         before = threading.active_count()
         server = LocalServer().start()
         wire = Wire(port_of(server))

@@ -149,7 +149,7 @@ def test_a_short_patience_takes_the_margin_away() -> None:
 
 @pytest.mark.parametrize("task", [STARTED, ENDLESS, CANCELLING])
 def test_a_started_task_has_time_to_be_worked_on(task: ActivityTask) -> None:
-    """Held here, without timeouts, or asked to cancel: all that is normal until --older-than."""
+    """HeldTask here, without timeouts, or asked to cancel: all that is normal until --older-than."""
     young = replace(task, started_at=NOW - 9 * MINUTE, cancel_requested_at=task.cancel_requested_at and NOW - MINUTE)
     assert reason(young, HELD) is None
     assert reason(young) is None

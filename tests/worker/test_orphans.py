@@ -11,17 +11,17 @@ from typing import Any
 
 import pytest
 
-from swf_cli.ledger.records import Held, Origin
+from swf_cli.ledger.records import HeldTask, PollSource
 from swf_cli.ledger.store import Ledger
 from swf_cli.models import ActivityId, ExecutionId
-from swf_cli.processes import fingerprint, is_running
+from swf_cli.processes import is_running, start_id
 from swf_cli.worker.orphans import end_commands, fail_orphans, find_orphans
 from swf_cli.worker.responder import Closed
 from tests.helpers.processes import written_pids
 
-HERE = Origin("media", "work", "me", None, "us-east-1", "http://127.0.0.1:1")
+HERE = PollSource("media", "work", "me", None, "us-east-1", "http://127.0.0.1:1")
 
-ORPHAN = Held(
+ORPHAN = HeldTask(
     key="k1",
     kind="task",
     token="TOKEN",
@@ -46,11 +46,11 @@ ORPHAN = Held(
 class Rows(Ledger):
     """A ledger that holds what it is told."""
 
-    def __init__(self, *held: Held) -> None:
+    def __init__(self, *held: HeldTask) -> None:
         super().__init__(None, lambda warning: None)
         self.held = list(held)
 
-    def rows(self) -> list[Held]:
+    def list_held(self) -> list[HeldTask]:
         """Give them."""
         return list(self.held)
 
@@ -79,7 +79,7 @@ def test_an_orphan_is_found() -> None:
     ],
 )
 def test_what_is_none_is_let_alone(change: dict[str, Any]) -> None:
-    """Taken by `swf poll`, by a worker that lives, from another list, domain, region, service or machine."""
+    """ReceivedTask by `swf poll`, by a worker that lives, from another list, domain, region, service or machine."""
     assert find_orphans(Rows(replace(ORPHAN, **change)), HERE) == []
 
 
@@ -98,7 +98,7 @@ def commands(tmp_path: Path) -> Iterator[list["subprocess.Popen[bytes]"]]:
 def test_commands_are_ended_all_at_once(commands: list["subprocess.Popen[bytes]"]) -> None:
     """However many there are, they share the grace."""
     began = time.monotonic()
-    end_commands([replace(ORPHAN, group=p.pid, group_started=fingerprint(p.pid)) for p in commands], grace=0.5)
+    end_commands([replace(ORPHAN, group=p.pid, group_started=start_id(p.pid)) for p in commands], grace=0.5)
     assert time.monotonic() - began < 1.4
     assert not any(is_running(process.pid) for process in commands)
 
@@ -143,6 +143,6 @@ def test_orphans_are_failed(closed: Closed, left: int, counted: int) -> None:
     closing: Any = Closing(closed, stop)
     fail_orphans(orphans, ledger, closing, stop=stop, tell=said.append, trouble=said.append, count=counts.append)
     assert closing.asked == ["T0 failed worker died", "T1 failed worker died"]
-    assert (len(ledger.rows()), len(counts), len(said)) == (left, counted, 2)
+    assert (len(ledger.list_held()), len(counts), len(said)) == (left, counted, 2)
     assert closed.words in said[0]
     assert "T0" not in said[0]

@@ -85,7 +85,7 @@ class Staff:
 
     def held(self) -> list[Any]:
         """Give what the ledger holds."""
-        return Ledger(self.state, self.report.tell).rows()
+        return Ledger(self.state, self.report.tell).list_held()
 
     def _run(self, worker: Worker, ledger: Ledger) -> None:
         try:

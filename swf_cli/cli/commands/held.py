@@ -28,7 +28,7 @@ def held(common: Common, prune: bool) -> None:
         from ...responding import prune as drop_closed
 
         drop_closed(ledger, lambda row: common.of(row).session(), tell)
-    rows = ledger.rows()
+    rows = ledger.list_held()
     if not ledger.is_usable:
         raise SwfError("what is held can't be told")
     show_held(common.output, rows, time.time())

@@ -52,8 +52,8 @@ def pending(common: Common, task_lists: tuple[str, ...], most: int | None, watch
     from ...monitor.watch import Watch
     from ...output.pending import watch_pending
 
-    stopped, watch = signals.Asked(), Watch(client, common.domain, task_lists)
-    with signals.hearing(stopped.hear):
+    stopped, watch = signals.StopRequest(), Watch(client, common.domain, task_lists)
+    with signals.on_stop_signals(stopped.hear):
         watch_pending(common.output, watch, interval, stopped.stop.wait, lambda: watch.exceeds(most))
     if stopped.number:
         raise Signalled(stopped.number)

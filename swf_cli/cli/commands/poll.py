@@ -34,7 +34,7 @@ def poll(common: Common, task_list: str, identity: str, timeout: int | None, for
     session, ledger = common.session(), common.ledger()
     origin = polling.origin(session, common.domain, task_list, identity)
     try:
-        with signals.patience(tell) as asked:
+        with signals.graceful_stop(tell) as asked:
             with progress.waiting(task_list, common.output.color):
                 taken = polling.poll(session.polling, origin, ledger, stop=asked.stop, tell=tell, timeout=timeout)
             if taken is None:
@@ -46,6 +46,6 @@ def poll(common: Common, task_list: str, identity: str, timeout: int | None, for
                     tasks.show_task(common.output, taken.task, common.domain, task_list)
             except OutputError as error:
                 why = error.message or "the reader has gone away"
-                raise OutputError(f"{why}; {taken.whereabouts}") from error
+                raise OutputError(f"{why}; {taken.describe_location}") from error
     finally:
         ledger.close()

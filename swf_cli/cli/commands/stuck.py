@@ -59,10 +59,10 @@ def stuck(
     from ...monitor.scanner import Survey, find_stuck
     from ...output import progress, stuck
 
-    client, stopped = common.session().once, signals.Asked()
+    client, stopped = common.session().once, signals.StopRequest()
     survey = Survey(client, common.domain, rate=rate, stop=stopped.stop, tell=tell)
     holdings = common.ledger().holdings(common.domain, client.meta.region_name, client.meta.endpoint_url)
-    with signals.hearing(stopped.hear), progress.surveying(survey, common.output.color):
+    with signals.on_stop_signals(stopped.hear), progress.surveying(survey, common.output.color):
         rows = find_stuck(survey, holdings, older_than=older_than, task_lists=task_lists, activity=activity)
     stuck.show_stuck(common.output, rows[:limit], survey.now())
     if limit is not None and len(rows) > limit:

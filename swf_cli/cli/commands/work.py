@@ -97,7 +97,7 @@ def work(
     from shutil import which
 
     from ... import polling
-    from ...processes import allow_open_files
+    from ...processes import raise_open_file_limit
     from ...worker.config import Plan
     from ...worker.shutdown import stopping
     from ...worker.worker import Worker
@@ -105,7 +105,7 @@ def work(
     executable = which(command[0])
     if executable is None:
         raise click.BadParameter(f"{command[0]} is not found, or not executable.", param_hint="COMMAND")
-    if not allow_open_files(files := slots * _FILES_A_SLOT + _FILES):
+    if not raise_open_file_limit(files := slots * _FILES_A_SLOT + _FILES):
         raise click.BadParameter(f"{slots} jobs need {files} open files: see `ulimit -n`.", param_hint="--jobs")
     session, ledger = common.session(connections=slots + 2), common.ledger()
     origin = polling.origin(session, common.domain, task_list, identity)

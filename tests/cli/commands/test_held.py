@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from swf_cli.ledger.records import Origin
+from swf_cli.ledger.records import PollSource
 from swf_cli.ledger.store import Ledger
 from swf_cli.models import ActivityId, ExecutionId, WorkerTask
 from tests.helpers.cli import TASK, Result, run
@@ -21,7 +21,7 @@ from tests.helpers.local_service import Service
 from tests.helpers.stub_service import StubService
 from tests.helpers.terminal import error_line, on_terminal, without_escapes
 
-ORIGIN = Origin("video", "resize", "me@here", "west", "eu-west-1", "http://127.0.0.1:1")
+ORIGIN = PollSource("video", "resize", "me@here", "west", "eu-west-1", "http://127.0.0.1:1")
 HELD = WorkerTask("TOKEN", "resize-1", ActivityId("resize", "2"), ExecutionId("video-7", "RUN"), 6)
 KEYS = [
     *["key", "kind", "token", "id", "activity", "execution", "task_started_execution_history_event_id", "domain"],
@@ -48,13 +48,13 @@ def ledger(bare_env: dict[str, str]) -> Iterator[Ledger]:
     ledger.close()
 
 
-def put(ledger: Ledger, task: WorkerTask | None = HELD, origin: Origin = ORIGIN, taken_by: Any = "poll") -> str:
+def put(ledger: Ledger, task: WorkerTask | None = HELD, origin: PollSource = ORIGIN, taken_by: Any = "poll") -> str:
     """Put a task, or a poll that broke, in the ledger, and give its key."""
     key = ledger.begin_poll(origin, taken_by)
     if task is None:
-        ledger.poll_broke(key)
+        ledger.mark_poll_lost(key)
     else:
-        assert ledger.took(key, task)
+        assert ledger.assign_task(key, task)
     return key
 
 
@@ -279,7 +279,7 @@ def test_a_task_is_named_by_its_key(
     key = put(ledger, origin=replace(ORIGIN, endpoint=stub.url))
     result = run(command, "--held", key[:length], "-v", env=env | {"AWS_CONFIG_FILE": str(config)})
     assert (result.code, stub.requests) == (0, [(operation, {"taskToken": "TOKEN"})]), result.stderr
-    assert len(ledger.rows()) == left
+    assert len(ledger.list_held()) == left
 
 
 def test_a_key_that_several_rows_begin_with_names_none(
