@@ -48,7 +48,7 @@ def request_task(
         SwfError: the poll failed; with `possibly_executed`, SWF may have handed a task to this worker's identity
     """
     if client is None:
-        client = default_session().polling
+        client = default_session().poll_client
     else:
         _warn_of_short_timeout(client)
     while True:
@@ -94,7 +94,7 @@ def _warn_of_short_timeout(client: "botocore.client.BaseClient") -> None:
 
 
 def _or_default(client: "botocore.client.BaseClient | None") -> "botocore.client.BaseClient":
-    return default_session().calls if client is None else client
+    return default_session().client if client is None else client
 
 
 def complete_task(

@@ -42,7 +42,7 @@ class ReceivedTask:
 
 def origin(session: "Session", domain: str, task_list: str, identity: str) -> PollSource:
     """Give where a session's polls go, as the ledger keeps it."""
-    meta = session.polling.meta
+    meta = session.poll_client.meta
     return PollSource(domain, task_list, identity, session.profile, meta.region_name, meta.endpoint_url)
 
 

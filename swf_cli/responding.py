@@ -276,7 +276,7 @@ def prune(ledger: Ledger, session_of: Callable[[HeldTask], "Session"], tell: Cal
         try:
             if place not in sessions:
                 sessions[place] = session_of(held)
-            if read_end(sessions[place].calls, held.reference) is not None:
+            if read_end(sessions[place].client, held.reference) is not None:
                 ledger.drop(held.key)
         except SwfError as error:
             tell(f"{held.key} stays: {error.message}")

@@ -207,8 +207,8 @@ def test_without_a_client_the_environment_is_used(
         function(**given)
         function(**given)
         assert stub.requests == [(wire_name, sent)] * 2
-        used = {"calls", "polling"} & set(vars(default_session()))
-        assert used == {"polling" if function is request_task else "calls"}
+        used = {"client", "poll_client"} & set(vars(default_session()))
+        assert used == {"poll_client" if function is request_task else "client"}
     finally:
         default_session.cache_clear()
 

@@ -18,7 +18,7 @@ def client(env: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Any:
     """A client that calls the stub, once each time."""
     for name, value in env.items():
         monkeypatch.setenv(name, value)
-    return Session().once
+    return Session().no_retry
 
 
 class Work:

@@ -38,7 +38,7 @@ class Desk:
     """A poll of the list `l` in the domain `d`, its ledger, and what was told; it never waits unless told to."""
 
     def __init__(self, session: Session, folder: Path) -> None:
-        self.client: Any = session.polling
+        self.client: Any = session.poll_client
         self.origin = PollSource("d", "l", "me@here", None, "us-east-1", "http://swf.test")
         self.told: list[str] = []
         self.ledger = Ledger(folder, self.told.append)

@@ -81,7 +81,7 @@ class Desk:
     def answer(self, what: Answer, task: TaskReference = TOKEN_ALONE, retry_for: float = 60.0) -> None:
         """Answer."""
         answer(
-            self.session.once,
+            self.session.no_retry,
             task,
             what,
             self.ledger,
@@ -450,7 +450,7 @@ def test_history_is_read_backwards_to_the_start_of_the_task(desk: Desk, stub: St
     """Of a long history only the end is read: backwards, page after page, no further than the task's start."""
     stub.reply(HISTORY, {"events": [event(300, "MarkerRecorded")], "nextPageToken": "2"})
     stub.reply(HISTORY, {"events": [event(9, "MarkerRecorded"), STARTED], "nextPageToken": "3"})
-    assert read_end(desk.session.once, REFERENCE) is None
+    assert read_end(desk.session.no_retry, REFERENCE) is None
     first, second = (arguments for _, arguments in stub.requests)
     assert (first["execution"], first["domain"]) == ({"workflowId": "video-7", "runId": "RUN"}, "video")
     assert first["reverseOrder"] is second["reverseOrder"] is True
@@ -461,7 +461,7 @@ def test_a_tasks_own_end_counts_before_its_executions(desk: Desk, stub: StubServ
     """When the execution ended too, on a later page even, what counts is how the task itself ended."""
     stub.reply(HISTORY, {"events": [event(300, "WorkflowExecutionCompleted")], "nextPageToken": "2"})
     stub.reply(HISTORY, {"events": [ended("ActivityTaskFailed", reason="bad"), STARTED]})
-    end = read_end(desk.session.once, REFERENCE)
+    end = read_end(desk.session.no_retry, REFERENCE)
     assert end is not None
     assert (end.state, end.reason) == ("failed", "bad")
 
@@ -479,7 +479,7 @@ def test_a_reference_that_lacks_a_part_names_no_history(
 ) -> None:
     """Domain, execution and started event are all needed to find a task's end."""
     with pytest.raises(LookupError):
-        read_end(desk.session.once, reference)
+        read_end(desk.session.no_retry, reference)
     assert stub.requests == []
 
 

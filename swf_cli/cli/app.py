@@ -114,10 +114,10 @@ def _explain(args: Sequence[str], error: BaseException, message: str, hint: str 
         import traceback
 
         for line in "".join(traceback.format_exception(error)).splitlines():
-            terminal.say(line)
-    terminal.say(f"swf: {message.rstrip('.')}")
+            terminal.print_stderr(line)
+    terminal.print_stderr(f"swf: {message.rstrip('.')}")
     if hint:
-        terminal.say(f"hint: {hint}")
+        terminal.print_stderr(f"hint: {hint}")
 
 
 def _own_options(args: Sequence[str]) -> Iterator[str]:
@@ -143,4 +143,4 @@ def _usage_hint(args: Sequence[str], error: click.ClickException) -> str | None:
 
 def _write_shell_failure(code: int) -> None:
     with suppress(OutputError):
-        terminal.write(shell.shell_no_task(code))
+        terminal.write_stdout(shell.shell_no_task(code))

@@ -53,7 +53,7 @@ def domains(ctx: "click.Context", param: "click.Parameter", incomplete: str) -> 
         session = Session(
             profile=options.get("profile"), region=options.get("region"), endpoint_url=options.get("endpoint_url")
         )
-        reply = call(session.calls, "list_domains", registrationStatus="REGISTERED")
+        reply = call(session.client, "list_domains", registrationStatus="REGISTERED")
         return [info["name"] for info in reply["domainInfos"] if info["name"].startswith(incomplete)]
     except Exception:
         return []

@@ -12,9 +12,9 @@ from click.core import ParameterSource
 
 from ..models import LIMITS, TaskReference, check_text
 from ..output.format import Output
-from ..output.terminal import say
+from ..output.terminal import print_stderr
 from . import completers
-from .params import Duration, EndpointUrl, Limited, Query
+from .params import BoundedText, Duration, EndpointUrl, Query
 
 if TYPE_CHECKING:
     from ..client.session import Session
@@ -30,7 +30,7 @@ _TASK_FILE_LIMIT: Final = 1_048_576  # SWF's own limit on a request, and so on a
 
 
 @dataclass(frozen=True, slots=True)
-class Common:
+class GlobalOptions:
     """What the options that every command takes were set to."""
 
     domain: str
@@ -47,7 +47,7 @@ class Common:
 
         return Session(profile=self.profile, region=self.region, endpoint_url=self.endpoint_url, **settings)
 
-    def of(self, held: "HeldTask") -> "Common":
+    def of(self, held: "HeldTask") -> "GlobalOptions":
         """Go where a row of the ledger came from: its profile, region and endpoint."""
         return replace(self, profile=held.profile, region=held.region, endpoint_url=held.endpoint)
 
@@ -55,30 +55,30 @@ class Common:
         """Give the ledger that the environment names."""
         from ..ledger.store import Ledger
 
-        return Ledger.from_env(os.environ, lambda warning: say(f"swf: warning: {warning}"))
+        return Ledger.from_env(os.environ, lambda warning: print_stderr(f"swf: warning: {warning}"))
 
 
 def common_options(*, domain_required: bool = False) -> Decorator:
-    """Add the options that every command takes; the command gets them as its first argument, a `Common`."""
+    """Add the options that every command takes; the command gets them as its first argument, a `GlobalOptions`."""
 
     def decorate(command: Command) -> Command:
         @wraps(command)
         def with_common(**arguments: Any) -> Any:
             return command(_common(arguments), **arguments)
 
-        return _stack(_common_options(domain_required), with_common)
+        return _apply(_common_options(domain_required), with_common)
 
     return decorate
 
 
 def task_options(command: Command) -> Command:
-    """Add the options that name a task, and the common ones; the command gets a `Common` and a `TaskReference`."""
+    """Add the options that name a task, and the global ones; it gets `GlobalOptions` and a `TaskReference`."""
     options = [
         click.option(
             "--token",
             envvar="SWF_TASK_TOKEN",
             show_envvar=True,
-            type=Limited("token"),
+            type=BoundedText("token"),
             help="Token of the task.",
         ),
         click.option(
@@ -107,7 +107,7 @@ def task_options(command: Command) -> Command:
             raise click.UsageError("no task is named: give --token, --task or --held, or set SWF_TASK_TOKEN.")
         return command(common, task, **arguments)
 
-    return _stack([*options, *_common_options(False)], with_task)
+    return _apply([*options, *_common_options(False)], with_task)
 
 
 def _common_options(domain_required: bool) -> list[Decorator]:
@@ -118,7 +118,7 @@ def _common_options(domain_required: bool) -> list[Decorator]:
             envvar="SWF_DOMAIN",
             show_envvar=True,
             required=domain_required,
-            type=Limited("domain"),
+            type=BoundedText("domain"),
             shell_complete=completers.domains,
             help="SWF domain.",
         ),
@@ -153,12 +153,12 @@ def _common_options(domain_required: bool) -> list[Decorator]:
     ]
 
 
-def _common(arguments: dict[str, Any]) -> Common:
+def _common(arguments: dict[str, Any]) -> GlobalOptions:
     """Take the common options out of a command's arguments."""
     verbose, debug = arguments.pop("verbose"), arguments.pop("debug")
     if verbose or debug:
         _log_to_stderr(debug)
-    return Common(
+    return GlobalOptions(
         domain=arguments.pop("domain") or "",
         profile=arguments.pop("profile"),
         region=arguments.pop("region"),
@@ -167,7 +167,7 @@ def _common(arguments: dict[str, Any]) -> Common:
     )
 
 
-def _find_held(common: Common, key: str) -> tuple[Common, TaskReference]:
+def _find_held(common: GlobalOptions, key: str) -> tuple[GlobalOptions, TaskReference]:
     """Find a task in the ledger."""
     try:
         held = common.ledger().find_key(key)
@@ -181,7 +181,7 @@ def text_or_file(name: str, kind: str, what: str) -> Decorator:
     """Add `--NAME TEXT` and `--NAME-file FILE`, of which one may be given; the command gets the text as `NAME`."""
     _, most = LIMITS[kind]
     options = [
-        click.option(f"--{name}", type=Limited(kind), help=f"{what}, at most {most:,} characters."),
+        click.option(f"--{name}", type=BoundedText(kind), help=f"{what}, at most {most:,} characters."),
         click.option(f"--{name}-file", type=click.Path(), help=f"File that holds the {name} (UTF-8); - is stdin."),
     ]
 
@@ -197,12 +197,12 @@ def text_or_file(name: str, kind: str, what: str) -> Decorator:
                 arguments[name] = _read_text(path, f"--{name}-file", kind)
             return command(*positional, **arguments)
 
-        return _stack(options, with_text)
+        return _apply(options, with_text)
 
     return decorate
 
 
-def _stack(options: Sequence[Decorator], command: Command) -> Command:
+def _apply(options: Sequence[Decorator], command: Command) -> Command:
     for option in reversed(options):
         command = option(command)
     return command
@@ -284,7 +284,7 @@ def is_given(parameter: str) -> bool:
     return click.get_current_context().get_parameter_source(parameter) is ParameterSource.COMMANDLINE
 
 
-def taking_options(command: Command) -> Command:
+def poller_options(command: Command) -> Command:
     """Add `--task-list` and `--identity`, for who takes tasks; the command gets an identity always."""
     options = [
         click.option(
@@ -293,14 +293,14 @@ def taking_options(command: Command) -> Command:
             envvar="SWF_TASK_LIST",
             show_envvar=True,
             required=True,
-            type=Limited("task list"),
+            type=BoundedText("task list"),
             help="Task list to take from.",
         ),
         click.option(
             "--identity",
             envvar="SWF_IDENTITY",
             show_envvar=True,
-            type=Limited("identity"),
+            type=BoundedText("identity"),
             help="Who takes, for the execution's history; HOST:PID unless given.",
         ),
     ]
@@ -309,7 +309,7 @@ def taking_options(command: Command) -> Command:
     def with_identity(*positional: Any, identity: str | None, **arguments: Any) -> Any:
         return command(*positional, identity=identity or default_identity(), **arguments)
 
-    return _stack(options, with_identity)
+    return _apply(options, with_identity)
 
 
 def retry_option(command: Command) -> Command:
@@ -326,7 +326,7 @@ def retry_option(command: Command) -> Command:
 
 def tell(line: str) -> None:
     """Say on stderr what goes on."""
-    say(f"swf: {line}")
+    print_stderr(f"swf: {line}")
 
 
 def default_identity() -> str:

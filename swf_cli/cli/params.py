@@ -11,7 +11,7 @@ from ..output.format import compile_query
 _UNITS: Final = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
 
 
-class Limited(click.ParamType[str]):
+class BoundedText(click.ParamType[str]):
     """Text within SWF's limits: `kind` is a key of `LIMITS`. An environment variable is one value, blanks and all."""
 
     name = "text"

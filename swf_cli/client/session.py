@@ -46,21 +46,21 @@ class Session:
         self._quick: dict[int, botocore.client.BaseClient] = {}
 
     @cached_property
-    def polling(self) -> "botocore.client.BaseClient":
+    def poll_client(self) -> "botocore.client.BaseClient":
         """The client to poll with: it outlasts SWF's hold, and never polls again by itself."""
         return self._create_client(self._poll_read_timeout, attempts=1)
 
     @cached_property
-    def calls(self) -> "botocore.client.BaseClient":
+    def client(self) -> "botocore.client.BaseClient":
         """The client for every other call: it tries again what may pass."""
         return self._create_client(CALL_READ_TIMEOUT, attempts=CALL_ATTEMPTS)
 
     @cached_property
-    def once(self) -> "botocore.client.BaseClient":
+    def no_retry(self) -> "botocore.client.BaseClient":
         """The client for calls that their caller tries again: one try of each."""
         return self._create_client(CALL_READ_TIMEOUT, attempts=1)
 
-    def quick(self, seconds: float) -> "botocore.client.BaseClient":
+    def with_timeout(self, seconds: float) -> "botocore.client.BaseClient":
         """Give a client for calls that are worth waiting for only so long, of some whole seconds: one try of each."""
         whole = max(1, min(CALL_READ_TIMEOUT, int(seconds)))
         client = self._quick.get(whole)  # another thread may `renew` meanwhile
@@ -68,9 +68,9 @@ class Session:
             client = self._quick[whole] = self._create_client(whole, attempts=1)
         return client
 
-    def renew(self) -> None:
+    def reset(self) -> None:
         """Forget the clients and credentials, so that the next ones are made from what is configured then."""
-        for name in ("polling", "calls", "once", "_session"):
+        for name in ("poll_client", "client", "no_retry", "_session"):
             self.__dict__.pop(name, None)
         self._quick.clear()
 

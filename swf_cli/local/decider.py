@@ -33,8 +33,8 @@ class Decider:
     """Decides for the executions that it started in a domain. Raises ValueError for a service not on loopback."""
 
     def __init__(self, session: "Session", domain: str) -> None:
-        self._calls = session.calls
-        self._polling = session.polling
+        self._calls = session.client
+        self._polling = session.poll_client
         self._domain = domain
         url = self._calls.meta.endpoint_url
         if not _is_loopback(urlsplit(url).hostname or ""):

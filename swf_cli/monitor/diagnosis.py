@@ -26,7 +26,7 @@ _MARGIN: Final = 60.0  # seconds; a run that takes a little longer than all othe
 
 
 @dataclass(slots=True)
-class Surroundings:
+class DomainFacts:
     """What the histories that were read, and the ledger, say beyond a task itself. Times are in epoch seconds."""
 
     older_than: float
@@ -44,7 +44,7 @@ class Surroundings:
     ahead: float = 0.0
     """How many seconds the service's clock is ahead of this machine's."""
 
-    def learn(self, tasks: Iterable[ActivityTask]) -> None:
+    def observe(self, tasks: Iterable[ActivityTask]) -> None:
         """Take in tasks that a history shows, open and closed."""
         for task in tasks:
             if task.started_at is None:
@@ -75,7 +75,7 @@ class Diagnosis:
         return list(REASONS).index(self.reason), self.since
 
 
-def diagnose(execution: ExecutionId, task: ActivityTask, now: float, around: Surroundings) -> Diagnosis | None:
+def diagnose(execution: ExecutionId, task: ActivityTask, now: float, around: DomainFacts) -> Diagnosis | None:
     """Tell why a task that was open at that time of the service looks stuck; None when it does not."""
     if not task.is_open:
         return None
@@ -84,7 +84,7 @@ def diagnose(execution: ExecutionId, task: ActivityTask, now: float, around: Sur
     return _diagnose_started(execution, task, task.started_at, now, around)
 
 
-def _diagnose_waiting(task: ActivityTask, now: float, around: Surroundings) -> Diagnosis | None:
+def _diagnose_waiting(task: ActivityTask, now: float, around: DomainFacts) -> Diagnosis | None:
     if now - task.scheduled_at < around.older_than:
         return None
     task_list = shlex.quote(task.task_list)
@@ -94,7 +94,7 @@ def _diagnose_waiting(task: ActivityTask, now: float, around: Surroundings) -> D
 
 
 def _diagnose_started(
-    execution: ExecutionId, task: ActivityTask, started_at: float, now: float, around: Surroundings
+    execution: ExecutionId, task: ActivityTask, started_at: float, now: float, around: DomainFacts
 ) -> Diagnosis | None:
     held = _find_holding(execution, task, around.holdings)
     if held is not None and held.holder_alive is False:
@@ -116,7 +116,7 @@ def _diagnose_started(
     return None
 
 
-def _expected_run(task: ActivityTask, around: Surroundings) -> float:
+def _expected_run(task: ActivityTask, around: DomainFacts) -> float:
     """Give how long a run of this activity may take: as the longest finished one, else half its start-to-close."""
     longest = around.longest_run.get(task.activity)
     if longest is not None:
@@ -130,7 +130,7 @@ def _find_holding(execution: ExecutionId, task: ActivityTask, holdings: Sequence
     return next((held for held in holdings if (held.run_id, held.started_event_id) == place), None)
 
 
-def _broken_poll(task: ActivityTask, started_at: float, around: Surroundings) -> bool:
+def _broken_poll(task: ActivityTask, started_at: float, around: DomainFacts) -> bool:
     """Tell whether a poll that broke was held when the task was started under its identity.
 
     This machine's clock may have been set since: it may have been off by anything up to what it is off by now.

@@ -24,7 +24,7 @@ from ..errors import (
 from ..history import ActivityTask, TaskReader
 from ..ledger.records import Holding
 from ..models import ExecutionId
-from .diagnosis import Diagnosis, Surroundings, diagnose
+from .diagnosis import Diagnosis, DomainFacts, diagnose
 
 if TYPE_CHECKING:
     import botocore.client
@@ -41,7 +41,7 @@ _BAD_TOKEN: Final = (InvalidRequest, TaskNotOpen)  # what SWF makes of a page to
 _CLOSED: Final = -1.0
 _READERS: Final = 8
 _TRIES: Final = 4  # of a call that fails for another reason than throttling
-_HOPELESS: Final = 20  # executions passed over in a row: it is not they that can't be read
+_MAX_CONSECUTIVE_FAILURES: Final = 20  # executions passed over in a row: it is not they that can't be read
 _LONGEST_PAUSE: Final = 5.0  # seconds
 
 
@@ -53,10 +53,10 @@ class Progress:
     tasks: int = 0
     calls: int = 0
     throttles: int = 0
-    passed_over: int = 0
+    skipped: int = 0
 
 
-class Pace:
+class RateLimiter:
     """Spaces calls out evenly, for many threads; each throttling pushes them further apart for a while."""
 
     def __init__(
@@ -71,7 +71,7 @@ class Pace:
         self._lock = threading.Lock()
         self._next = clock()
 
-    def take(self) -> None:
+    def acquire(self) -> None:
         """Wait for the turn of a call."""
         with self._lock:
             now = self._clock()
@@ -86,7 +86,7 @@ class Pace:
             self._next = max(self._next, self._clock() + seconds)
 
 
-class Survey:
+class DomainScanner:
     """Reads a domain's open executions, or one execution, in the fewest calls that tell which tasks are open.
 
     A history that fits a page (1,000 events) tells everything. Of a longer one the newest page is read, then how many
@@ -114,7 +114,7 @@ class Survey:
         self._clock = clock
         self.ahead = 0.0
         """How many seconds the service's clock is ahead of this machine's, as its last reply told."""
-        self._pace = Pace(rate, wait=self._stop.wait)
+        self._pace = RateLimiter(rate, wait=self._stop.wait)
         self._lock = threading.Lock()
         self._missed: list[SwfError] = []
         """Why executions were passed over, since one was read."""
@@ -167,7 +167,7 @@ class Survey:
             return
         except (SwfError, LookupError, TypeError, ValueError) as error:
             fault = error if isinstance(error, SwfError) else SwfError(f"its history makes no sense: {error!r}")
-            self._pass_over(execution, fault)
+            self._skip(execution, fault)
             return
         with self._lock:
             self._missed.clear()
@@ -175,11 +175,11 @@ class Survey:
             self.progress.tasks += sum(task.is_open for task in tasks)
             see(execution, tasks)
 
-    def _pass_over(self, execution: ExecutionId, fault: SwfError) -> None:
+    def _skip(self, execution: ExecutionId, fault: SwfError) -> None:
         with self._lock:
-            self.progress.passed_over += 1
+            self.progress.skipped += 1
             self._missed.append(fault)
-            if len(self._missed) >= _HOPELESS:
+            if len(self._missed) >= _MAX_CONSECUTIVE_FAILURES:
                 self.failure = fault
         self._tell(f"workflow {execution.id}, run {execution.run_id} is passed over: {fault.message}")
 
@@ -295,7 +295,7 @@ class Survey:
         failures = throttles = 0
         while True:
             if operation == _HISTORY:
-                self._pace.take()
+                self._pace.acquire()
             if self._stop.is_set():
                 raise _Stopped("stopped")
             with self._lock:
@@ -342,7 +342,7 @@ class Stuck:
 
 
 def find_stuck(
-    survey: Survey,
+    survey: DomainScanner,
     holdings: Sequence[Holding],
     *,
     older_than: float,
@@ -352,13 +352,13 @@ def find_stuck(
     """Find the open tasks of a domain that look stuck, worst first; those of some lists or one activity, if named.
 
     `holdings` is what this machine's ledger has of that domain; `older_than` is in seconds. Raises SwfError when no
-    execution could be read; see `Survey.failure` when not all could.
+    execution could be read; see `DomainScanner.failure` when not all could.
     """
-    around = Surroundings(older_than=older_than, holdings=holdings)
+    around = DomainFacts(older_than=older_than, holdings=holdings)
     found: list[tuple[ExecutionId, ActivityTask, float]] = []
 
     def see(execution: ExecutionId, tasks: list[ActivityTask]) -> None:
-        around.learn(tasks)
+        around.observe(tasks)
         # What is open now may be closed by the end of a long survey: each is judged by the time that it was read.
         now = survey.now()
         found.extend(

@@ -19,7 +19,7 @@ _GLANCE: Final = 0.2  # seconds
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
+class PendingSample:
     """What is known of a task list."""
 
     task_list: str
@@ -36,7 +36,7 @@ class Figure:
     """Why the last look failed; the figure is older than that then."""
 
 
-class Watch:
+class PendingMonitor:
     """Counts the tasks that wait on task lists, over and over (CountPendingActivityTasks)."""
 
     def __init__(
@@ -46,21 +46,21 @@ class Watch:
         task_lists: Sequence[str],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.figures = [Figure(task_list) for task_list in task_lists]
+        self.figures = [PendingSample(task_list) for task_list in task_lists]
         self._client = client
         self._domain = domain
         self._clock = clock
 
-    def look(self) -> list[Figure]:
+    def refresh(self) -> list[PendingSample]:
         """Count once, side by side. A fault that may pass leaves a figure as it was; another one is raised."""
         with ThreadPoolExecutor(max_workers=min(8, len(self.figures))) as counters:
             self.figures = list(counters.map(self._look_at, self.figures))
         return self.figures
 
-    def look_unless(self, told_to_stop: Callable[[], bool], meanwhile: Callable[[], None]) -> bool:
+    def refresh_unless_stopped(self, told_to_stop: Callable[[], bool], meanwhile: Callable[[], None]) -> bool:
         """Look, and tell whether that was done; when it is told to stop first, the look is left to itself."""
         looker = ThreadPoolExecutor(max_workers=1)
-        look = looker.submit(self.look)
+        look = looker.submit(self.refresh)
         looker.shutdown(wait=False)
         while not wait_for([look], timeout=_GLANCE).done:
             if told_to_stop():
@@ -78,16 +78,16 @@ class Watch:
         """Tell whether more than `most` tasks wait on one of them."""
         return most is not None and any(pending.exceeds(most) for pending in self.counts)
 
-    def age(self, figure: Figure) -> float:
+    def age(self, figure: PendingSample) -> float:
         """Tell how old a figure is, in seconds."""
         return self._clock() - figure.seen_at
 
-    def _look_at(self, before: Figure) -> Figure:
+    def _look_at(self, before: PendingSample) -> PendingSample:
         try:
             pending = count_pending_tasks(before.task_list, self._domain, self._client)
         except TRANSIENT as error:
-            return Figure(before.task_list, before.pending, before.change, before.seen_at, error.message)
+            return PendingSample(before.task_list, before.pending, before.change, before.seen_at, error.message)
         earlier = before.pending
         if earlier is None or earlier.truncated or pending.truncated:
-            return Figure(before.task_list, pending, None, self._clock())
-        return Figure(before.task_list, pending, pending.count - earlier.count, self._clock())
+            return PendingSample(before.task_list, pending, None, self._clock())
+        return PendingSample(before.task_list, pending, pending.count - earlier.count, self._clock())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from .terminal import plain, to_json
+from .terminal import escape_controls, to_json
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -44,4 +44,4 @@ def cell(value: Any) -> Text:
         return value
     if value is None:
         return Text("-", style="dim")
-    return Text(plain(value if isinstance(value, str) else to_json(value)))
+    return Text(escape_controls(value if isinstance(value, str) else to_json(value)))

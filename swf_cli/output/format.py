@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import OutputError
 from .tables import _generic_table
-from .terminal import plain, to_json, write
+from .terminal import escape_controls, to_json, write_stdout
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -58,17 +58,19 @@ class Output:
             shape = self._search(shape)
             text = _as_text(shape)
             if form == "table" and isinstance(shape, list | dict):
-                write(self.draw(_generic_table(shape)))
+                write_stdout(self.render(_generic_table(shape)))
                 return
             form = "text" if form == "table" else form
         if form == "json":
-            write(to_json(shape, indent=2 if sys.stdout.isatty() else None) + "\n")
+            write_stdout(to_json(shape, indent=2 if sys.stdout.isatty() else None) + "\n")
         elif form == "text" and shape == []:
-            write("")
+            write_stdout("")
         elif form == "text":
-            write("\n".join(map(plain, text.split("\n"))) + "\n" if sys.stdout.isatty() else text + "\n")
+            write_stdout(
+                "\n".join(map(escape_controls, text.split("\n"))) + "\n" if sys.stdout.isatty() else text + "\n"
+            )
         else:
-            write(self.draw(table()))
+            write_stdout(self.render(table()))
 
     def _search(self, shape: Any) -> Any:
         from jmespath.exceptions import JMESPathError
@@ -77,11 +79,11 @@ class Output:
             return self.query.search(shape)
         except JMESPathError as error:
             # The data may be a task that nobody else has: all of it, then, before the complaint.
-            write(to_json(shape) + "\n")
+            write_stdout(to_json(shape) + "\n")
             message = f"--query can't be applied, so all is printed: {' '.join(str(error).split())}"
             raise OutputError(message) from error
 
-    def draw(self, renderable: RenderableType) -> str:
+    def render(self, renderable: RenderableType) -> str:
         """Give what a terminal as wide as ours would show."""
         console = self.console()
         with console.capture() as capture:

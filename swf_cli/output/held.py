@@ -7,8 +7,8 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from .format import Output
-from .tables import iso_time, span, table
-from .terminal import say
+from .tables import format_duration, iso_time, table
+from .terminal import print_stderr
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -22,7 +22,7 @@ def show_held(output: Output, rows: Sequence[HeldTask], now: float) -> None:
     output.show([_held_shape(held) for held in rows], table=lambda: _held_table(rows, now), text=text)
     for held in rows:
         if held.kind == "task" and held.holder_alive is False:
-            say(f"hint: whoever held {held.key} has died: swf fail --held {held.key} --reason 'worker died'")
+            print_stderr(f"hint: whoever held {held.key} has died: swf fail --held {held.key} --reason 'worker died'")
 
 
 def _held_shape(held: HeldTask) -> dict[str, Any]:
@@ -47,7 +47,7 @@ def _held_table(rows: Sequence[HeldTask], now: float) -> RenderableType:
                 f"{held.activity.name} {held.activity.version}" if held.activity else "",
                 _workflow(held),
                 f"{held.task_list} in {held.domain}",
-                f"{span(now - held.taken_at)} ago",
+                f"{format_duration(now - held.taken_at)} ago",
                 held.taken_by,
                 holders[held.holder_alive],
             )

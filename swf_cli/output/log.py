@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from .progress import live_line
-from .terminal import say
+from .terminal import print_stderr
 
 if TYPE_CHECKING:
     from ..worker.config import Tally
@@ -25,12 +25,12 @@ class WorkReporter:
     def tell(self, line: str) -> None:
         """Say a line of the worker's own."""
         with self._lock:
-            say(f"swf: {line}")
+            print_stderr(f"swf: {line}")
 
     def show(self, task_id: str, line: str) -> None:
         """Show a line of a command's stderr, marked with its task."""
         with self._lock:
-            say(f"[{task_id}] {line}")
+            print_stderr(f"[{task_id}] {line}")
 
     @contextmanager
     def live(self, tally: Tally) -> Iterator[None]:

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Final
 
 from .cards import cell
 from .format import Output
-from .tables import span, table
-from .terminal import say
+from .tables import format_duration, table
+from .terminal import print_stderr
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from ..models import PendingCount
-    from ..monitor.watch import Watch
+    from ..monitor.watch import PendingMonitor
 
 
 def show_counts(output: Output, counts: Sequence[PendingCount]) -> None:
@@ -28,7 +28,7 @@ def show_counts(output: Output, counts: Sequence[PendingCount]) -> None:
     output.show(shapes[0] if one else shapes, table=lambda: _counts_table(counts), text="\n".join(lines))
     for pending in counts:
         if pending.truncated:
-            say(f"swf: warning: more than {pending.count} tasks wait on {pending.task_list}")
+            print_stderr(f"swf: warning: more than {pending.count} tasks wait on {pending.task_list}")
 
 
 def _counts_table(counts: Sequence[PendingCount]) -> RenderableType:
@@ -40,7 +40,7 @@ _PATIENCE: Final = 2.0  # seconds that a look may take before its figures are ca
 
 
 def watch_pending(
-    output: Output, watch: Watch, interval: float, wait: Callable[[float], bool], over: Callable[[], bool]
+    output: Output, watch: PendingMonitor, interval: float, wait: Callable[[float], bool], over: Callable[[], bool]
 ) -> None:
     """Look at task lists until `wait`, which waits so many seconds, or `over` says that it is enough.
 
@@ -48,10 +48,10 @@ def watch_pending(
     """
     console = output.console()
     if not sys.stdout.isatty() or console.is_dumb_terminal or output.form not in (None, "table") or output.query:
-        while watch.look_unless(lambda: wait(0), lambda: None):
+        while watch.refresh_unless_stopped(lambda: wait(0), lambda: None):
             errors = dict.fromkeys(figure.error for figure in watch.figures if figure.error)
             for error in errors:
-                say(f"swf: {error}")
+                print_stderr(f"swf: {error}")
             if not errors:
                 show_counts(output, watch.counts)
             if over() or wait(interval):
@@ -64,7 +64,7 @@ def watch_pending(
         def draw() -> None:
             live.update(_watch_table(watch, interval), refresh=True)
 
-        while watch.look_unless(lambda: wait(0), draw):
+        while watch.refresh_unless_stopped(lambda: wait(0), draw):
             end = time.monotonic() + interval
             draw()
             if over():
@@ -75,7 +75,7 @@ def watch_pending(
                 draw()  # a stale figure ages
 
 
-def _watch_table(watch: Watch, interval: float) -> RenderableType:
+def _watch_table(watch: PendingMonitor, interval: float) -> RenderableType:
     """Draw what is known of each list, how old that is when it should be newer, and below what is wrong."""
     from rich.console import Group
 
@@ -85,7 +85,7 @@ def _watch_table(watch: Watch, interval: float) -> RenderableType:
         count = "-" if pending is None else f"{pending.count}{'+' if pending.truncated else ''}"
         change = "" if figure.change is None else f"{figure.change:+d}" if figure.change else "0"
         stale = pending is not None and (figure.error is not None or age > interval + _PATIENCE)
-        rows.append((figure.task_list, count, change, f"{span(age)} old" if stale else ""))
+        rows.append((figure.task_list, count, change, f"{format_duration(age)} old" if stale else ""))
     errors = dict.fromkeys(figure.error for figure in watch.figures if figure.error)
     shown = table(("task list", "pending", "change", ""), rows, whole=("pending", "change", ""))
     return Group(shown, *map(cell, errors))

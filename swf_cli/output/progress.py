@@ -9,22 +9,22 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from ..errors import SwfError
-from .terminal import plain
+from .terminal import escape_controls
 
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from ..monitor.scanner import Survey
+    from ..monitor.scanner import DomainScanner
 
 
 @contextmanager
-def waiting(task_list: str, color: str = "auto") -> Iterator[None]:
+def poll_progress(task_list: str, color: str = "auto") -> Iterator[None]:
     """Show on stderr, if it is a terminal, how long a task has been waited for."""
     started = time.monotonic()
 
     def line() -> str:
         minutes, seconds = divmod(int(time.monotonic() - started), 60)
-        return f"waiting for a task on {plain(task_list)}  {minutes}:{seconds:02}"
+        return f"waiting for a task on {escape_controls(task_list)}  {minutes}:{seconds:02}"
 
     with live_line(line, color):
         yield
@@ -50,7 +50,7 @@ def live_line(line: Callable[[], str], color: str) -> Iterator[None]:
 
 
 @contextmanager
-def surveying(survey: Survey, color: str) -> Iterator[None]:
+def scan_progress(survey: DomainScanner, color: str) -> Iterator[None]:
     """Show on stderr, if it is a terminal, how far a survey is."""
     progress, total = survey.progress, 0
     if sys.stderr.isatty():
@@ -58,7 +58,7 @@ def surveying(survey: Survey, color: str) -> Iterator[None]:
             total = survey.count_open()
 
     def line() -> str:
-        done = progress.executions + progress.passed_over
+        done = progress.executions + progress.skipped
         filled = min(20, 20 * done // total) if total else 0
         bar = f"[{'#' * filled}{'.' * (20 - filled)}] " if total else ""
         told = f"{bar}{done} executions, {progress.tasks} open tasks, {progress.calls} calls"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ..monitor.diagnosis import REASONS
 from .cards import card
 from .format import Output
-from .tables import iso_time, span
+from .tables import format_duration, iso_time
 from .tasks import _shape
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def _stuck_blocks(rows: Sequence[Stuck], now: float) -> RenderableType:
     for row in rows:
         task, why = row.task, row.diagnosis
         head = Text(why.reason, style="bold red" if why.reason in ("holder-gone", "endless") else "bold yellow")
-        head.append(f" for {span(now - why.since)}: {REASONS[why.reason]}", style="not bold")
+        head.append(f" for {format_duration(now - why.since)}: {REASONS[why.reason]}", style="not bold")
         lines = {
             "  task": f"{task.id}  ({task.activity.name} {task.activity.version}, {task.state})",
             "  workflow": row.execution.id,
@@ -61,8 +61,8 @@ def _deadline(task: ActivityTask, now: float) -> str:
     """Say when the task's own timeouts end it."""
     if task.deadline is not None:
         left = task.deadline - now
-        return f"{iso_time(task.deadline)} ({f'in {span(left)}' if left > 0 else 'now'})"
+        return f"{iso_time(task.deadline)} ({f'in {format_duration(left)}' if left > 0 else 'now'})"
     heartbeat = task.configuration.heartbeat_timeout
     if task.started_at is not None and heartbeat:
-        return f"never, while a heartbeat comes every {span(heartbeat.total_seconds())}"
+        return f"never, while a heartbeat comes every {format_duration(heartbeat.total_seconds())}"
     return "never"

@@ -43,7 +43,7 @@ def table(names: Sequence[str], rows: Sequence[Sequence[Any]], whole: Sequence[s
     return made
 
 
-def span(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """Put a span of time in words as short as `45s`, `5m03s`, `1h30m`, `2d04h`."""
     whole = max(0, int(seconds))
     for unit, size, lower, part in (("d", 86_400, "h", 3_600), ("h", 3_600, "m", 60), ("m", 60, "s", 1)):

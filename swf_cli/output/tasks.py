@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ..models import unset
 from .cards import _shape_card, card, cell
 from .format import Output, _as_text
-from .tables import iso_time, span, table
+from .tables import format_duration, iso_time, table
 from .timeline import _NARROWEST, _WIDEST, _timeline
 
 if TYPE_CHECKING:
@@ -78,8 +78,14 @@ def _tasks_table(execution: ExecutionId, tasks: Sequence[ActivityTask], now: flo
         "state": [
             "gone" if task.end and task.end.state == "gone" else task.state.replace("_", " ") for task in tasks
         ],
-        "waited": [span((task.started_at or end) - task.scheduled_at) for task, end in zip(tasks, ends, strict=True)],
-        "ran": ["" if task.started_at is None else span(ends[n] - task.started_at) for n, task in enumerate(tasks)],
+        "waited": [
+            format_duration((task.started_at or end) - task.scheduled_at)
+            for task, end in zip(tasks, ends, strict=True)
+        ],
+        "ran": [
+            "" if task.started_at is None else format_duration(ends[n] - task.started_at)
+            for n, task in enumerate(tasks)
+        ],
         "ends in": [_ends_in(task, now) for task in tasks],
     }
     if not any(columns["ends in"]):
@@ -87,7 +93,7 @@ def _tasks_table(execution: ExecutionId, tasks: Sequence[ActivityTask], now: flo
     for name in ("activity", "task list"):
         if len(set(columns[name])) == 1:
             title[name] = columns.pop(name)[0]
-    title["timeline"] = f"{span(last - first)} from {iso_time(first)}"
+    title["timeline"] = f"{format_duration(last - first)} from {iso_time(first)}"
     room = width - sum(max(len(name), *map(cell_len, texts)) + 3 for name, texts in columns.items()) - 2
     if room < _NARROWEST:
         more = [columns.pop(name) for name in ("activity", "task list") if name in columns]
@@ -103,7 +109,7 @@ def _tasks_table(execution: ExecutionId, tasks: Sequence[ActivityTask], now: flo
 def _ends_in(task: ActivityTask, now: float) -> str:
     if not task.is_open:
         return ""
-    return "never" if task.deadline is None else span(task.deadline - now)
+    return "never" if task.deadline is None else format_duration(task.deadline - now)
 
 
 def _stack(first: str, *more: str) -> Text:

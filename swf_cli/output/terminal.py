@@ -17,7 +17,7 @@ from ..errors import OutputError
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
-def plain(text: str) -> str:
+def escape_controls(text: str) -> str:
     """Make a stranger's text safe for a terminal: each control character becomes its escape, such as `\\x1b`."""
     return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text)
 
@@ -35,7 +35,7 @@ def to_json(value: Any, indent: int | None = None) -> str:
     )
 
 
-def write(text: str) -> None:
+def write_stdout(text: str) -> None:
     """Write data to stdout, all of it. Raises OutputError; with an empty message when the reader has gone away."""
     try:
         sys.stdout.write(text)
@@ -61,8 +61,8 @@ def discard_stdout() -> None:
     os.close(nowhere)
 
 
-def say(line: str) -> None:
+def print_stderr(line: str) -> None:
     """Say one line on stderr, made safe for a terminal. A stderr that can't be written to is no error."""
     with suppress(OSError, ValueError, RuntimeError):  # the last in a signal handler, amid another write
-        sys.stderr.write(f"{plain(line)}\n")
+        sys.stderr.write(f"{escape_controls(line)}\n")
         sys.stderr.flush()

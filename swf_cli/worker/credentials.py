@@ -38,4 +38,4 @@ class Access:
         with self._lock:
             if self._renewed < until:
                 self._renewed = until
-                self._session.renew()
+                self._session.reset()

@@ -103,7 +103,7 @@ class Heart:
         interval = min(_LATEST, 1.0 + self._lookups) if self._interval is None else self._interval
         now = self._clock()
         try:
-            self._send(self._session.quick(interval / 2))
+            self._send(self._session.with_timeout(interval / 2))
         except Cancelled:
             self.news = self.news or "cancelled"
         except TaskNotOpen:
@@ -148,7 +148,7 @@ class Heart:
 
     def _find_interval(self) -> float | None:
         """Find the seconds between heartbeats; None when they may be found later."""
-        client = self._session.quick(_LOOKUP_TIMEOUT)
+        client = self._session.with_timeout(_LOOKUP_TIMEOUT)
         self._lookups += 1
         most = None
         try:

@@ -59,7 +59,7 @@ class Closer:
         """Find in history the end of a task that is not open: it may take a moment to show. None without one."""
         for attempt in range(_LOOKS):
             try:
-                end = read_end(self._session.once, task)
+                end = read_end(self._session.no_retry, task)
             except TRANSIENT:
                 end = None
             except SwfError:
@@ -91,7 +91,7 @@ class _Closing:
         while True:
             try:
                 settle(
-                    self.session.once,
+                    self.session.no_retry,
                     self.task,
                     self.answer,
                     retry_for=float("inf"),

@@ -169,7 +169,7 @@ class Worker:
         while not self._draining.is_set():
             try:
                 return poll(
-                    self._session.polling,
+                    self._session.poll_client,
                     self._origin,
                     self._ledger,
                     stop=self._draining,

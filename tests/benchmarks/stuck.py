@@ -14,7 +14,7 @@ import time
 from swf_cli.client.session import Session
 from swf_cli.local.quotas import Buckets
 from swf_cli.models import ExecutionId
-from swf_cli.monitor.scanner import Survey, find_stuck
+from swf_cli.monitor.scanner import DomainScanner, find_stuck
 from tests.helpers.big_domain import Recorder, big_domain
 from tests.helpers.local_service import local_service
 
@@ -35,9 +35,9 @@ def serve(executions: int, long: int, quotas: bool) -> None:
 
 
 def measure(url: str) -> None:
-    """Survey a domain, and print the calls that took, and whether it found all there is."""
+    """DomainScanner a domain, and print the calls that took, and whether it found all there is."""
     client = Recorder.of(url)
-    survey = Survey(client, "media", rate=1000.0)  # type: ignore[arg-type]
+    survey = DomainScanner(client, "media", rate=1000.0)  # type: ignore[arg-type]
     began = time.monotonic()
     rows = find_stuck(survey, (), older_than=600)
     seconds, calls, pages = time.monotonic() - began, client.operations(), client.pages()
@@ -55,9 +55,9 @@ def measure(url: str) -> None:
 
 
 def weigh(url: str) -> None:
-    """Survey a domain, and print the MiB that took."""
-    client = Session(region="us-east-1", endpoint_url=url).once
-    rows = find_stuck(Survey(client, "media", rate=1000.0), (), older_than=600)
+    """DomainScanner a domain, and print the MiB that took."""
+    client = Session(region="us-east-1", endpoint_url=url).no_retry
+    rows = find_stuck(DomainScanner(client, "media", rate=1000.0), (), older_than=600)
     assert len(rows) == _WORKING
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024**2 if sys.platform == "darwin" else 1024))
 

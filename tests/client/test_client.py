@@ -75,12 +75,12 @@ def configure(home: Path, text: str) -> None:
 
 def count(session: Session) -> int:
     """Call SWF over the client for calls."""
-    return api.count_pending_tasks("l", "d", session.calls).count
+    return api.count_pending_tasks("l", "d", session.client).count
 
 
 def complete(session: Session) -> None:
     """Answer a task over the client for calls."""
-    api.complete_task("T", client=session.calls)
+    api.complete_task("T", client=session.client)
 
 
 def poll(session: Session) -> Any:
@@ -89,7 +89,7 @@ def poll(session: Session) -> Any:
     def no_task() -> None:
         raise AssertionError("read as no task")
 
-    return api.request_task("l", "d", no_tasks_callback=no_task, client=session.polling)
+    return api.request_task("l", "d", no_tasks_callback=no_task, client=session.poll_client)
 
 
 # Region, credentials, endpoint
@@ -114,8 +114,8 @@ def test_the_region_is_looked_for_in_order(
     configure(tmp_path, "[default]\nregion = from-profile-1\n")
     set_env(**CREDENTIALS, **variables)
     session = Session(region=argument)
-    assert session.calls.meta.region_name == region
-    assert session.polling.meta.region_name == region
+    assert session.client.meta.region_name == region
+    assert session.poll_client.meta.region_name == region
 
 
 @pytest.mark.parametrize(
@@ -179,7 +179,7 @@ def test_an_empty_profile_counts_as_none(profile: str | None, set_env: SetEnv, t
     """An empty AWS_PROFILE, or profile asked for, is the default profile."""
     configure(tmp_path, "[default]\nregion = from-profile-1\n")
     set_env(**CREDENTIALS, AWS_PROFILE="")
-    assert Session(profile=profile).calls.meta.region_name == "from-profile-1"
+    assert Session(profile=profile).client.meta.region_name == "from-profile-1"
 
 
 @pytest.mark.parametrize(
@@ -200,7 +200,7 @@ def test_the_endpoint_is_taken_as_aws_takes_it(
     configure(tmp_path, "[profile local]\nendpoint_url = http://profile.test\n")
     set_env(**CREDENTIALS, AWS_REGION="us-east-1", **variables)
     session = Session(endpoint_url=argument)
-    assert [session.calls.meta.endpoint_url, session.polling.meta.endpoint_url] == [url, url]
+    assert [session.client.meta.endpoint_url, session.poll_client.meta.endpoint_url] == [url, url]
 
 
 def test_calls_go_where_the_environment_says(session: Session, stub: StubService) -> None:
@@ -222,7 +222,7 @@ def test_the_process_has_one_default_session() -> None:
 
 def test_the_polling_client_outlasts_swf(session: Session) -> None:
     """The client for polls reads for 70 s at least, over connections that are kept alive."""
-    config: Any = session.polling.meta.config
+    config: Any = session.poll_client.meta.config
     assert config.read_timeout >= 70
     assert config.connect_timeout <= 10
     assert config.tcp_keepalive is True
@@ -231,7 +231,7 @@ def test_the_polling_client_outlasts_swf(session: Session) -> None:
 
 def test_the_client_for_calls_does_not_hang(session: Session) -> None:
     """The client for the other calls connects and reads within seconds."""
-    config: Any = session.calls.meta.config
+    config: Any = session.client.meta.config
     assert config.connect_timeout <= 10
     assert config.read_timeout < 60
 
@@ -276,7 +276,7 @@ def test_other_calls_are_tried_three_times(
     with pytest.raises(SwfError):
         count(session)
     assert stub.operations() == [COUNT] * 3
-    config: Any = session.calls.meta.config
+    config: Any = session.client.meta.config
     assert config.retries["mode"] == "standard"
 
 
@@ -345,7 +345,7 @@ def test_a_broken_reply_to_a_call_is_told(reply: dict[str, Any], session: Sessio
     with pytest.raises(InvalidResponseError):
         count(session)
     with pytest.raises(InvalidResponseError):
-        api.send_heartbeat("T", client=session.calls)
+        api.send_heartbeat("T", client=session.client)
 
 
 @pytest.mark.parametrize("body", [None, {}, {"new": "key"}])
@@ -495,7 +495,7 @@ def test_calls_of_other_threads_are_not_mixed_in(session: Session, stub: StubSer
     refusal = {"__type": "com.amazonaws.swf.base.model#UnknownResourceFault"}
     stub.reply(COUNT, refusal, status=400, wait=gate)
     stub.reply(COMPLETE, reset=True)
-    assert session.calls
+    assert session.client
     with ThreadPoolExecutor(1) as pool:
         counting = pool.submit(count, session)
         wait_until(lambda: stub.operations() == [COUNT])
@@ -538,7 +538,7 @@ def test_an_answer_that_is_not_heard_in_time_may_have_been_taken(
 def test_what_botocore_refuses_to_send_did_nothing(session: Session, stub: StubService) -> None:
     """Arguments that botocore refuses are an InvalidRequest, and nothing was sent."""
     with pytest.raises(InvalidRequest) as caught:
-        call(session.calls, "count_pending_activity_tasks", domain="d")
+        call(session.client, "count_pending_activity_tasks", domain="d")
     assert not caught.value.possibly_executed
     assert stub.requests == []
 
@@ -555,7 +555,7 @@ def test_no_service_is_searched_for(session: Session, stub: StubService, monkeyp
     monkeypatch.setattr(botocore.loaders.Loader, "list_available_services", search)
     stub.reply(COUNT, {"count": 3})
     assert count(session) == 3
-    assert session.polling
+    assert session.poll_client
 
 
 def write_model(folder: Path, service: str) -> None:
@@ -585,7 +585,7 @@ def test_models_of_the_users_own_are_found(session: Session, set_env: SetEnv, tm
     write_model(tmp_path / "models", "swf")
     write_model(tmp_path / "models", "quiz")
     set_env(AWS_DATA_PATH=str(tmp_path / "models"))
-    assert session.calls.meta.service_model.api_version == "2999-01-01"
+    assert session.client.meta.service_model.api_version == "2999-01-01"
     services = session._session.get_available_services()
     assert {"quiz", "sts", "sso", "swf"} <= set(services)
     assert session._session.get_service_model("quiz").api_version == "2999-01-01"
@@ -674,7 +674,7 @@ def test_a_role_is_assumed_once(
     for _ in range(2):
         session = Session(profile="worker", region=argument)
         assert count(session) == 3
-        assert session.calls.meta.region_name == region
+        assert session.client.meta.region_name == region
         assert access_key(session) == "AKIDROLE"
     [(_, headers, body)] = issuer.requests
     asked = parse_qs(body.decode())
@@ -689,7 +689,7 @@ def test_an_mfa_code_is_asked_for_once(issuer: Issuer, set_env: SetEnv, tmp_path
     """A role that needs an MFA code asks for it in the first process, and not in the next."""
     configure(tmp_path, f"{ROLE_PROFILE}mfa_serial = arn:aws:iam::123456789012:mfa/me\n")
     set_env(AWS_ENDPOINT_URL_STS=issuer.url, AWS_PROFILE="worker")
-    code = "from swf_cli.client.session import Session; print(Session().calls.meta.region_name)"
+    code = "from swf_cli.client.session import Session; print(Session().client.meta.region_name)"
     for typed in ("123456\n", ""):
         done = subprocess.run(
             [sys.executable, "-c", code],
@@ -709,7 +709,7 @@ def test_an_mfa_code_that_nobody_types_is_no_access(set_env: SetEnv, tmp_path: P
     configure(tmp_path, f"{ROLE_PROFILE}mfa_serial = arn:aws:iam::123456789012:mfa/me\n")
     code = (
         "from swf_cli.client.session import Session\nfrom swf_cli.errors import AccessError\n"
-        "try: Session(profile='worker').calls\nexcept AccessError: print('no access')"
+        "try: Session(profile='worker').client\nexcept AccessError: print('no access')"
     )
     done = subprocess.run(
         [sys.executable, "-c", code],

@@ -81,7 +81,7 @@ class Recorder:
     @classmethod
     def of(cls, url: str) -> "Recorder":
         """Make one of a service at an address."""
-        return cls(Session(region="us-east-1", endpoint_url=url).once)
+        return cls(Session(region="us-east-1", endpoint_url=url).no_retry)
 
     def __getattr__(self, operation: str) -> Callable[..., Any]:
         def called(**arguments: Any) -> Any:

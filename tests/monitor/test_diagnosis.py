@@ -9,7 +9,7 @@ import pytest
 from swf_cli.history import ActivityTask, End
 from swf_cli.ledger.records import Holding
 from swf_cli.models import ActivityId, ExecutionId, PartialTaskConfiguration
-from swf_cli.monitor.diagnosis import REASONS, Diagnosis, Surroundings, diagnose
+from swf_cli.monitor.diagnosis import REASONS, Diagnosis, DomainFacts, diagnose
 
 EXECUTION = ExecutionId("video-7", "RUN")
 MINUTE = 60.0
@@ -28,7 +28,7 @@ BROKEN = Holding("dcba4321", NOW - 15 * MINUTE - 30, "x", "host:1")
 
 def look(task: ActivityTask, *holdings: Holding, **more: Any) -> Diagnosis | None:
     """Diagnose a task now, with ten minutes of patience."""
-    return diagnose(EXECUTION, task, NOW, Surroundings(older_than=10 * MINUTE, holdings=holdings, **more))
+    return diagnose(EXECUTION, task, NOW, DomainFacts(older_than=10 * MINUTE, holdings=holdings, **more))
 
 
 def reason(task: ActivityTask, *holdings: Holding, **more: Any) -> str | None:
@@ -95,12 +95,12 @@ def test_waiting_counts_from_older_than_on() -> None:
 
 def test_a_list_whose_tasks_are_started_has_a_backlog() -> None:
     """When a task of the list was started within --older-than, workers poll it; longer ago, nobody does."""
-    around = Surroundings(older_than=10 * MINUTE)
-    around.learn([replace(STARTED, started_at=NOW - 9 * MINUTE, task_list="y")])
+    around = DomainFacts(older_than=10 * MINUTE)
+    around.observe([replace(STARTED, started_at=NOW - 9 * MINUTE, task_list="y")])
     assert diagnose(EXECUTION, WAITING, NOW, around) == Diagnosis(
         "unclaimed", "start a worker on x, or look why none polls it", WAITING.scheduled_at
     )
-    around.learn([replace(STARTED, started_at=NOW - 9 * MINUTE), replace(STARTED, started_at=NOW - 40 * MINUTE)])
+    around.observe([replace(STARTED, started_at=NOW - 9 * MINUTE), replace(STARTED, started_at=NOW - 40 * MINUTE)])
     assert diagnose(EXECUTION, WAITING, NOW, around) == Diagnosis(
         "backlog", "start more workers on x", WAITING.scheduled_at
     )
@@ -120,16 +120,16 @@ def test_a_list_whose_tasks_are_started_has_a_backlog() -> None:
 )
 def test_overdue_goes_by_finished_runs_of_its_activity(ran: float, runs: list[float], overdue: bool) -> None:
     """A task is overdue when it runs a minute longer than any run that completed; without one, half its timeout."""
-    around = Surroundings(older_than=10 * MINUTE)
-    around.learn(map(finished, runs))
+    around = DomainFacts(older_than=10 * MINUTE)
+    around.observe(map(finished, runs))
     task = replace(STARTED, started_at=NOW - ran)
     assert (diagnose(EXECUTION, task, NOW, around) is not None) is overdue
 
 
 def test_only_completed_runs_of_the_same_activity_are_compared() -> None:
     """Runs that failed or timed out, and those of another version, say nothing of how long one takes."""
-    around = Surroundings(older_than=10 * MINUTE)
-    around.learn(
+    around = DomainFacts(older_than=10 * MINUTE)
+    around.observe(
         [
             replace(finished(1.0), end=End("failed")),
             replace(finished(1.0), end=End("timed_out")),
@@ -142,8 +142,8 @@ def test_only_completed_runs_of_the_same_activity_are_compared() -> None:
 
 def test_a_short_patience_takes_the_margin_away() -> None:
     """With --older-than 0, a task is overdue as soon as it runs longer than the finished ones."""
-    around = Surroundings(older_than=0.0)
-    around.learn([finished(15 * MINUTE - 1)])
+    around = DomainFacts(older_than=0.0)
+    around.observe([finished(15 * MINUTE - 1)])
     assert getattr(diagnose(EXECUTION, STARTED, NOW, around), "reason", None) == "overdue"
 
 

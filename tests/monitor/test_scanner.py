@@ -13,7 +13,7 @@ from swf_cli.ledger.records import Holding
 from swf_cli.local.clock import Clock
 from swf_cli.local.quotas import Buckets
 from swf_cli.models import ExecutionId
-from swf_cli.monitor.scanner import Pace, Stuck, Survey, find_stuck
+from swf_cli.monitor.scanner import DomainScanner, RateLimiter, Stuck, find_stuck
 from tests.helpers.big_domain import Recorder, big_domain, decide, lengthen, open_task, start
 from tests.helpers.flow import Flow, decision
 from tests.helpers.local_service import Service, local_service
@@ -49,12 +49,12 @@ def small_pages(monkeypatch: pytest.MonkeyPatch) -> int:
     return 10
 
 
-def survey_of(client: Any, **settings: Any) -> Survey:
-    """Survey the domain as fast as it goes."""
-    return Survey(client, "media", **{"rate": 1000.0, **settings})
+def survey_of(client: Any, **settings: Any) -> DomainScanner:
+    """DomainScanner the domain as fast as it goes."""
+    return DomainScanner(client, "media", **{"rate": 1000.0, **settings})
 
 
-def open_ids(survey: Survey) -> dict[str, list[str]]:
+def open_ids(survey: DomainScanner) -> dict[str, list[str]]:
     """Give the activity ids of the open tasks of each workflow that was read, and hold that each was read once."""
     found: dict[str, list[str]] = {}
 
@@ -186,7 +186,7 @@ class TestChange:
         said: list[str] = []
         survey = survey_of(client, tell=said.append)
         assert open_ids(survey) == {"w": []}
-        assert (said, survey.progress.passed_over, client.operations()) == ([], 0, {LIST: 1, HISTORY: 1})
+        assert (said, survey.progress.skipped, client.operations()) == ([], 0, {LIST: 1, HISTORY: 1})
 
     def test_an_execution_that_is_gone_before_it_is_read(self, stub: StubService) -> None:
         """One that SWF does not know any more has closed: nothing is told."""
@@ -340,7 +340,7 @@ class TestFaults:
         said: list[str] = []
         survey = survey_of(client, tell=said.append)
         assert sorted(open_ids(survey)) == ["a", "c"]
-        assert (survey.progress.executions, survey.progress.passed_over, survey.failure) == (2, 1, None)
+        assert (survey.progress.executions, survey.progress.skipped, survey.failure) == (2, 1, None)
         assert len(said) == 1
         assert "workflow b, run " in said[0]
         assert said[0].endswith(" is passed over: not today")
@@ -476,12 +476,12 @@ class TestTime:
         def wait(seconds: float) -> None:
             waited.append(round(seconds, 3))
 
-        pace = Pace(10.0, clock=lambda: now, wait=wait)
+        pace = RateLimiter(10.0, clock=lambda: now, wait=wait)
         for _ in range(4):
-            pace.take()
+            pace.acquire()
         assert waited == [0.1, 0.2, 0.3]
         pace.slow_down(2.0)
-        pace.take()
+        pace.acquire()
         assert waited[-1] == 2.0
 
 

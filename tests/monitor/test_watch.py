@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from swf_cli.errors import AccessError, ServiceError, ThrottlingError, UnknownResource
-from swf_cli.monitor.watch import Watch
+from swf_cli.monitor.watch import PendingMonitor
 
 
 class Lists:
@@ -26,15 +26,15 @@ class Lists:
         return {"count": count, "truncated": truncated}
 
 
-def watch(**counts: list[Any]) -> Watch:
-    """Watch the lists, by a clock that stands still."""
+def watch(**counts: list[Any]) -> PendingMonitor:
+    """PendingMonitor the lists, by a clock that stands still."""
     client: Any = Lists(**counts)
-    return Watch(client, "media", list(counts), clock=lambda: 100.0)
+    return PendingMonitor(client, "media", list(counts), clock=lambda: 100.0)
 
 
-def figures(watched: Watch) -> list[tuple[int | None, int | None, str | None]]:
+def figures(watched: PendingMonitor) -> list[tuple[int | None, int | None, str | None]]:
     """Look, and give count, change and error of each list."""
-    return [(f.pending.count if f.pending else None, f.change, f.error) for f in watched.look()]
+    return [(f.pending.count if f.pending else None, f.change, f.error) for f in watched.refresh()]
 
 
 def test_a_look_tells_the_change_since_the_last() -> None:
@@ -53,7 +53,7 @@ def test_what_may_pass_keeps_the_figure() -> None:
     """Throttling, and faults of network and service: the last figure stays, with its age; the others go on."""
     now = 100.0
     client: Any = Lists(a=[3, ThrottlingError("slow down"), ServiceError("sorry"), 4], b=[7])
-    watched = Watch(client, "media", ["a", "b"], clock=lambda: now)
+    watched = PendingMonitor(client, "media", ["a", "b"], clock=lambda: now)
     assert figures(watched) == [(3, None, None), (7, None, None)]
     now = 105.0
     assert figures(watched) == [(3, None, "slow down"), (7, 0, None)]
@@ -76,21 +76,21 @@ def test_what_will_not_pass_is_raised(fault: Exception, before: list[Any]) -> No
     """An unknown domain, or credentials that have expired: no look will ever succeed."""
     watched = watch(a=[*before, fault])
     for _ in before:
-        watched.look()
+        watched.refresh()
     with pytest.raises(type(fault)):
-        watched.look()
+        watched.refresh()
 
 
 def test_a_limit_is_exceeded_by_any_list() -> None:
     """More than N on one list, or a count that says that there are more, is above N."""
     watched = watch(a=[3], b=[5])
-    watched.look()
+    watched.refresh()
     assert [watched.exceeds(most) for most in (None, 4, 5)] == [False, True, False]
     assert _looked(watch(a=[(1000, True)])).exceeds(5000)
 
 
-def _looked(watched: Watch) -> Watch:
-    watched.look()
+def _looked(watched: PendingMonitor) -> PendingMonitor:
+    watched.refresh()
     return watched
 
 
@@ -104,17 +104,17 @@ def test_a_look_that_takes_long_is_not_waited_for_when_told_to_stop() -> None:
             return super().count_pending_activity_tasks(domain, taskList)
 
     client: Any = Slow(a=[3])
-    watched = Watch(client, "media", ["a"])
+    watched = PendingMonitor(client, "media", ["a"])
     drawn: list[None] = []
     began = time.monotonic()
-    assert not watched.look_unless(lambda: len(drawn) > 1, lambda: drawn.append(None))
+    assert not watched.refresh_unless_stopped(lambda: len(drawn) > 1, lambda: drawn.append(None))
     assert time.monotonic() - began < 10
     hangs.set()
-    assert watched.look_unless(lambda: False, lambda: None)
+    assert watched.refresh_unless_stopped(lambda: False, lambda: None)
     assert [pending.count for pending in watched.counts] == [3]
 
 
 def test_a_fault_amid_a_look_is_raised_where_it_is_looked_at() -> None:
     """What a look raises in its thread comes to whoever looks."""
     with pytest.raises(AccessError):
-        watch(a=[AccessError("expired")]).look_unless(lambda: False, lambda: None)
+        watch(a=[AccessError("expired")]).refresh_unless_stopped(lambda: False, lambda: None)

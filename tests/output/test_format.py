@@ -40,7 +40,7 @@ def test_a_strangers_text_is_only_text_on_a_terminal(stub: StubService, env: dic
     assert not CONTROLS.search(shown)
     shown = squeezed(shown)
     for value in (text, text[:256]):
-        assert squeezed(terminal.plain(value)) in shown
+        assert squeezed(terminal.escape_controls(value)) in shown
 
 
 @pytest.mark.parametrize("columns", [24, 40, 80])
@@ -164,7 +164,7 @@ def test_shell_text_is_safe_for_eval(tmp_path: Path, program: str) -> None:
 )
 def test_plain_escapes_controls_and_nothing_else(value: str, text: str) -> None:
     """A control character becomes a visible escape; letters, emoji and markup stay what they are."""
-    assert terminal.plain(value) == text
+    assert terminal.escape_controls(value) == text
 
 
 @pytest.mark.parametrize("value", [*STRANGERS.values(), None, 3, {"a": ["\x9b", True]}])

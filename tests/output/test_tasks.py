@@ -15,9 +15,9 @@ from swf_cli.models import ActivityId, ExecutionId, PartialTaskConfiguration
 from swf_cli.monitor.diagnosis import Diagnosis
 from swf_cli.monitor.scanner import Stuck
 from swf_cli.output.format import Output
-from swf_cli.output.progress import surveying
+from swf_cli.output.progress import scan_progress
 from swf_cli.output.stuck import show_stuck
-from swf_cli.output.tables import span
+from swf_cli.output.tables import format_duration
 from swf_cli.output.tasks import show_tasks
 from tests.helpers.terminal import squeezed
 
@@ -43,7 +43,7 @@ DONE = replace(RUNS, id="done", closed_at=1100.0, end=End("completed"))
 )
 def test_a_span_is_put_in_two_units_at_most(seconds: float, words: str) -> None:
     """A span of time is short: the two greatest units, rounded down."""
-    assert span(seconds) == words
+    assert format_duration(seconds) == words
 
 
 class Screen(io.StringIO):
@@ -174,12 +174,12 @@ def test_progress_needs_no_count(monkeypatch: pytest.MonkeyPatch) -> None:
 
     class Uncounted:
         class progress:
-            executions = passed_over = tasks = calls = throttles = 0
+            executions = skipped = tasks = calls = throttles = 0
 
         def count_open(self) -> int:
             raise SwfError("not you")
 
     monkeypatch.setattr(sys, "stderr", Terminal())
     survey: Any = Uncounted()
-    with surveying(survey, "never"):
+    with scan_progress(survey, "never"):
         pass

@@ -109,11 +109,11 @@ def test_credentials_that_expired(stub: StubService, office: Office, monkeypatch
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDOLD")
     stub.fault(COMPLETE, "ExpiredTokenException", "expired")
     stub.reply(COMPLETE)
-    assert office.closer._session.once
+    assert office.closer._session.no_retry
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDNEW")
     assert office.close(DONE).state == "completed"
     assert "expired" in office.said[0]
-    credentials = office.closer._session.once._request_signer._credentials  # type: ignore[attr-defined]
+    credentials = office.closer._session.no_retry._request_signer._credentials  # type: ignore[attr-defined]
     assert credentials.access_key == "AKIDNEW"
 
 
@@ -240,7 +240,7 @@ def test_many_wait_and_one_line_tells(stub: StubService) -> None:
     """When credentials stop working, all threads wait, one warning is said, and they are found anew once."""
     session = Session(region="us-east-1", endpoint_url=stub.url)
     renewed: list[None] = []
-    session.renew = lambda: renewed.append(None)  # type: ignore[method-assign]
+    session.reset = lambda: renewed.append(None)  # type: ignore[method-assign]
     access, said, stop = Access(session), list[str](), threading.Event()
     waiting = [
         threading.Thread(target=access.wait, args=(AccessError("expired"), stop, said.append)) for _ in range(8)

@@ -525,7 +525,7 @@ class TestOrphans:
             there = origin(session, "media", "work", "them")
             from swf_cli.polling import poll
 
-            poll(session.polling, there, ledger, stop=threading.Event(), tell=print, taken_by="work")
+            poll(session.poll_client, there, ledger, stop=threading.Event(), tell=print, taken_by="work")
             ledger.close()
             return workflow
 

@@ -4,7 +4,7 @@ import click
 
 from ...models import TaskReference
 from ...responding import Answer, answer
-from ..options import Common, retry_option, task_options, tell, text_or_file
+from ..options import GlobalOptions, retry_option, task_options, tell, text_or_file
 
 
 @click.command(
@@ -16,11 +16,11 @@ Example:
 @text_or_file("details", "details", "Details, for people")
 @retry_option
 @task_options
-def cancel(common: Common, task: TaskReference, retry_for: int, details: str | None) -> None:
+def cancel(common: GlobalOptions, task: TaskReference, retry_for: int, details: str | None) -> None:
     """Close a task as cancelled, once its cancellation was requested.
 
     SWF takes this only after the workflow's decider asked for it, which `swf heartbeat` tells. Exits with 5 when
     the task is not open any more, and with 1 when it is open and nobody asked.
     """
     what = Answer("cancelled", details=details)
-    answer(common.session().once, task, what, common.ledger(), retry_for=retry_for, tell=tell)
+    answer(common.session().no_retry, task, what, common.ledger(), retry_for=retry_for, tell=tell)

@@ -4,7 +4,7 @@ import click
 
 from ...models import TaskReference
 from ...responding import Answer, answer
-from ..options import Common, retry_option, task_options, tell, text_or_file
+from ..options import GlobalOptions, retry_option, task_options, tell, text_or_file
 
 
 @click.command(
@@ -17,10 +17,10 @@ Examples:
 @text_or_file("result", "result", "Result of the task")
 @retry_option
 @task_options
-def complete(common: Common, task: TaskReference, retry_for: int, result: str | None) -> None:
+def complete(common: GlobalOptions, task: TaskReference, retry_for: int, result: str | None) -> None:
     """Close a task as completed, with its result.
 
     Exits with 5 when the task is not open any more.
     """
     what = Answer("completed", result=result)
-    answer(common.session().once, task, what, common.ledger(), retry_for=retry_for, tell=tell)
+    answer(common.session().no_retry, task, what, common.ledger(), retry_for=retry_for, tell=tell)

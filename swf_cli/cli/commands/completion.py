@@ -20,4 +20,4 @@ def completion(ctx: click.Context, shell: str) -> None:
     """Print the completion script of a shell."""
     kind = get_completion_class(shell)
     assert kind is not None, f"click completes no {shell}"  # noqa: S101
-    terminal.write(kind(ctx.find_root().command, {}, "swf", "_SWF_COMPLETE").source() + "\n")
+    terminal.write_stdout(kind(ctx.find_root().command, {}, "swf", "_SWF_COMPLETE").source() + "\n")

@@ -5,8 +5,8 @@ import click
 from ...errors import Cancelled, ExitCode
 from ...models import TaskReference
 from ...output import tasks
-from ..options import Common, task_options, tell
-from ..params import Duration, Limited
+from ..options import GlobalOptions, task_options, tell
+from ..params import BoundedText, Duration
 
 
 @click.command(
@@ -16,14 +16,14 @@ Examples:
   ./encode in.mov & swf heartbeat --task task.json --every 20s --while-pid $!
 """
 )
-@click.option("--details", type=Limited("heartbeat details"), help="How far it is, at most 2,048 characters.")
+@click.option("--details", type=BoundedText("heartbeat details"), help="How far it is, at most 2,048 characters.")
 @click.option("--every", type=Duration(least=1), help="Go on, with one heartbeat every so often.")
 @click.option(
     "--while-pid", metavar="PID", type=click.IntRange(1, 2**31 - 1), help="With --every: until this process ends."
 )
 @task_options
 def heartbeat(
-    common: Common, task: TaskReference, details: str | None, every: int | None, while_pid: int | None
+    common: GlobalOptions, task: TaskReference, details: str | None, every: int | None, while_pid: int | None
 ) -> int:
     """Tell SWF that a task is alive, and hear whether it should stop.
 
@@ -39,11 +39,11 @@ def heartbeat(
     session = common.session()
     try:
         if every is None:
-            send_heartbeat(task.token, details, session.calls)
+            send_heartbeat(task.token, details, session.client)
             cancelled = False
         else:
             wait = wait_for_ever if while_pid is None else ProcessWatch(while_pid).wait
-            client = session.quick(every / 2)  # a service that hangs is told of, and asked again, in time
+            client = session.with_timeout(every / 2)  # a service that hangs is told of, and asked again, in time
             cancelled = keep_alive(client, task.token, details, every=every, wait=wait, tell=tell)
     except Cancelled:
         cancelled = True

@@ -6,7 +6,7 @@ import click
 
 from ...errors import SwfError
 from ...output.held import show_held
-from ..options import Common, common_options, tell
+from ..options import GlobalOptions, common_options, tell
 
 
 @click.command(
@@ -18,7 +18,7 @@ Examples:
 )
 @click.option("--prune", is_flag=True, help="First drop the tasks that SWF's history shows closed.")
 @common_options()
-def held(common: Common, prune: bool) -> None:
+def held(common: GlobalOptions, prune: bool) -> None:
     """List the tasks that this machine took and has not closed.
 
     Newest first; and the polls that broke, each of which may have taken a task with it, for a week.

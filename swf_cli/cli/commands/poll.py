@@ -4,7 +4,7 @@ import click
 
 from ...errors import OutputError, Signalled
 from ...output import progress, shell, tasks, terminal
-from ..options import Common, common_options, is_given, taking_options, tell
+from ..options import GlobalOptions, common_options, is_given, poller_options, tell
 from ..params import Duration
 
 
@@ -15,11 +15,11 @@ Examples:
   eval "$(swf poll -d video -t resize --timeout 5m --eval)"
 """
 )
-@taking_options
+@poller_options
 @click.option("--timeout", type=Duration(), help="Start no new long poll (of up to 60 s) after this time.")
 @click.option("--eval", "for_eval", is_flag=True, help="Print shell text that sets SWF_TASK_TOKEN and more.")
 @common_options(domain_required=True)
-def poll(common: Common, task_list: str, identity: str, timeout: int | None, for_eval: bool) -> None:
+def poll(common: GlobalOptions, task_list: str, identity: str, timeout: int | None, for_eval: bool) -> None:
     """Wait for a task and print it.
 
     The task is yours from then on: complete, fail or cancel it, and send heartbeats if it has a heartbeat timeout.
@@ -35,13 +35,13 @@ def poll(common: Common, task_list: str, identity: str, timeout: int | None, for
     origin = polling.origin(session, common.domain, task_list, identity)
     try:
         with signals.graceful_stop(tell) as asked:
-            with progress.waiting(task_list, common.output.color):
-                taken = polling.poll(session.polling, origin, ledger, stop=asked.stop, tell=tell, timeout=timeout)
+            with progress.poll_progress(task_list, common.output.color):
+                taken = polling.poll(session.poll_client, origin, ledger, stop=asked.stop, tell=tell, timeout=timeout)
             if taken is None:
                 raise Signalled(asked.number)
             try:
                 if for_eval:
-                    terminal.write(shell.shell_task(taken.task))
+                    terminal.write_stdout(shell.shell_task(taken.task))
                 else:
                     tasks.show_task(common.output, taken.task, common.domain, task_list)
             except OutputError as error:

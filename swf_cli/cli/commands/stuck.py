@@ -3,8 +3,8 @@
 import click
 
 from ...errors import CheckFailed, Signalled
-from ..options import Common, common_options, tell
-from ..params import Duration, Limited
+from ..options import GlobalOptions, common_options, tell
+from ..params import BoundedText, Duration
 
 
 @click.command(
@@ -21,10 +21,10 @@ Examples:
     envvar="SWF_TASK_LIST",
     show_envvar=True,
     multiple=True,
-    type=Limited("task list"),
+    type=BoundedText("task list"),
     help="Only tasks of this list; may be given several times.",
 )
-@click.option("--activity", metavar="NAME", type=Limited("activity name"), help="Only tasks of this activity.")
+@click.option("--activity", metavar="NAME", type=BoundedText("activity name"), help="Only tasks of this activity.")
 @click.option(
     "--older-than",
     type=Duration(),
@@ -43,7 +43,7 @@ Examples:
 @click.option("--check", is_flag=True, help="Exit with 8 when a task looks stuck.")
 @common_options(domain_required=True)
 def stuck(
-    common: Common,
+    common: GlobalOptions,
     task_lists: tuple[str, ...],
     activity: str | None,
     older_than: int,
@@ -56,18 +56,18 @@ def stuck(
     Reads the open executions of the domain, a year back. Ctrl-C shows what was found so far.
     """
     from ... import signals
-    from ...monitor.scanner import Survey, find_stuck
+    from ...monitor.scanner import DomainScanner, find_stuck
     from ...output import progress, stuck
 
-    client, stopped = common.session().once, signals.StopRequest()
-    survey = Survey(client, common.domain, rate=rate, stop=stopped.stop, tell=tell)
+    client, stopped = common.session().no_retry, signals.StopRequest()
+    survey = DomainScanner(client, common.domain, rate=rate, stop=stopped.stop, tell=tell)
     holdings = common.ledger().holdings(common.domain, client.meta.region_name, client.meta.endpoint_url)
-    with signals.on_stop_signals(stopped.hear), progress.surveying(survey, common.output.color):
+    with signals.on_stop_signals(stopped.hear), progress.scan_progress(survey, common.output.color):
         rows = find_stuck(survey, holdings, older_than=older_than, task_lists=task_lists, activity=activity)
     stuck.show_stuck(common.output, rows[:limit], survey.now())
     if limit is not None and len(rows) > limit:
         tell(f"{len(rows) - limit} more look stuck")
-    if missed := survey.progress.passed_over:
+    if missed := survey.progress.skipped:
         tell(f"{missed} execution{'s' if missed > 1 else ''} could not be read: what is stuck there is not shown")
     if stopped.number or survey.failure:
         tell("stopped before the end: this is partial, only what was found so far")

@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 import click
 
 from ...output import log
-from ..options import Common, common_options, taking_options, tell
+from ..options import GlobalOptions, common_options, poller_options, tell
 from ..params import Duration
 
 _FILES: Final = 64  # that are open whatever the number of slots
@@ -34,7 +34,7 @@ Examples:
   swf work -d video -t resize --max-tasks 1 -- sh -c 'read name; convert "$name" -resize 50% "small-$name"'
 """,
 )
-@taking_options
+@poller_options
 @click.option(
     "--jobs",
     "-j",
@@ -75,7 +75,7 @@ Examples:
 @common_options(domain_required=True)
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 def work(
-    common: Common,
+    common: GlobalOptions,
     task_list: str,
     identity: str,
     slots: int,

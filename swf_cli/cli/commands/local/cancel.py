@@ -2,8 +2,8 @@
 
 import click
 
-from ...options import Common, common_options, tell
-from ...params import Limited
+from ...options import GlobalOptions, common_options, tell
+from ...params import BoundedText
 from .shared import decider
 
 
@@ -13,10 +13,12 @@ Example:
   swf local cancel --workflow-id video-7
 """
 )
-@click.option("--workflow-id", required=True, type=Limited("workflow id"), help="Execution of the tasks.")
-@click.option("--id", "activity_id", type=Limited("activity id"), help="Activity id of one task; all unless given.")
+@click.option("--workflow-id", required=True, type=BoundedText("workflow id"), help="Execution of the tasks.")
+@click.option(
+    "--id", "activity_id", type=BoundedText("activity id"), help="Activity id of one task; all unless given."
+)
 @common_options(domain_required=True)
-def cancel(common: Common, workflow_id: str, activity_id: str | None) -> None:
+def cancel(common: GlobalOptions, workflow_id: str, activity_id: str | None) -> None:
     """Ask to cancel the activity tasks of an execution.
 
     A task that no worker has started is cancelled at once; the worker of a started one hears of it by a heartbeat.

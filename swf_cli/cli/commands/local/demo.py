@@ -20,4 +20,4 @@ def demo() -> int:
     from ....local.demo import walk
 
     with playground("demo") as (env, folder):
-        return walk(env, folder, terminal.write)
+        return walk(env, folder, terminal.write_stdout)

@@ -6,8 +6,8 @@ from typing import Any
 import click
 
 from ....models import ActivityId, PartialTaskConfiguration, check_text, format_timeout
-from ...options import Common, Decorator, common_options, tell
-from ...params import Duration, Limited
+from ...options import Decorator, GlobalOptions, common_options, tell
+from ...params import BoundedText, Duration
 from .shared import decider
 
 
@@ -63,12 +63,16 @@ Examples:
     envvar="SWF_TASK_LIST",
     show_envvar=True,
     required=True,
-    type=Limited("task list"),
+    type=BoundedText("task list"),
     help="Task list to put it on.",
 )
 @click.option("--activity", required=True, type=Activity(), help="Activity type; version 1 unless given.")
-@click.option("--input", "task_input", type=Limited("input"), help="Input of the task, at most 32,768 characters.")
-@click.option("--workflow-id", type=Limited("workflow id"), help="Execution to add it to, or to start; a new one.")
+@click.option(
+    "--input", "task_input", type=BoundedText("input"), help="Input of the task, at most 32,768 characters."
+)
+@click.option(
+    "--workflow-id", type=BoundedText("workflow id"), help="Execution to add it to, or to start; a new one."
+)
 @click.option("--priority", type=click.IntRange(-(2**31), 2**31 - 1), help="Higher goes first; 0 unless given.")
 @timeout_option("schedule-to-start", "The longest it may wait for a worker")
 @timeout_option("start-to-close", "The longest a worker may take")
@@ -76,7 +80,7 @@ Examples:
 @timeout_option("heartbeat", "The longest from one heartbeat to the next")
 @common_options(domain_required=True)
 def schedule(
-    common: Common,
+    common: GlobalOptions,
     task_list: str,
     activity: ActivityId,
     task_input: str | None,

@@ -45,5 +45,5 @@ def serve(
 
     settings = {"hold": hold, "quotas": quotas, "hand_to_gone": hand_to_gone, "log": tell if verbose else None}
     with serving(domains, host=host, port=port, **settings) as server:
-        terminal.write(exports(server.url, domains[0], os.environ))
+        terminal.write_stdout(exports(server.url, domains[0], os.environ))
         wait_for_ever()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ....errors import Signalled
-from ...options import Common
+from ...options import GlobalOptions
 
 if TYPE_CHECKING:
     from ....local.decider import Decider
@@ -59,7 +59,7 @@ def playground(domain: str) -> Iterator[tuple[Mapping[str, str], str]]:
                 stack.close()
 
 
-def decider(common: Common) -> "Decider":
+def decider(common: GlobalOptions) -> "Decider":
     """Give the decider of the domain that the options name."""
     from ....local.decider import Decider
 
@@ -71,7 +71,7 @@ def decider(common: Common) -> "Decider":
 
 def domain_option(*, multiple: bool = False) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Add `--domain`, for a service that has it from its start."""
-    from ...params import Limited
+    from ...params import BoundedText
 
     return click.option(
         "--domain",
@@ -80,7 +80,7 @@ def domain_option(*, multiple: bool = False) -> Callable[[Callable[..., Any]], C
         envvar="SWF_DOMAIN",
         show_envvar=True,
         multiple=multiple,
-        type=Limited("domain"),
+        type=BoundedText("domain"),
         default=[DEFAULT_DOMAIN] if multiple else DEFAULT_DOMAIN,
         show_default=True,
         help="Domain to register" + ("; may be given several times." if multiple else "."),
