@@ -1,4 +1,4 @@
-"""Time as the local SWF sees it: it can be moved ahead, or run faster than the world's."""
+"""Time as the local SWF sees it: it can be moved ahead, or run faster than the service's."""
 
 import math
 import time
@@ -22,6 +22,6 @@ class Clock:
         """Move ahead."""
         self._ahead += seconds
 
-    def seconds_until(self, moment: float) -> float | None:
-        """Tell how many seconds of the source's a moment is away: 0 when it is past, None when it never comes."""
-        return None if moment == math.inf else max(0.0, (moment - self.now()) / self._speed)
+    def seconds_until(self, now: float) -> float | None:
+        """Tell how many seconds of the source's a now is away: 0 when it is past, None when it never comes."""
+        return None if now == math.inf else max(0.0, (now - self.now()) / self._speed)

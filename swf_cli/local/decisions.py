@@ -3,20 +3,20 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from .entities import Answer, Args, Execution, Registered, seconds
 from .faults import invalid
-from .state import Answer, Args, Execution, Registered, seconds
-from .world import World
+from .service import ServiceState
 
 MOST_OPEN: Final = 1_000
 """The most open activity tasks, and the most open timers, of an execution."""
 
-Decide = Callable[[World, Execution, Mapping[str, Any], int], bool]
+Decide = Callable[[ServiceState, Execution, Mapping[str, Any], int], bool]
 """Carries out a decision, given its attributes and the DecisionTaskCompleted event's id; false when it failed."""
 
 
-def respond_decision_task_completed(world: World, args: Args) -> Answer:
+def respond_decision_task_completed(service: ServiceState, args: Args) -> Answer:
     """RespondDecisionTaskCompleted: carry out the decisions, in order."""
-    task = world.decision_task(args["taskToken"])
+    task = service.decision_task(args["taskToken"])
     decisions = [_read(place, decision) for place, decision in enumerate(args.get("decisions") or (), start=1)]
     if any(decide in _CLOSING for decide, _ in decisions[:-1]):
         raise invalid("Close must be last decision in list")
@@ -24,7 +24,7 @@ def respond_decision_task_completed(world: World, args: Args) -> Answer:
         raise invalid("taskListScheduleToStartTimeout is not supported by this local SWF")
     execution = task.execution
     completed_id = execution.record(
-        world.moment,
+        service.now,
         "DecisionTaskCompleted",
         executionContext=args.get("executionContext"),
         scheduledEventId=task.scheduled_id,
@@ -40,15 +40,15 @@ def respond_decision_task_completed(world: World, args: Args) -> Answer:
         if decide in _CLOSING and unseen:
             event = f"{_CLOSING[decide]}WorkflowExecutionFailed"
             execution.record(
-                world.moment, event, cause="UNHANDLED_DECISION", decisionTaskCompletedEventId=completed_id
+                service.now, event, cause="UNHANDLED_DECISION", decisionTaskCompletedEventId=completed_id
             )
-        elif not decide(world, execution, attributes, completed_id):
+        elif not decide(service, execution, attributes, completed_id):
             execution.news = True
     if execution.closed_at is None:
         task.task_list.drop(task)
         execution.decision = None
         if execution.news:
-            world.schedule_decision(execution)
+            service.schedule_decision(execution)
     return {}
 
 
@@ -69,13 +69,15 @@ def _read(place: int, decision: Mapping[str, Any]) -> tuple[Decide, Mapping[str,
     return decide, attributes
 
 
-def _schedule_activity_task(world: World, execution: Execution, given: Mapping[str, Any], completed_id: int) -> bool:
+def _schedule_activity_task(
+    service: ServiceState, execution: Execution, given: Mapping[str, Any], completed_id: int
+) -> bool:
     kind = given["activityType"]
     registered = execution.domain.types["activity"].get((kind["name"], kind["version"]))
     cause = _why_not(execution, given, registered)
     if cause or registered is None:
         execution.record(
-            world.moment,
+            service.now,
             "ScheduleActivityTaskFailed",
             activityType=kind,
             activityId=given["activityId"],
@@ -84,7 +86,7 @@ def _schedule_activity_task(world: World, execution: Execution, given: Mapping[s
         )
         return False
     effective = {name: _effective(given, registered, name) for name in _SETTINGS}
-    world.schedule_activity(
+    service.schedule_activity(
         execution,
         {
             "activityType": kind,
@@ -135,13 +137,13 @@ def _effective(given: Mapping[str, Any], registered: Registered, name: str) -> A
 
 
 def _request_cancel_activity_task(
-    world: World, execution: Execution, given: Mapping[str, Any], completed_id: int
+    service: ServiceState, execution: Execution, given: Mapping[str, Any], completed_id: int
 ) -> bool:
     activity_id = given["activityId"]
     task = execution.activity_ids.get(activity_id)
     if task is None:
         execution.record(
-            world.moment,
+            service.now,
             "RequestCancelActivityTaskFailed",
             activityId=activity_id,
             cause="ACTIVITY_ID_UNKNOWN",
@@ -149,14 +151,14 @@ def _request_cancel_activity_task(
         )
         return False
     task.cancel_requested_id = execution.record(
-        world.moment, "ActivityTaskCancelRequested", activityId=activity_id, decisionTaskCompletedEventId=completed_id
+        service.now, "ActivityTaskCancelRequested", activityId=activity_id, decisionTaskCompletedEventId=completed_id
     )
     if not task.started_id:
-        world.finish(task, "ActivityTaskCanceled", latestCancelRequestedEventId=task.cancel_requested_id)
+        service.finish(task, "ActivityTaskCanceled", latestCancelRequestedEventId=task.cancel_requested_id)
     return True
 
 
-def _start_timer(world: World, execution: Execution, given: Mapping[str, Any], completed_id: int) -> bool:
+def _start_timer(service: ServiceState, execution: Execution, given: Mapping[str, Any], completed_id: int) -> bool:
     timer_id = given["timerId"]
     cause = (
         "TIMER_ID_ALREADY_IN_USE"
@@ -167,7 +169,7 @@ def _start_timer(world: World, execution: Execution, given: Mapping[str, Any], c
     )
     if cause:
         execution.record(
-            world.moment,
+            service.now,
             "StartTimerFailed",
             timerId=timer_id,
             cause=cause,
@@ -175,22 +177,22 @@ def _start_timer(world: World, execution: Execution, given: Mapping[str, Any], c
         )
         return False
     started_id = execution.record(
-        world.moment,
+        service.now,
         "TimerStarted",
         timerId=timer_id,
         control=given.get("control"),
         startToFireTimeout=given["startToFireTimeout"],
         decisionTaskCompletedEventId=completed_id,
     )
-    world.start_timer(execution, timer_id, started_id, seconds(given["startToFireTimeout"]))
+    service.start_timer(execution, timer_id, started_id, seconds(given["startToFireTimeout"]))
     return True
 
 
-def _cancel_timer(world: World, execution: Execution, given: Mapping[str, Any], completed_id: int) -> bool:
+def _cancel_timer(service: ServiceState, execution: Execution, given: Mapping[str, Any], completed_id: int) -> bool:
     timer = execution.timers.pop(given["timerId"], None)
     if timer is None:
         execution.record(
-            world.moment,
+            service.now,
             "CancelTimerFailed",
             timerId=given["timerId"],
             cause="TIMER_ID_UNKNOWN",
@@ -198,7 +200,7 @@ def _cancel_timer(world: World, execution: Execution, given: Mapping[str, Any], 
         )
         return False
     execution.record(
-        world.moment,
+        service.now,
         "TimerCanceled",
         timerId=timer.timer_id,
         startedEventId=timer.started_id,
@@ -207,9 +209,9 @@ def _cancel_timer(world: World, execution: Execution, given: Mapping[str, Any], 
     return True
 
 
-def _record_marker(world: World, execution: Execution, given: Mapping[str, Any], completed_id: int) -> bool:
+def _record_marker(service: ServiceState, execution: Execution, given: Mapping[str, Any], completed_id: int) -> bool:
     execution.record(
-        world.moment,
+        service.now,
         "MarkerRecorded",
         markerName=given["markerName"],
         details=given.get("details"),
@@ -218,8 +220,8 @@ def _record_marker(world: World, execution: Execution, given: Mapping[str, Any],
     return True
 
 
-def _complete(world: World, execution: Execution, given: Mapping[str, Any], completed_id: int) -> bool:
-    world.close(
+def _complete(service: ServiceState, execution: Execution, given: Mapping[str, Any], completed_id: int) -> bool:
+    service.close(
         execution,
         "COMPLETED",
         "WorkflowExecutionCompleted",
@@ -229,8 +231,8 @@ def _complete(world: World, execution: Execution, given: Mapping[str, Any], comp
     return True
 
 
-def _fail(world: World, execution: Execution, given: Mapping[str, Any], completed_id: int) -> bool:
-    world.close(
+def _fail(service: ServiceState, execution: Execution, given: Mapping[str, Any], completed_id: int) -> bool:
+    service.close(
         execution,
         "FAILED",
         "WorkflowExecutionFailed",
@@ -241,8 +243,8 @@ def _fail(world: World, execution: Execution, given: Mapping[str, Any], complete
     return True
 
 
-def _cancel(world: World, execution: Execution, given: Mapping[str, Any], completed_id: int) -> bool:
-    world.close(
+def _cancel(service: ServiceState, execution: Execution, given: Mapping[str, Any], completed_id: int) -> bool:
+    service.close(
         execution,
         "CANCELED",
         "WorkflowExecutionCanceled",

@@ -7,12 +7,12 @@ from typing import Final
 
 from . import executions, polls, registry, visibility
 from .clock import Clock
+from .entities import Answer, Args, TaskKind
 from .faults import Fault
-from .quotas import Buckets
-from .state import Answer, Args, TaskKind
-from .world import World
+from .quotas import RateLimits
+from .service import ServiceState
 
-_OPERATIONS: Final[Mapping[str, Callable[[World, Args], Answer]]] = {
+_OPERATIONS: Final[Mapping[str, Callable[[ServiceState, Args], Answer]]] = {
     **registry.OPERATIONS,
     **executions.OPERATIONS,
     **visibility.OPERATIONS,
@@ -31,16 +31,22 @@ def _still_there() -> bool:
 class Engine:
     """A local SWF without the wire. Safe to call from many threads.
 
-    `hold` is how long a poll is held, in seconds of the clock. `hand_to_gone`: whether a held poll whose caller has
-    gone is handed a task all the same, as SWF is reported to do. `quotas`: whether SWF's request rates hold.
+    `hold` is how long a poll is held, in seconds of the clock. `deliver_to_disconnected`: whether a held
+    poll whose caller has gone is given a task all the same, as SWF is reported to do.
+    `quotas`: whether SWF's request rates hold.
     """
 
     def __init__(
-        self, clock: Clock | None = None, *, hold: float = 60.0, hand_to_gone: bool = True, quotas: bool = False
+        self,
+        clock: Clock | None = None,
+        *,
+        hold: float = 60.0,
+        deliver_to_disconnected: bool = True,
+        quotas: bool = False,
     ) -> None:
         self.clock = clock or Clock()
-        self._world = World(hold=hold, hand_to_gone=hand_to_gone)
-        self._buckets = Buckets() if quotas else None
+        self._service = ServiceState(hold=hold, deliver_to_disconnected=deliver_to_disconnected)
+        self._rate_limits = RateLimits() if quotas else None
         self._lock = Lock()
         self._sooner = Condition(self._lock)
         self._waited_for = math.inf
@@ -56,40 +62,40 @@ class Engine:
             raise Fault("UnknownOperationException", f"{operation} is not supported by this local SWF")
         kind = _POLLS.get(operation)
         with self._lock:
-            self._world.move_to(self.clock.now())
-            if self._buckets:
-                self._buckets.take(operation, self._world.moment)
+            self._service.move_to(self.clock.now())
+            if self._rate_limits:
+                self._rate_limits.take(operation, self._service.now)
             try:
                 if kind is None:
-                    return _OPERATIONS[operation](self._world, args)
+                    return _OPERATIONS[operation](self._service, args)
                 if args.get("nextPageToken"):
-                    return polls.next_page(self._world, args)
-                poll = polls.hold(self._world, kind, args, alive)
+                    return polls.next_page(self._service, args)
+                poll = polls.hold(self._service, kind, args, alive)
             finally:
-                self._world.settle()
-                if self._world.next_deadline() < self._waited_for:
+                self._service.settle()
+                if self._service.next_deadline() < self._waited_for:
                     self._sooner.notify()
         poll.done.wait()
-        return polls.answer(self._world, kind, poll.task, args)
+        return polls.answer(self._service, kind, poll.task, args)
 
     def advance(self, seconds: float) -> None:
         """Move the clock ahead: whatever comes due happens before this returns, in order, each at its own time."""
         with self._lock:
             self.clock.advance(seconds)
-            self._world.move_to(self.clock.now())
+            self._service.move_to(self.clock.now())
             self._sooner.notify()
 
     def keep_time(self) -> None:
         """Let things happen as they come due, until `close`: for a thread of its own."""
         with self._lock:
             while not self._closed:
-                self._world.move_to(self.clock.now())
-                self._waited_for = self._world.next_deadline()
+                self._service.move_to(self.clock.now())
+                self._waited_for = self._service.next_deadline()
                 self._sooner.wait(self.clock.seconds_until(self._waited_for))
 
     def close(self) -> None:
         """End: polls that are held are answered with no task, `keep_time` returns."""
         with self._lock:
             self._closed = True
-            self._world.dismiss()
+            self._service.dismiss()
             self._sooner.notify()

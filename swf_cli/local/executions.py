@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from .decisions import respond_decision_task_completed
+from .entities import Answer, Args, Execution, TaskKind
 from .faults import Fault, unknown
 from .registry import usable_domain, usable_type
-from .state import Answer, Args, Execution, TaskKind
-from .world import World
+from .service import ServiceState
 
 _MOST_COUNTED: Final = 1_000
 """The most pending tasks that are counted; beyond, the count is truncated."""
@@ -21,8 +21,8 @@ _CONFIGURATION: Final = {
 """What an execution must be given, or its type have a default for: in the order in which SWF looks."""
 
 
-def _start(world: World, args: Args) -> Answer:
-    domain = usable_domain(world, args["domain"])
+def _start(service: ServiceState, args: Args) -> Answer:
+    domain = usable_domain(service, args["domain"])
     registered = usable_type(domain, "workflow", args["workflowType"])
     configuration: dict[str, Any] = {}
     for name, default in _CONFIGURATION.items():
@@ -36,16 +36,16 @@ def _start(world: World, args: Args) -> Answer:
             configuration[name] = value
     if domain.open_run(args["workflowId"]):
         raise Fault("WorkflowExecutionAlreadyStartedFault", "Already Started")
-    execution = world.start(
+    execution = service.start(
         domain, args["workflowId"], registered.key, configuration, args.get("tagList") or [], args.get("input")
     )
     return {"runId": execution.id.run_id}
 
 
-def _open_execution(world: World, args: Args) -> Execution:
+def _open_execution(service: ServiceState, args: Args) -> Execution:
     """Find the open execution of a workflow id, and of a run id if there is one."""
     workflow_id, run_id = args["workflowId"], args.get("runId")
-    execution = world.domain(args["domain"]).open_run(workflow_id)
+    execution = service.domain(args["domain"]).open_run(workflow_id)
     if execution is None or run_id not in (None, "", execution.id.run_id):
         if run_id:
             raise unknown(f"execution: WorkflowExecution=[workflowId={workflow_id}, runId={run_id}]")
@@ -53,30 +53,30 @@ def _open_execution(world: World, args: Args) -> Execution:
     return execution
 
 
-def _signal(world: World, args: Args) -> Answer:
-    execution = _open_execution(world, args)
+def _signal(service: ServiceState, args: Args) -> Answer:
+    execution = _open_execution(service, args)
     execution.record(
-        world.moment,
+        service.now,
         "WorkflowExecutionSignaled",
         signalName=args["signalName"],
         input=args.get("input"),
         externalInitiatedEventId=0,
     )
-    world.want_decision(execution)
+    service.want_decision(execution)
     return {}
 
 
-def _request_cancel(world: World, args: Args) -> Answer:
-    execution = _open_execution(world, args)
-    execution.record(world.moment, "WorkflowExecutionCancelRequested", externalInitiatedEventId=0)
+def _request_cancel(service: ServiceState, args: Args) -> Answer:
+    execution = _open_execution(service, args)
+    execution.record(service.now, "WorkflowExecutionCancelRequested", externalInitiatedEventId=0)
     execution.cancel_requested = True
-    world.want_decision(execution)
+    service.want_decision(execution)
     return {}
 
 
-def _terminate(world: World, args: Args) -> Answer:
-    execution = _open_execution(world, args)
-    world.close(
+def _terminate(service: ServiceState, args: Args) -> Answer:
+    execution = _open_execution(service, args)
+    service.close(
         execution,
         "TERMINATED",
         "WorkflowExecutionTerminated",
@@ -88,29 +88,29 @@ def _terminate(world: World, args: Args) -> Answer:
     return {}
 
 
-def _heartbeat(world: World, args: Args) -> Answer:
-    task = world.activity_task(args["taskToken"])
-    task.heartbeat_at = world.moment
+def _heartbeat(service: ServiceState, args: Args) -> Answer:
+    task = service.activity_task(args["taskToken"])
+    task.heartbeat_at = service.now
     task.details = args.get("details", task.details)
     return {"cancelRequested": bool(task.cancel_requested_id)}
 
 
-def _complete(world: World, args: Args) -> Answer:
-    world.finish(world.activity_task(args["taskToken"]), "ActivityTaskCompleted", result=args.get("result"))
+def _complete(service: ServiceState, args: Args) -> Answer:
+    service.finish(service.activity_task(args["taskToken"]), "ActivityTaskCompleted", result=args.get("result"))
     return {}
 
 
-def _fail(world: World, args: Args) -> Answer:
-    task = world.activity_task(args["taskToken"])
-    world.finish(task, "ActivityTaskFailed", reason=args.get("reason"), details=args.get("details"))
+def _fail(service: ServiceState, args: Args) -> Answer:
+    task = service.activity_task(args["taskToken"])
+    service.finish(task, "ActivityTaskFailed", reason=args.get("reason"), details=args.get("details"))
     return {}
 
 
-def _cancel(world: World, args: Args) -> Answer:
-    task = world.activity_task(args["taskToken"])
+def _cancel(service: ServiceState, args: Args) -> Answer:
+    task = service.activity_task(args["taskToken"])
     if not task.cancel_requested_id:
         raise unknown(f"cancellation request of the activity, scheduledEventId = {task.scheduled_id}")
-    world.finish(
+    service.finish(
         task,
         "ActivityTaskCanceled",
         details=args.get("details"),
@@ -119,15 +119,15 @@ def _cancel(world: World, args: Args) -> Answer:
     return {}
 
 
-def _count(kind: TaskKind) -> Callable[[World, Args], Answer]:
-    def operate(world: World, args: Args) -> Answer:
-        waiting = world.domain(args["domain"]).task_list(kind, args["taskList"]["name"]).waiting
+def _count(kind: TaskKind) -> Callable[[ServiceState, Args], Answer]:
+    def operate(service: ServiceState, args: Args) -> Answer:
+        waiting = service.domain(args["domain"]).task_list(kind, args["taskList"]["name"]).waiting
         return {"count": min(waiting, _MOST_COUNTED), "truncated": waiting > _MOST_COUNTED}
 
     return operate
 
 
-OPERATIONS: Final[Mapping[str, Callable[[World, Args], Answer]]] = {
+OPERATIONS: Final[Mapping[str, Callable[[ServiceState, Args], Answer]]] = {
     "StartWorkflowExecution": _start,
     "SignalWorkflowExecution": _signal,
     "RequestCancelWorkflowExecution": _request_cancel,

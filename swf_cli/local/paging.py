@@ -6,9 +6,9 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
 
+from .entities import Args
 from .faults import invalid
-from .state import Args
-from .world import World
+from .service import ServiceState
 
 MOST: Final = 1_000
 """The most results on a page, and how many there are unless told."""
@@ -23,7 +23,7 @@ def page_size(args: Args) -> int:
     return size
 
 
-def read_page_token(world: World, args: Args, scope: str) -> Any:
+def read_page_token(service: ServiceState, args: Args, scope: str) -> Any:
     """Give the position that a page token holds; None when there is no token, so at the start.
 
     Raises the fault that SWF gives for a token that is made up, too old, or of another query.
@@ -31,19 +31,19 @@ def read_page_token(world: World, args: Args, scope: str) -> Any:
     token = args.get("nextPageToken")
     if not token:
         return None
-    content = world.seal.open(token)
+    content = service.tokens.verify(token)
     if content is None or content[:2] != ["page", _query(args, scope)]:
         raise invalid("Invalid token")
-    if world.moment - content[2] > _LIFETIME:
+    if service.now - content[2] > _LIFETIME:
         raise invalid("Specified token has exceeded its maximum lifetime")
     return content[3]
 
 
-def page_token(world: World, args: Args, scope: str, position: Any) -> dict[str, str]:
+def page_token(service: ServiceState, args: Args, scope: str, position: Any) -> dict[str, str]:
     """Give the answer's `nextPageToken`; nothing when there is no position to go on from."""
     if position is None:
         return {}
-    return {"nextPageToken": world.seal.close("page", _query(args, scope), world.moment, position)}
+    return {"nextPageToken": service.tokens.sign("page", _query(args, scope), service.now, position)}
 
 
 def _query(args: Args, scope: str) -> str:

@@ -43,7 +43,7 @@ QUOTAS: Final = {
 """The most calls at once, and how many more each second, for each operation and account."""
 
 
-class Buckets:
+class RateLimits:
     """The buckets of one account, full at first."""
 
     def __init__(self) -> None:

@@ -3,19 +3,19 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from .entities import Answer, Args, Domain, Registered, TypeKey, TypeKind
 from .faults import Fault, unknown
 from .paging import page_size, page_token, read_page_token, take
-from .state import Answer, Args, Domain, Registered, TypeKey, TypeKind
-from .world import World
+from .service import ServiceState
 
-Operate = Callable[[World, Args], Answer]
+Operate = Callable[[ServiceState, Args], Answer]
 
 _ARN: Final = "arn:aws:swf:us-east-1:123456789012:/domain/"
 
 
-def usable_domain(world: World, name: str) -> Domain:
+def usable_domain(service: ServiceState, name: str) -> Domain:
     """Find a domain that is not deprecated."""
-    domain = world.domain(name)
+    domain = service.domain(name)
     if domain.deprecated:
         raise Fault("DomainDeprecatedFault", name)
     return domain
@@ -42,21 +42,21 @@ def usable_type(domain: Domain, kind: TypeKind, wire: Mapping[str, str]) -> Regi
     return registered
 
 
-def _register_domain(world: World, args: Args) -> Answer:
+def _register_domain(service: ServiceState, args: Args) -> Answer:
     name = args["name"]
-    if name in world.domains:
+    if name in service.domains:
         raise Fault("DomainAlreadyExistsFault", name)
-    world.domains[name] = Domain(name, args.get("description"), args["workflowExecutionRetentionPeriodInDays"])
+    service.domains[name] = Domain(name, args.get("description"), args["workflowExecutionRetentionPeriodInDays"])
     return {}
 
 
-def _deprecate_domain(world: World, args: Args) -> Answer:
-    usable_domain(world, args["name"]).deprecated = True
+def _deprecate_domain(service: ServiceState, args: Args) -> Answer:
+    usable_domain(service, args["name"]).deprecated = True
     return {}
 
 
-def _undeprecate_domain(world: World, args: Args) -> Answer:
-    domain = world.domain(args["name"])
+def _undeprecate_domain(service: ServiceState, args: Args) -> Answer:
+    domain = service.domain(args["name"])
     if not domain.deprecated:
         raise Fault("DomainAlreadyExistsFault", domain.name)
     domain.deprecated = False
@@ -72,25 +72,25 @@ def _domain_info(domain: Domain) -> dict[str, str]:
     return info if domain.description is None else {**info, "description": domain.description}
 
 
-def _describe_domain(world: World, args: Args) -> Answer:
-    domain = world.domain(args["name"])
+def _describe_domain(service: ServiceState, args: Args) -> Answer:
+    domain = service.domain(args["name"])
     return {
         "domainInfo": _domain_info(domain),
         "configuration": {"workflowExecutionRetentionPeriodInDays": domain.retention},
     }
 
 
-def _list_domains(world: World, args: Args) -> Answer:
+def _list_domains(service: ServiceState, args: Args) -> Answer:
     deprecated = args["registrationStatus"] == "DEPRECATED"
     found, last = take(
-        sorted(world.domains),
-        world.domains.__getitem__,
+        sorted(service.domains),
+        service.domains.__getitem__,
         lambda domain: domain.deprecated == deprecated,
-        after=read_page_token(world, args, "domains"),
+        after=read_page_token(service, args, "domains"),
         ascending=not args.get("reverseOrder"),
         size=page_size(args),
     )
-    return {"domainInfos": [_domain_info(domain) for domain in found], **page_token(world, args, "domains", last)}
+    return {"domainInfos": [_domain_info(domain) for domain in found], **page_token(service, args, "domains", last)}
 
 
 def _type_info(kind: TypeKind, registered: Registered) -> dict[str, Any]:
@@ -109,35 +109,35 @@ def _type_info(kind: TypeKind, registered: Registered) -> dict[str, Any]:
 def _type_operations(kind: TypeKind) -> dict[str, Operate]:
     """Make the operations on the types of a kind: they are the same for both."""
 
-    def register(world: World, args: Args) -> Answer:
-        types = usable_domain(world, args["domain"]).types[kind]
+    def register(service: ServiceState, args: Args) -> Answer:
+        types = usable_domain(service, args["domain"]).types[kind]
         key = args["name"], args["version"]
         if key in types:
             raise Fault("TypeAlreadyExistsFault", _spell(kind, key))
         defaults = {name: value for name, value in args.items() if name.startswith("default") and value is not None}
-        types[key] = Registered(key, args.get("description"), defaults, world.moment)
+        types[key] = Registered(key, args.get("description"), defaults, service.now)
         return {}
 
-    def deprecate(world: World, args: Args) -> Answer:
-        usable_type(world.domain(args["domain"]), kind, args[f"{kind}Type"]).deprecated_at = world.moment
+    def deprecate(service: ServiceState, args: Args) -> Answer:
+        usable_type(service.domain(args["domain"]), kind, args[f"{kind}Type"]).deprecated_at = service.now
         return {}
 
-    def undeprecate(world: World, args: Args) -> Answer:
-        registered = find_type(world.domain(args["domain"]), kind, args[f"{kind}Type"])
+    def undeprecate(service: ServiceState, args: Args) -> Answer:
+        registered = find_type(service.domain(args["domain"]), kind, args[f"{kind}Type"])
         if registered.deprecated_at is None:
             raise Fault("TypeAlreadyExistsFault", _spell(kind, registered.key))
         registered.deprecated_at = None
         return {}
 
-    def describe(world: World, args: Args) -> Answer:
-        registered = find_type(world.domain(args["domain"]), kind, args[f"{kind}Type"])
+    def describe(service: ServiceState, args: Args) -> Answer:
+        registered = find_type(service.domain(args["domain"]), kind, args[f"{kind}Type"])
         return {"typeInfo": _type_info(kind, registered), "configuration": registered.defaults}
 
-    def list_all(world: World, args: Args) -> Answer:
-        types = world.domain(args["domain"]).types[kind]
+    def list_all(service: ServiceState, args: Args) -> Answer:
+        types = service.domain(args["domain"]).types[kind]
         deprecated = args["registrationStatus"] == "DEPRECATED"
         name = args.get("name")
-        after = read_page_token(world, args, kind)
+        after = read_page_token(service, args, kind)
         found, last = take(
             sorted(types),
             types.__getitem__,
@@ -146,7 +146,7 @@ def _type_operations(kind: TypeKind) -> dict[str, Operate]:
             ascending=not args.get("reverseOrder"),
             size=page_size(args),
         )
-        return {"typeInfos": [_type_info(kind, each) for each in found], **page_token(world, args, kind, last)}
+        return {"typeInfos": [_type_info(kind, each) for each in found], **page_token(service, args, kind, last)}
 
     spelled = kind.capitalize()
     return {

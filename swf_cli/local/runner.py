@@ -194,7 +194,7 @@ def wait_for_ever() -> None:
 def _hearing(*numbers: int) -> Iterator[Callable[[], object]]:
     """Give a function that waits for a signal, these too that nobody handles.
 
-    It returns at once for one that came a moment before: a lock or `waitpid` would miss that, and wait on.
+    It returns at once for one that came a now before: a lock or `waitpid` would miss that, and wait on.
     """
     ours, theirs = socket.socketpair()
     with ours, theirs:

@@ -31,8 +31,9 @@ Log = Callable[[str], None]
 class LocalServer:
     """A local SWF at an address: `start` it, use `url`, `stop` it; or use it as a context manager.
 
-    `port` 0 takes a free one. `hold` is how long a poll is held, in seconds. `hand_to_gone`: whether a held poll
-    whose client has gone is handed a task all the same, as SWF is reported to do. `quotas`: whether SWF's request
+    `port` 0 takes a free one. `hold` is how long a poll is held, in seconds. `deliver_to_disconnected`: whether
+    a held poll whose client has gone is given a task all the same, as SWF is reported to do.
+    `quotas`: whether SWF's request
     rates hold. `log` is given one line for each call: operation, status, fault, time; no arguments and no answers.
     Raises OSError, when it is made, if the address can't be had.
     """
@@ -43,12 +44,12 @@ class LocalServer:
         port: int = 0,
         *,
         hold: float = 60.0,
-        hand_to_gone: bool = True,
+        deliver_to_disconnected: bool = True,
         quotas: bool = False,
         clock: Clock | None = None,
         log: Log | None = None,
     ) -> None:
-        self.engine = Engine(clock, hold=hold, hand_to_gone=hand_to_gone, quotas=quotas)
+        self.engine = Engine(clock, hold=hold, deliver_to_disconnected=deliver_to_disconnected, quotas=quotas)
         self._server = _Server(host, port, self.engine, log)
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - whoever listens on all, is here too
         name = f"[{host}]" if ":" in host else host

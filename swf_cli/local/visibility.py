@@ -4,10 +4,10 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+from .entities import Answer, Args, Domain, Execution
 from .faults import invalid
 from .paging import page_size, page_token, read_page_token, take
-from .state import Answer, Args, Domain, Execution
-from .world import World
+from .service import ServiceState
 
 
 def _info(execution: Execution) -> dict[str, Any]:
@@ -25,8 +25,8 @@ def _info(execution: Execution) -> dict[str, Any]:
     return info
 
 
-def _describe(world: World, args: Args) -> Answer:
-    execution = world.execution(args["domain"], args["execution"])
+def _describe(service: ServiceState, args: Args) -> Answer:
+    execution = service.execution(args["domain"], args["execution"])
     answer: Answer = {
         "executionInfo": _info(execution),
         "executionConfiguration": execution.configuration,
@@ -45,10 +45,10 @@ def _describe(world: World, args: Args) -> Answer:
     return answer
 
 
-def _history(world: World, args: Args) -> Answer:
-    events = world.execution(args["domain"], args["execution"]).events
-    page, rest = events_page(args, events, 0, len(events), read_page_token(world, args, "history"))
-    return {"events": page, **page_token(world, args, "history", rest)}
+def _history(service: ServiceState, args: Args) -> Answer:
+    events = service.execution(args["domain"], args["execution"]).events
+    page, rest = events_page(args, events, 0, len(events), read_page_token(service, args, "history"))
+    return {"events": page, **page_token(service, args, "history", rest)}
 
 
 def events_page(
@@ -126,33 +126,33 @@ class _Search:
         return round(execution.started_at if self._by_close is None else execution.closed_at or 0.0, 3)
 
 
-def _list(closed: bool) -> Callable[[World, Args], Answer]:
+def _list(closed: bool) -> Callable[[ServiceState, Args], Answer]:
     scope = "closed" if closed else "open"
 
-    def operate(world: World, args: Args) -> Answer:
-        search = _Search(world.domain(args["domain"]), args, closed=closed)
+    def operate(service: ServiceState, args: Args) -> Answer:
+        search = _Search(service.domain(args["domain"]), args, closed=closed)
         page, last = take(
             search.keys,
             search.execution,
             search.wanted,
-            after=read_page_token(world, args, scope),
+            after=read_page_token(service, args, scope),
             ascending=bool(args.get("reverseOrder")),
             size=page_size(args),
         )
-        return {"executionInfos": [_info(each) for each in page], **page_token(world, args, scope, last)}
+        return {"executionInfos": [_info(each) for each in page], **page_token(service, args, scope, last)}
 
     return operate
 
 
-def _count(closed: bool) -> Callable[[World, Args], Answer]:
-    def operate(world: World, args: Args) -> Answer:
-        search = _Search(world.domain(args["domain"]), args, closed=closed)
+def _count(closed: bool) -> Callable[[ServiceState, Args], Answer]:
+    def operate(service: ServiceState, args: Args) -> Answer:
+        search = _Search(service.domain(args["domain"]), args, closed=closed)
         return {"count": sum(search.wanted(search.execution(key)) for key in search.keys), "truncated": False}
 
     return operate
 
 
-OPERATIONS: Final[Mapping[str, Callable[[World, Args], Answer]]] = {
+OPERATIONS: Final[Mapping[str, Callable[[ServiceState, Args], Answer]]] = {
     "DescribeWorkflowExecution": _describe,
     "GetWorkflowExecutionHistory": _history,
     "ListOpenWorkflowExecutions": _list(closed=False),

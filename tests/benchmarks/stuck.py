@@ -12,7 +12,7 @@ import sys
 import time
 
 from swf_cli.client.session import Session
-from swf_cli.local.quotas import Buckets
+from swf_cli.local.quotas import RateLimits
 from swf_cli.models import ExecutionId
 from swf_cli.monitor.scanner import DomainScanner, find_stuck
 from tests.helpers.big_domain import Recorder, big_domain
@@ -29,7 +29,7 @@ def serve(executions: int, long: int, quotas: bool) -> None:
     with local_service() as service:
         big_domain(service.flow("media"), executions, _WORKING, long, 25_000)
         service.advance(1200)
-        service.server.engine._buckets = Buckets() if quotas else None
+        service.server.engine._rate_limits = RateLimits() if quotas else None
         print(service.url, flush=True)
         sys.stdin.read()
 

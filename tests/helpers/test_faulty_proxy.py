@@ -38,7 +38,7 @@ ANSWER = {"count": 1, "truncated": False}
 @pytest.fixture
 def server() -> Iterator[LocalServer]:
     """A local SWF with one task on a list."""
-    with LocalServer(hold=10, hand_to_gone=False) as server:
+    with LocalServer(hold=10, deliver_to_disconnected=False) as server:
         Flow(over(server.engine)).register().schedule()
         yield server
 
@@ -189,7 +189,7 @@ def test_a_client_that_goes_is_gone_for_the_service_too(
         poll(wire)
     wire.close()
     flow = Flow(over(server.engine))
-    task_list = server.engine._world.domain("media").task_list("activity", "work")
+    task_list = server.engine._service.domain("media").task_list("activity", "work")
     poll_held = next(iter(task_list.polls))
     wait_until(lambda: not poll_held.alive())
     flow.schedule("video-8")

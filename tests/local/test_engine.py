@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from swf_cli.local import world
 from swf_cli.local.clock import Clock
 from swf_cli.local.engine import Engine
 from swf_cli.local.faults import Fault
@@ -65,7 +64,7 @@ class HeldTask:
         self._thread.start()
         holding.wait()
         kind = "activity" if operation == "PollForActivityTask" else "decision"
-        task_list = engine._world.domains[args["domain"]].task_list(kind, args["taskList"]["name"])  # type: ignore[arg-type]
+        task_list = engine._service.domains[args["domain"]].task_list(kind, args["taskList"]["name"])  # type: ignore[arg-type]
         while self._thread.is_alive() and not task_list.polls:
             pass
 
@@ -752,20 +751,20 @@ class TestPolling:
         engine.close()
         assert poll.result() == {"startedEventId": 0}
 
-    @pytest.mark.parametrize("hand_to_gone", [True, False])
-    def test_a_poll_whose_caller_has_gone(self, hand_to_gone: bool) -> None:
+    @pytest.mark.parametrize("deliver_to_disconnected", [True, False])
+    def test_a_poll_whose_caller_has_gone(self, deliver_to_disconnected: bool) -> None:
         """It is handed the task all the same, as the real service is reported to do; or not, if so told."""
-        engine = Engine(still(), hold=60, hand_to_gone=hand_to_gone)
+        engine = Engine(still(), hold=60, deliver_to_disconnected=deliver_to_disconnected)
         flow = Flow(over(engine)).register()
         asked = {"domain": flow.domain, "taskList": {"name": "work"}}
         poll = HeldTask(engine, "PollForActivityTask", asked, alive=False)
         flow.schedule()
-        assert ("taskToken" in poll.result()) is hand_to_gone
-        assert flow.pending() == (0 if hand_to_gone else 1)
+        assert ("taskToken" in poll.result()) is deliver_to_disconnected
+        assert flow.pending() == (0 if deliver_to_disconnected else 1)
 
     def test_too_many_polls(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """One more poll on a list than SWF holds is a LimitExceededFault; other lists are not concerned."""
-        monkeypatch.setattr(world, "MOST_POLLS", 1)
+        monkeypatch.setattr("swf_cli.local.service.MOST_POLLS", 1)
         engine = Engine(still())
         flow = Flow(over(engine)).register()
         poll = held(engine, "PollForActivityTask", domain=flow.domain, taskList={"name": "work"})

@@ -50,7 +50,7 @@ def flow(wire: Wire) -> Flow:
 
 def held_polls(server: LocalServer) -> int:
     """Count the polls that a server holds."""
-    domains = server.engine._world.domains.values()
+    domains = server.engine._service.domains.values()
     return sum(len(each.polls) for domain in domains for each in list(domain.lists.values()))
 
 
@@ -365,10 +365,10 @@ class TestLongPolls:
             assert time.monotonic() - began >= 0.1
             wire.close()
 
-    @pytest.mark.parametrize("hand_to_gone", [True, False])
-    def test_a_client_that_has_gone(self, hand_to_gone: bool) -> None:
+    @pytest.mark.parametrize("deliver_to_disconnected", [True, False])
+    def test_a_client_that_has_gone(self, deliver_to_disconnected: bool) -> None:
         """Its poll takes a task with it, as the real service's is reported to; with the switch off the task stays."""
-        with LocalServer(hand_to_gone=hand_to_gone) as server:
+        with LocalServer(deliver_to_disconnected=deliver_to_disconnected) as server:
             wire = Wire(port_of(server))
             flow = Flow(wire.call).register()
             gone = Wire(port_of(server))
@@ -377,7 +377,7 @@ class TestLongPolls:
             wait_until(lambda: held_polls(server) == 1)
             gone.close()
             execution = flow.schedule()
-            if hand_to_gone:
+            if deliver_to_disconnected:
                 assert flow.pending() == 0
                 assert flow.last(execution, "ActivityTaskStarted") == {"identity": "gone", "scheduledEventId": 5}
             else:

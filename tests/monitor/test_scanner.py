@@ -11,7 +11,7 @@ from swf_cli.errors import AccessError, InvalidRequest, SwfError, UnknownResourc
 from swf_cli.history import ActivityTask
 from swf_cli.ledger.records import Holding
 from swf_cli.local.clock import Clock
-from swf_cli.local.quotas import Buckets
+from swf_cli.local.quotas import RateLimits
 from swf_cli.models import ExecutionId
 from swf_cli.monitor.scanner import DomainScanner, RateLimiter, Stuck, find_stuck
 from tests.helpers.big_domain import Recorder, big_domain, decide, lengthen, open_task, start
@@ -140,7 +140,7 @@ def test_a_big_domain_under_quotas() -> None:
         client = Recorder.of(service.url)
         big_domain(flow, executions, working, long, events)
         service.advance(1200)
-        service.server.engine._buckets = buckets = Buckets()
+        service.server.engine._rate_limits = buckets = RateLimits()
 
         def spend(operation: str, arguments: Any) -> None:
             if operation == HISTORY and client.operations()[HISTORY] == 1:
@@ -152,7 +152,7 @@ def test_a_big_domain_under_quotas() -> None:
         asked = client.operations()
         throttles = survey.progress.throttles
         assert throttles > 0
-        service.server.engine._buckets = None
+        service.server.engine._rate_limits = None
         pages = client.pages()
         # A page of each, and two more of each long one whose task is among its oldest events.
         assert len(pages) == executions + 2 * (long // 2)

@@ -102,7 +102,7 @@ def _signals_reach_children() -> Iterator[None]:
 @pytest.fixture
 def server() -> Iterator[LocalServer]:
     """A local SWF that hands tasks to gone clients too, as SWF does."""
-    with LocalServer(hold=HOLD, hand_to_gone=True) as server:
+    with LocalServer(hold=HOLD, deliver_to_disconnected=True) as server:
         yield server
 
 
@@ -144,18 +144,18 @@ def events(flow: Flow, task_file: Path) -> Counter[str]:
 # --- a signal at any moment
 
 
-@pytest.mark.parametrize("hand_to_gone", [True, False])
-def test_no_signal_loses_a_task(aws_env: dict[str, str], hand_to_gone: bool) -> None:
+@pytest.mark.parametrize("deliver_to_disconnected", [True, False])
+def test_no_signal_loses_a_task(aws_env: dict[str, str], deliver_to_disconnected: bool) -> None:
     """Whenever a signal comes, and whenever the task: it is open on the list, was printed, or is in `swf held`.
 
     Whether the service hands tasks to clients that have gone, as SWF does, or sees that they have.
     """
     trials = 200 if FULL else 12
-    with LocalServer(hold=HOLD, hand_to_gone=hand_to_gone) as server:
+    with LocalServer(hold=HOLD, deliver_to_disconnected=deliver_to_disconnected) as server:
         flow, deciding = Flow(over(server.engine)).register(), threading.Lock()
 
         def trial(number: int) -> tuple[dict[str, str], str]:
-            random = Random(f"{number} {hand_to_gone}")
+            random = Random(f"{number} {deliver_to_disconnected}")
             task_at = random.uniform(0, 1.4 * HOLD)
             signal_at = max(
                 0, task_at + random.choice([random.uniform(-HOLD, HOLD / 2), random.uniform(-0.02, 0.06)])
@@ -201,7 +201,7 @@ def test_no_signal_loses_a_task(aws_env: dict[str, str], hand_to_gone: bool) -> 
                 fates["held"] += 1
             else:
                 fates["lost"] += 1
-        print(f"hand_to_gone={hand_to_gone}: {dict(fates)}")
+        print(f"deliver_to_disconnected={deliver_to_disconnected}: {dict(fates)}")
         assert fates["lost"] == 0
         assert fates["on the list"]
         assert fates["printed"]

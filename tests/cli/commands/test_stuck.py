@@ -167,7 +167,7 @@ def test_a_task_that_went_to_a_broken_poll_is_known(
 
 
 def _held_polls(service: Service) -> int:
-    world = service.server.engine._world
+    world = service.server.engine._service
     return len(world.domain("media").task_list("activity", "work").polls)
 
 

@@ -28,14 +28,20 @@ Example, and what to do then in another shell:
 )
 @click.option("--quotas", is_flag=True, help="Throttle as SWF does.")
 @click.option(
-    "--hand-to-gone/--spare-gone",
+    "--deliver-to-disconnected/--no-deliver-to-disconnected",
     default=True,
     show_default=True,
     help="Whether a held poll whose client has gone is handed a task all the same, as SWF does.",
 )
 @click.option("--verbose", "-v", is_flag=True, help="Say each call on stderr.")
 def serve(
-    port: int, host: str, domains: tuple[str, ...], hold: float, quotas: bool, hand_to_gone: bool, verbose: bool
+    port: int,
+    host: str,
+    domains: tuple[str, ...],
+    hold: float,
+    quotas: bool,
+    deliver_to_disconnected: bool,
+    verbose: bool,
 ) -> None:
     """Serve a local SWF until it is stopped.
 
@@ -43,7 +49,12 @@ def serve(
     """
     from ....local.runner import exports, wait_for_ever
 
-    settings = {"hold": hold, "quotas": quotas, "hand_to_gone": hand_to_gone, "log": tell if verbose else None}
+    settings = {
+        "hold": hold,
+        "quotas": quotas,
+        "deliver_to_disconnected": deliver_to_disconnected,
+        "log": tell if verbose else None,
+    }
     with serving(domains, host=host, port=port, **settings) as server:
         terminal.write_stdout(exports(server.url, domains[0], os.environ))
         wait_for_ever()

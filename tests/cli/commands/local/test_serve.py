@@ -171,9 +171,11 @@ def test_hold(bare_env: dict[str, str]) -> None:
         wire.close()
 
 
-@pytest.mark.parametrize(("args", "waits"), [([], 0), (["--hand-to-gone"], 0), (["--spare-gone"], 1)])
+@pytest.mark.parametrize(
+    ("args", "waits"), [([], 0), (["--deliver-to-disconnected"], 0), (["--no-deliver-to-disconnected"], 1)]
+)
 def test_a_task_for_a_client_that_has_gone(bare_env: dict[str, str], args: list[str], waits: int) -> None:
-    """A held poll whose client has gone is handed a task all the same, as SWF does; with --spare-gone it waits on."""
+    """A held poll whose client has gone is given a task all the same, as SWF does, unless told otherwise."""
     with serve("-v", *args, env=bare_env) as served:
         env = {**bare_env, "ENV": ""}
         gone = Wire(served.port)

@@ -1,4 +1,4 @@
-"""The world of a local SWF: its time, its deadlines, and how tasks and executions move on. No locks, no sockets."""
+"""The service of a local SWF: its time, its deadlines, and how tasks and executions move on. No locks, no sockets."""
 
 import math
 import secrets
@@ -7,29 +7,29 @@ from heapq import heappop, heappush
 from typing import Any, Final
 
 from ..models import ExecutionId
+from .entities import ActivityTask, DecisionTask, Domain, Execution, Expirable, Poll, Task, TaskKind, TaskList, Timer
 from .faults import Fault, invalid, unknown
-from .seal import Seal
-from .state import ActivityTask, Alarm, DecisionTask, Domain, Execution, Poll, Task, TaskKind, TaskList, Timer
+from .tokens import TokenSigner
 
 MOST_POLLS: Final = 1_000
 """The most polls that SWF holds on a task list."""
 
 
-class World:
-    """Everything that a local SWF knows, at one moment.
+class ServiceState:
+    """Everything that a local SWF knows, at one now.
 
-    `moment` is the time of whatever happens: the clock's in a call, a deadline's own when that is what happens.
+    `now` is the time of whatever happens: the clock's in a call, a deadline's own when that is what happens.
     """
 
-    def __init__(self, *, hold: float, hand_to_gone: bool) -> None:
-        self.moment = 0.0
+    def __init__(self, *, hold: float, deliver_to_disconnected: bool) -> None:
+        self.now = 0.0
         self.domains: dict[str, Domain] = {}
         self.runs: dict[str, Execution] = {}
         """Executions by run id."""
-        self.seal = Seal()
+        self.tokens = TokenSigner()
         self.hold = hold
-        self._hand_to_gone = hand_to_gone
-        self._deadlines: list[tuple[float, int, Alarm]] = []
+        self._deliver_to_disconnected = deliver_to_disconnected
+        self._deadlines: list[tuple[float, int, Expirable]] = []
         self._watched = 0
         self._touched: set[TaskList] = set()
 
@@ -40,57 +40,55 @@ class World:
         return self._deadlines[0][0] if self._deadlines else math.inf
 
     def move_to(self, now: float) -> None:
-        """Let time pass: whatever is due happens in order, each at its own moment."""
+        """Let time pass: whatever is due happens in order, each at its own now."""
         while self._deadlines and self._deadlines[0][0] <= now:
-            due, _, alarm = heappop(self._deadlines)
-            if due != alarm.watched:
+            due, _, item = heappop(self._deadlines)
+            if due != item.queued_for:
                 continue
-            alarm.watched = math.inf
-            if alarm.deadline() > due:
-                self.watch(alarm)
+            item.queued_for = math.inf
+            if item.deadline() > due:
+                self.watch(item)
                 continue
-            self.moment = due
-            self._expire(alarm)
+            self.now = due
+            self._expire(item)
             self.settle()
-        self.moment = max(self.moment, now)
+        self.now = max(self.now, now)
 
-    def watch(self, alarm: Alarm) -> None:
-        """See to it that an alarm happens when it is due; again whenever its deadline may have come nearer."""
-        deadline = alarm.deadline()
-        if deadline < alarm.watched:
-            alarm.watched = deadline
+    def watch(self, item: Expirable) -> None:
+        """See to it that an item happens when it is due; again whenever its deadline may have come nearer."""
+        deadline = item.deadline()
+        if deadline < item.queued_for:
+            item.queued_for = deadline
             self._watched += 1
-            heappush(self._deadlines, (deadline, self._watched, alarm))
+            heappush(self._deadlines, (deadline, self._watched, item))
 
-    def _expire(self, alarm: Alarm) -> None:
-        match alarm:
+    def _expire(self, item: Expirable) -> None:
+        match item:
             case Poll():
-                self._answer(alarm, None)
+                self._answer(item, None)
             case ActivityTask():
-                self.finish(
-                    alarm, "ActivityTaskTimedOut", timeoutType=alarm.first_timeout()[1], details=alarm.details
-                )
+                self.finish(item, "ActivityTaskTimedOut", timeoutType=item.first_timeout()[1], details=item.details)
             case DecisionTask(execution=execution):
-                alarm.task_list.drop(alarm)
+                item.task_list.drop(item)
                 execution.record(
-                    self.moment,
+                    self.now,
                     "DecisionTaskTimedOut",
                     timeoutType="START_TO_CLOSE",
-                    scheduledEventId=alarm.scheduled_id,
-                    startedEventId=alarm.started_id,
+                    scheduledEventId=item.scheduled_id,
+                    startedEventId=item.started_id,
                 )
                 self.schedule_decision(execution)
             case Timer(execution=execution):
-                del execution.timers[alarm.timer_id]
-                execution.record(self.moment, "TimerFired", timerId=alarm.timer_id, startedEventId=alarm.started_id)
+                del execution.timers[item.timer_id]
+                execution.record(self.now, "TimerFired", timerId=item.timer_id, startedEventId=item.started_id)
                 self.want_decision(execution)
             case Execution():
                 self.close(
-                    alarm,
+                    item,
                     "TIMED_OUT",
                     "WorkflowExecutionTimedOut",
                     timeoutType="START_TO_CLOSE",
-                    childPolicy=alarm.configuration["childPolicy"],
+                    childPolicy=item.configuration["childPolicy"],
                 )
 
     # Finding things
@@ -113,7 +111,7 @@ class World:
     def token(self, task: Task) -> str:
         """Give the token of a started task."""
         kind: TaskKind = "activity" if isinstance(task, ActivityTask) else "decision"
-        return self.seal.close(kind, task.execution.id.run_id, task.scheduled_id)
+        return self.tokens.sign(kind, task.execution.id.run_id, task.scheduled_id)
 
     def activity_task(self, token: str) -> ActivityTask:
         """Find the started activity task of a token."""
@@ -132,7 +130,7 @@ class World:
         return task
 
     def _read_token(self, kind: TaskKind, token: str) -> tuple[Execution, int]:
-        content = self.seal.open(token)
+        content = self.tokens.verify(token)
         if content is None or content[0] != kind:
             raise invalid("Invalid token")
         execution = self.runs[content[1]]
@@ -146,7 +144,7 @@ class World:
         """Hold a poll; it is answered at once when a task waits."""
         if len(task_list.polls) >= MOST_POLLS:
             raise Fault("LimitExceededFault", f"At most {MOST_POLLS:,} polls are held on a task list")
-        poll = Poll(task_list, identity, self.moment + self.hold, alive)
+        poll = Poll(task_list, identity, self.now + self.hold, alive)
         task_list.polls[poll] = None
         self._hand_out(task_list)
         if self.hold:
@@ -171,7 +169,7 @@ class World:
     def _hand_out(self, task_list: TaskList) -> None:
         while task_list.waiting and task_list.polls:
             poll = next(iter(task_list.polls))
-            gone = not self._hand_to_gone and not poll.alive()
+            gone = not self._deliver_to_disconnected and not poll.alive()
             self._answer(poll, None if gone else self._start(task_list.pop(), poll.identity))
 
     def _answer(self, poll: Poll, task: Task | None) -> None:
@@ -186,11 +184,11 @@ class World:
     def _start(self, task: Task, identity: str | None) -> Task:
         event = "ActivityTaskStarted" if isinstance(task, ActivityTask) else "DecisionTaskStarted"
         task.started_id = task.execution.record(
-            self.moment, event, identity=identity, scheduledEventId=task.scheduled_id
+            self.now, event, identity=identity, scheduledEventId=task.scheduled_id
         )
-        task.started_at = self.moment
+        task.started_at = self.now
         if isinstance(task, ActivityTask):
-            task.heartbeat_at = self.moment
+            task.heartbeat_at = self.now
         self.watch(task)
         return task
 
@@ -211,7 +209,7 @@ class World:
             id=ExecutionId(workflow_id, secrets.token_hex(22)),
             type=type_key,
             number=len(domain.executions),
-            started_at=self.moment,
+            started_at=self.now,
             configuration=configuration,
             tags=tags,
             decision_list=configuration["taskList"]["name"],
@@ -219,7 +217,7 @@ class World:
         domain.add(execution)
         self.runs[execution.id.run_id] = execution
         execution.record(
-            self.moment,
+            self.now,
             "WorkflowExecutionStarted",
             **configuration,
             workflowType={"name": type_key[0], "version": type_key[1]},
@@ -246,45 +244,45 @@ class World:
         configuration = execution.configuration
         priority = configuration.get("taskPriority")
         scheduled_id = execution.record(
-            self.moment,
+            self.now,
             "DecisionTaskScheduled",
             taskList={"name": execution.decision_list},
             taskPriority=priority,
             startToCloseTimeout=configuration["taskStartToCloseTimeout"],
         )
         task_list = execution.domain.task_list("decision", execution.decision_list)
-        task = DecisionTask(execution, task_list, int(priority or 0), scheduled_id, self.moment)
+        task = DecisionTask(execution, task_list, int(priority or 0), scheduled_id, self.now)
         execution.decision = task
         execution.news = False
         self._put(task)
 
     def schedule_activity(self, execution: Execution, attributes: dict[str, Any]) -> None:
         """Schedule an activity task; `attributes` are those of its event."""
-        scheduled_id = execution.record(self.moment, "ActivityTaskScheduled", **attributes)
+        scheduled_id = execution.record(self.now, "ActivityTaskScheduled", **attributes)
         task = ActivityTask(
             execution,
             execution.domain.task_list("activity", attributes["taskList"]["name"]),
             int(attributes.get("taskPriority") or 0),
             scheduled_id,
-            self.moment,
+            self.now,
             attributes,
         )
         execution.activities[scheduled_id] = task
         execution.activity_ids[task.activity_id] = task
-        execution.latest_activity_at = self.moment
+        execution.latest_activity_at = self.now
         self.watch(task)
         self._put(task)
 
     def start_timer(self, execution: Execution, timer_id: str, started_id: int, after: float) -> None:
         """Start a timer; its event is in the history."""
-        timer = execution.timers[timer_id] = Timer(execution, timer_id, started_id, self.moment + after)
+        timer = execution.timers[timer_id] = Timer(execution, timer_id, started_id, self.now + after)
         self.watch(timer)
 
     def finish(self, task: ActivityTask, event: str, **attributes: Any) -> None:
         """Close an activity task with an event."""
         execution = task.execution
         execution.record(
-            self.moment, event, scheduledEventId=task.scheduled_id, startedEventId=task.started_id, **attributes
+            self.now, event, scheduledEventId=task.scheduled_id, startedEventId=task.started_id, **attributes
         )
         task.task_list.drop(task)
         del execution.activities[task.scheduled_id]
@@ -293,8 +291,8 @@ class World:
 
     def close(self, execution: Execution, status: str, event: str, **attributes: Any) -> None:
         """Close an execution with an event: whatever was open of it is gone."""
-        execution.record(self.moment, event, **attributes)
-        execution.closed_at = self.moment
+        execution.record(self.now, event, **attributes)
+        execution.closed_at = self.now
         execution.close_status = status
         for task in execution.activities.values():
             task.task_list.drop(task)

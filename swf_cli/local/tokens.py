@@ -9,18 +9,18 @@ from typing import Any, Final
 _MARK: Final = 16
 
 
-class Seal:
+class TokenSigner:
     """Makes and reads tokens under a key of its own: a token of another seal, or a changed one, says nothing."""
 
     def __init__(self) -> None:
         self._key = secrets.token_bytes(32)
 
-    def close(self, *content: Any) -> str:
+    def sign(self, *content: Any) -> str:
         """Make a token of JSON values; it never begins with a dash, so that it can be a command's argument."""
         data = json.dumps(content, separators=(",", ":")).encode()
         return base64.b64encode(self._mark(data) + data).decode()
 
-    def open(self, token: str) -> list[Any] | None:
+    def verify(self, token: str) -> list[Any] | None:
         """Read a token; None when it is not one of this seal's."""
         try:
             raw = base64.b64decode(token, validate=True)

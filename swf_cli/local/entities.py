@@ -30,11 +30,11 @@ def seconds(timeout: str) -> float:
 
 
 @dataclass(slots=True, eq=False)
-class Alarm:
-    """Something that happens at a moment of its own, unless it is over by then."""
+class Expirable:
+    """Something that happens at a now of its own, unless it is over by then."""
 
-    watched: float = field(default=math.inf, init=False)
-    """The moment for which it stands in the queue of deadlines."""
+    queued_for: float = field(default=math.inf, init=False)
+    """The now for which it stands in the queue of deadlines."""
 
     def deadline(self) -> float:
         """Tell when it is due; infinite when it is over, or never due."""
@@ -42,7 +42,7 @@ class Alarm:
 
 
 @dataclass(slots=True, eq=False)
-class Poll(Alarm):
+class Poll(Expirable):
     """A long poll that is held (PollForActivityTask, PollForDecisionTask)."""
 
     task_list: "TaskList"
@@ -59,7 +59,7 @@ class Poll(Alarm):
 
 
 @dataclass(slots=True, eq=False)
-class Task(Alarm):
+class Task(Expirable):
     """An open task: on its task list until it is started."""
 
     execution: "Execution"
@@ -111,7 +111,7 @@ class ActivityTask(Task):
             limits["HEARTBEAT"] = self.heartbeat_at + seconds(self.attributes["heartbeatTimeout"])
         else:
             limits["SCHEDULE_TO_START"] = self.scheduled_at + seconds(self.attributes["scheduleToStartTimeout"])
-        return min((moment, kind) for kind, moment in limits.items())
+        return min((now, kind) for kind, now in limits.items())
 
     def deadline(self) -> float:
         """The first of its four timeouts."""
@@ -119,7 +119,7 @@ class ActivityTask(Task):
 
 
 @dataclass(slots=True, eq=False)
-class Timer(Alarm):
+class Timer(Expirable):
     """A timer that a decider started."""
 
     execution: "Execution"
@@ -164,7 +164,7 @@ class TaskList:
 
 
 @dataclass(slots=True, eq=False)
-class Execution(Alarm):
+class Execution(Expirable):
     """A workflow execution, with its history and what is open of it."""
 
     domain: "Domain"
@@ -202,12 +202,12 @@ class Execution(Alarm):
             return math.inf
         return self.started_at + seconds(self.configuration["executionStartToCloseTimeout"])
 
-    def record(self, moment: float, event: str, **attributes: Any) -> int:
+    def record(self, now: float, event: str, **attributes: Any) -> int:
         """Add an event to the history, and give its id; attributes that are None are left out."""
         event_id = len(self.events) + 1
         self.events.append(
             {
-                "eventTimestamp": round(moment, 3),
+                "eventTimestamp": round(now, 3),
                 "eventType": event,
                 "eventId": event_id,
                 f"{event[0].lower()}{event[1:]}EventAttributes": {
