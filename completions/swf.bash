@@ -1,29 +1,15 @@
-_swf_completion() {
-    local IFS=$'\n'
-    local response
+# Completion of swf in bash.
 
-    response=$(env COMP_WORDS="${COMP_WORDS[*]}" COMP_CWORD=$COMP_CWORD _SWF_COMPLETE=bash_complete $1)
-
-    for completion in $response; do
-        IFS=',' read type value <<< "$completion"
-
-        if [[ $type == 'dir' ]]; then
-            COMPREPLY=()
-            compopt -o dirnames
-        elif [[ $type == 'file' ]]; then
-            COMPREPLY=()
-            compopt -o default
-        elif [[ $type == 'plain' ]]; then
-            COMPREPLY+=($value)
+_swf() {
+    local kind value
+    COMPREPLY=()
+    while IFS=$'\t' read -r kind value; do
+        if [[ $kind == path ]]; then
+            compopt -o default 2> /dev/null
+        else
+            COMPREPLY+=("$value")
         fi
-    done
-
-    return 0
+    done < <(_SWF_COMPLETE=bash swf "$COMP_WORDBREAKS" "${COMP_LINE:0:COMP_POINT}" 2> /dev/null)
 }
 
-_swf_completion_setup() {
-    complete -o nosort -F _swf_completion swf
-}
-
-_swf_completion_setup;
-
+complete -o nosort -F _swf swf 2> /dev/null || complete -F _swf swf

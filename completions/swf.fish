@@ -1,18 +1,14 @@
-function _swf_completion;
-    set -l response (env _SWF_COMPLETE=fish_complete COMP_WORDS=(commandline -cp) COMP_CWORD=(commandline -t) swf);
+# Completion of swf in fish.
 
-    for completion in $response;
-        set -l metadata (string split "," $completion);
+function __swf_complete
+    for line in (_SWF_COMPLETE=fish swf (commandline -opc)[2..-1] (commandline -ct) 2> /dev/null)
+        set -l fields (string split --max 1 \t -- $line)
+        if test $fields[1] = path
+            __fish_complete_path (commandline -ct)
+        else
+            printf '%s\n' $fields[2]
+        end
+    end
+end
 
-        if test $metadata[1] = "dir";
-            __fish_complete_directories $metadata[2];
-        else if test $metadata[1] = "file";
-            __fish_complete_path $metadata[2];
-        else if test $metadata[1] = "plain";
-            echo $metadata[2];
-        end;
-    end;
-end;
-
-complete --no-files --command swf --arguments "(_swf_completion)";
-
+complete --command swf --no-files --keep-order --arguments '(__swf_complete)'

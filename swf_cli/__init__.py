@@ -9,7 +9,7 @@ from ._version import __version__ as __version__
 
 if TYPE_CHECKING:
     from .api import cancel_task, complete_task, fail_task, get_number_of_pending_tasks, request_task, send_heartbeat
-    from .errors import Cancelled, SwfError
+    from .errors import Cancelled, SwfError, TaskNotOpen, UnknownResource
     from .models import ActivityId, ExecutionId, PartialTaskConfiguration, TaskConfiguration, WorkerTask, unset
 
 __all__ = [
@@ -19,6 +19,8 @@ __all__ = [
     "PartialTaskConfiguration",
     "SwfError",
     "TaskConfiguration",
+    "TaskNotOpen",
+    "UnknownResource",
     "WorkerTask",
     "cancel_task",
     "complete_task",
@@ -29,8 +31,9 @@ __all__ = [
     "unset",
 ]
 
-_ROOMS = {
-    "errors": {"Cancelled", "SwfError"},
+# The modules of the public names; those of functions are in `api`.
+_HOMES = {
+    "errors": {"Cancelled", "SwfError", "TaskNotOpen", "UnknownResource"},
     "models": {
         "ActivityId",
         "ExecutionId",
@@ -42,15 +45,15 @@ _ROOMS = {
 }
 
 
-if not TYPE_CHECKING:  # else any name would pass for one of ours
+if not TYPE_CHECKING:  # a type checker would take any name for one of the package's
 
     def __getattr__(name: str) -> Any:
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         from importlib import import_module
 
-        room = next((room for room, names in _ROOMS.items() if name in names), "api")
-        value = globals()[name] = getattr(import_module(f".{room}", __name__), name)
+        module = next((module for module, names in _HOMES.items() if name in names), "api")
+        value = globals()[name] = getattr(import_module(f".{module}", __name__), name)
         return value
 
 

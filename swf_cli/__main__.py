@@ -1,80 +1,52 @@
-"""The `swf` process: its signals, its standard streams, its exit. Everything else is loaded from here."""
+"""The `swf` process: its signals, its standard streams, its exit. Everything else is imported from here."""
 
 import gc
 import os
 import signal
 import sys
 from io import TextIOWrapper
-from types import FrameType
+from typing import TYPE_CHECKING
 
 from .errors import Signalled
+from .signals import ProcessSignals
+
+if TYPE_CHECKING:
+    from .cli.timing import Timing
 
 # Start-up makes many objects and no garbage: collecting among them costs a fifth of a short command's time.
 _GC_THRESHOLD = 200_000
 
-_unwound: list[int] = []
-"""The signals that `_unwind` heard."""
 
-
-def main() -> None:
+def main(timing: "Timing | None" = None) -> None:
     """Run the command line and end the process, with an exit code or by the signal that asked for it."""
     gc.set_threshold(_GC_THRESHOLD, 50, 50)
+    signals = ProcessSignals()
     try:
-        _obey_signals()
+        signals.install()
         _open_standard_streams()
         from .cli.app import run
 
-        code = run(sys.argv[1:])
-        _let_signals_end_it()
+        code = run(sys.argv[1:], timing)
+        signals.uninstall()
     except Signalled as end:
         _die_of(end.number)
-    if code and _unwound:
-        # What was raised was lost on the way: in some corners Python puts an error of its own in its place.
-        _die_of(_unwound[0])
+    if code and signals.arrived:
+        # Signalled was lost on the way: in some corners Python replaces it by an error of its own.
+        _die_of(signals.arrived[0])
     _flush_stderr()
-    gc.freeze()  # what is left goes with the process, unexamined
+    gc.freeze()  # what is left ends with the process, unexamined
     sys.exit(code)
-
-
-def _obey_signals() -> None:
-    """Have the signals that end a process unwind it instead; one that was ignored at the start stays ignored."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, _unwind)
-    sys.unraisablehook = _hear_again
-
-
-def _unwind(number: int, frame: FrameType | None) -> None:
-    _unwound.append(number)
-    raise Signalled(number)
-
-
-def _hear_again(lost: "sys.UnraisableHookArgs") -> None:
-    """Send a signal again that came where Python ignores what is raised: in a destructor, or as an import ends."""
-    if not isinstance(lost.exc_value, Signalled):
-        sys.__unraisablehook__(lost)
-        return
-    number = lost.exc_value.number
-    signal.signal(signal.SIGALRM, lambda *_: signal.raise_signal(number))
-    signal.setitimer(signal.ITIMER_REAL, 0.001)
-
-
-def _let_signals_end_it() -> None:
-    """Have the signals end the process at once: nothing is left to unwind, and Python drops our handlers soon."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is _unwind:
-            signal.signal(number, signal.SIG_DFL)
-    signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def _die_of(number: int) -> None:
     """End by the signal itself, so that a shell loop around this process stops too."""
     signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)
+    os._exit(128 + number)  # process 1 does not die of a signal of its own
 
 
 def _flush_stderr() -> None:
-    """Drop what a full stderr did not take, so that Python does not end with an exit code of its own for it."""
+    """Drop what a full stderr did not accept: Python would exit with a code of its own for it."""
     try:
         sys.stderr.flush()
     except OSError:
@@ -82,9 +54,9 @@ def _flush_stderr() -> None:
 
 
 def _open_standard_streams() -> None:
-    """Put something on a standard stream that was closed, so that no socket or file is opened in its place.
+    """Open the null device for each standard stream that is closed, so that no socket or file takes its place.
 
-    What is put on stdout can't be written to: data that goes nowhere must be an error.
+    The one for stdout can't be written to: losing data silently would not be an error otherwise.
     """
     for descriptor in range(3):
         try:

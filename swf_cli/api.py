@@ -1,24 +1,23 @@
-"""SWF activity task management: the functions that take, finish, fail, cancel, keep alive and count tasks.
+"""SWF activity task management: the public functions, one per SWF operation.
 
-Each takes a botocore SWF client, which it neither changes nor wraps; without one it uses a client of its own, made
-from the environment as `aws` would. Texts are held against SWF's limits before anything is sent (ValueError), and
-whatever goes wrong after that is an `SwfError`.
+Each takes a botocore SWF client, which it neither modifies nor wraps; without one it uses a client of its own,
+created from the environment as `aws` would. Arguments are checked against SWF's limits before anything is sent
+(ValueError); whatever goes wrong after that is an `SwfError`.
 """
 
 import warnings
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from .client.call import call
-from .client.session import LEAST_POLL_READ_TIMEOUT, default_session
+from .client.session import POLL_READ_TIMEOUT, default_session
 from .errors import Cancelled, InvalidResponseError, TaskNotOpen, UnknownResource
 from .models import PendingCount, WorkerTask, check_text
 
 if TYPE_CHECKING:
     import botocore.client
 
-
-_COUNTS_AT_ONCE: Final = 8  # botocore keeps ten connections
+    from .client.session import Client
 
 
 def request_task(
@@ -30,39 +29,38 @@ def request_task(
 ) -> WorkerTask:
     """Request (poll for) an activity task; blocks until a task is received (PollForActivityTask).
 
-    SWF holds each poll for up to 60 seconds. Hand it a client that reads for at least 70 s and does not retry:
-    with a shorter timeout, or a retry of a poll whose answer is on its way, the task of that answer is lost.
+    SWF holds each poll for up to 60 seconds. Pass a client with a read timeout of at least 70 seconds and without
+    retries: with a shorter timeout, or if a poll is retried while its response is on its way, that task is lost.
 
     Args:
         task_list: activity task list to request from, 1 to 256 characters
         domain: domain of the task list, 1 to 256 characters
-        worker_identity: activity worker identity, recorded in the execution's history, at most 256 characters
-        no_tasks_callback: called each time that SWF had no task; what it raises ends the polling
+        worker_identity: activity worker identity, recorded in the execution history, at most 256 characters
+        no_tasks_callback: called after each poll that returned no task; what it raises ends the polling
         client: SWF client
 
     Returns:
         activity task
 
     Raises:
-        ValueError: a name that is over SWF's limits; nothing was sent
-        SwfError: the poll failed; with `possibly_executed`, SWF may have handed a task to this worker's identity
+        ValueError: a name is over SWF's limits; nothing was sent
+        SwfError: the poll failed; if `possibly_executed`, SWF may have assigned a task to this worker's identity
     """
     if client is None:
-        client = default_session().poll_client
+        poll_client: Client = default_session().poll_client
     else:
         _warn_of_short_timeout(client)
+        poll_client = client
     while True:
-        task = poll_once(task_list, domain, worker_identity, client)
+        task = poll_once(task_list, domain, worker_identity, poll_client)
         if task is not None:
             return task
         if no_tasks_callback is not None:
             no_tasks_callback()
 
 
-def poll_once(
-    task_list: str, domain: str, worker_identity: str | None, client: "botocore.client.BaseClient"
-) -> WorkerTask | None:
-    """Poll for an activity task once (PollForActivityTask): up to 60 seconds, then None when there was no task.
+def poll_once(task_list: str, domain: str, worker_identity: str | None, client: "Client") -> WorkerTask | None:
+    """Poll for an activity task once (PollForActivityTask): up to 60 seconds. Return None if there was no task.
 
     Arguments and errors are those of `request_task`.
     """
@@ -72,29 +70,25 @@ def poll_once(
     if worker_identity is not None:
         check_text("identity", worker_identity)
         arguments["identity"] = worker_identity
-    reply = call(client, "poll_for_activity_task", **arguments)
-    # SWF's model says that the token is empty when there is no task; on the wire it is missing.
-    if not reply.get("taskToken"):
+    response = call(client, "poll_for_activity_task", **arguments)
+    # According to SWF's model the token is empty if there is no task; on the wire it is missing.
+    if not response.get("taskToken"):
         return None
     try:
-        return WorkerTask.from_api(reply)
+        return WorkerTask.from_api(response)
     except KeyError as error:
-        raise InvalidResponseError(f"the poll's reply has no {error}", possibly_executed=True) from error
+        raise InvalidResponseError(f"the response to the poll has no {error}", possibly_executed=True) from error
 
 
 def _warn_of_short_timeout(client: "botocore.client.BaseClient") -> None:
     timeout: float | None = getattr(client.meta.config, "read_timeout", None)
-    if timeout is not None and timeout < LEAST_POLL_READ_TIMEOUT:
+    if timeout is not None and timeout < POLL_READ_TIMEOUT:
         warnings.warn(
-            f"this client stops reading after {timeout:g} s: SWF may hand out a task up to "
-            f"{LEAST_POLL_READ_TIMEOUT} s after the poll began, and that task would be lost; "
-            f"give it botocore.config.Config(read_timeout={LEAST_POLL_READ_TIMEOUT} or more)",
+            f"this client stops reading after {timeout:g} s, but SWF may return a task up to "
+            f"{POLL_READ_TIMEOUT} s after the poll began, and that task would be lost; "
+            f"use botocore.config.Config(read_timeout={POLL_READ_TIMEOUT}) or more",
             stacklevel=3,
         )
-
-
-def _or_default(client: "botocore.client.BaseClient | None") -> "botocore.client.BaseClient":
-    return default_session().client if client is None else client
 
 
 def complete_task(
@@ -112,11 +106,11 @@ def complete_task(
         client: SWF client
 
     Raises:
-        ValueError: a text that is over SWF's limits; nothing was sent
+        ValueError: an argument is over SWF's limits; nothing was sent
         TaskNotOpen: the task is closed, timed out, or the token is unknown
-        SwfError: another failure
+        SwfError: the call failed
     """
-    _answer("respond_activity_task_completed", token, client, result=("result", result))
+    call_with_token(client, "respond_activity_task_completed", token, {"result": result})
 
 
 def fail_task(
@@ -136,11 +130,11 @@ def fail_task(
         client: SWF client
 
     Raises:
-        ValueError: a text that is over SWF's limits; nothing was sent
+        ValueError: an argument is over SWF's limits; nothing was sent
         TaskNotOpen: the task is closed, timed out, or the token is unknown
-        SwfError: another failure
+        SwfError: the call failed
     """
-    _answer("respond_activity_task_failed", token, client, reason=("reason", reason), details=("details", details))
+    call_with_token(client, "respond_activity_task_failed", token, {"reason": reason, "details": details})
 
 
 def cancel_task(
@@ -158,17 +152,17 @@ def cancel_task(
         client: SWF client
 
     Raises:
-        ValueError: a text that is over SWF's limits; nothing was sent
+        ValueError: an argument is over SWF's limits; nothing was sent
         UnknownResource: the task is not open, or its cancellation was not requested: SWF does not say which
-        SwfError: another failure
+        SwfError: the call failed
     """
-    _answer("respond_activity_task_canceled", token, client, details=("details", details))
+    call_with_token(client, "respond_activity_task_canceled", token, {"details": details})
 
 
 def send_heartbeat(
     token: str,
     details: str | None = None,
-    client: "botocore.client.BaseClient | None" = None,
+    client: "Client | None" = None,
 ) -> None:
     """Send a heartbeat to SWF for the current activity task (RecordActivityTaskHeartbeat).
 
@@ -179,43 +173,42 @@ def send_heartbeat(
 
     Raises:
         Cancelled: cancellation of the activity task was requested
-        ValueError: a text that is over SWF's limits; nothing was sent
+        ValueError: an argument is over SWF's limits; nothing was sent
         TaskNotOpen: the task is closed, timed out, or the token is unknown
-        SwfError: another failure
+        SwfError: the call failed
     """
-    reply = _answer("record_activity_task_heartbeat", token, client, details=("heartbeat details", details))
-    if reply.get("cancelRequested"):
+    response = call_with_token(client, "record_activity_task_heartbeat", token, {"heartbeat details": details})
+    if response.get("cancelRequested"):
         raise Cancelled("cancellation of this activity task was requested")
 
 
-def _answer(
-    operation: str,
-    token: str,
-    client: "botocore.client.BaseClient | None",
-    **texts: tuple[str, str | None],
+def call_with_token(
+    client: "Client | None", operation: str, token: str, texts: dict[str, str | None]
 ) -> dict[str, Any]:
-    """Call one of the operations that take a token, with those texts (kind and value) that are given."""
+    """Call an operation on the task of a token, and return its response.
+
+    `texts` has the operation's other arguments by their kind, a key of `models.LIMITS` whose last word is the name of
+    the argument. Errors are those of `complete_task`, and of `cancel_task` for a cancellation.
+    """
     check_text("token", token)
     arguments = {"taskToken": token}
-    for name, (kind, text) in texts.items():
+    for kind, text in texts.items():
         if text is not None:
             check_text(kind, text)
-            arguments[name] = text
+            arguments[kind.rpartition(" ")[2]] = text
     try:
-        return call(_or_default(client), operation, **arguments)
+        return call(default_session().client if client is None else client, operation, **arguments)
     except UnknownResource as error:
-        # A cancellation that nobody asked for is refused with the same fault while the task is open.
+        # SWF rejects a cancellation that was not requested with the same fault, although the task is open.
         if operation == "respond_activity_task_canceled":
             raise
-        raise TaskNotOpen.of(error) from error.__cause__
+        raise TaskNotOpen.from_error(error) from error.__cause__
 
 
-def count_pending_tasks(
-    task_list: str, domain: str, client: "botocore.client.BaseClient | None" = None
-) -> PendingCount:
+def count_pending_tasks(task_list: str, domain: str, client: "Client | None" = None) -> PendingCount:
     """Count the activity tasks that wait on a task list (CountPendingActivityTasks).
 
-    The count is SWF's estimate, and 0 for a list that nobody has ever used.
+    The count is SWF's estimate, and 0 for a list that was never used.
 
     Args:
         task_list: activity task list, 1 to 256 characters
@@ -223,39 +216,16 @@ def count_pending_tasks(
         client: SWF client
 
     Raises:
-        ValueError: a name that is over SWF's limits; nothing was sent
+        ValueError: a name is over SWF's limits; nothing was sent
         SwfError: the call failed
     """
     check_text("task list", task_list)
     check_text("domain", domain)
-    reply = call(
-        _or_default(client),
-        "count_pending_activity_tasks",
-        domain=domain,
-        taskList={"name": task_list},
-    )
-    if "count" not in reply:
-        raise InvalidResponseError("the reply to CountPendingActivityTasks holds no count")
-    return PendingCount(domain, task_list, reply["count"], bool(reply.get("truncated", False)))
-
-
-def count_pending_on(
-    task_lists: Sequence[str], domain: str, client: "botocore.client.BaseClient | None" = None
-) -> list[PendingCount]:
-    """Count the tasks that wait on several lists side by side, and give the counts in the order of the lists.
-
-    See `count_pending_tasks`; the first failure is raised.
-    """
-    if len(task_lists) == 1:
-        return [count_pending_tasks(task_lists[0], domain, client)]
-    from concurrent.futures import ThreadPoolExecutor
-
-    ready = _or_default(client)
-    pool = ThreadPoolExecutor(max_workers=_COUNTS_AT_ONCE)
-    try:
-        return list(pool.map(lambda task_list: count_pending_tasks(task_list, domain, ready), task_lists))
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+    ready = default_session().client if client is None else client
+    response = call(ready, "count_pending_activity_tasks", domain=domain, taskList={"name": task_list})
+    if "count" not in response:
+        raise InvalidResponseError("the response to CountPendingActivityTasks has no count")
+    return PendingCount(domain, task_list, response["count"], bool(response.get("truncated", False)))
 
 
 def get_number_of_pending_tasks(
@@ -276,7 +246,7 @@ def get_number_of_pending_tasks(
         number of pending tasks
 
     Raises:
-        ValueError: a name that is over SWF's limits; nothing was sent
+        ValueError: a name is over SWF's limits; nothing was sent
         SwfError: the call failed
     """
     pending = count_pending_tasks(task_list, domain, client)

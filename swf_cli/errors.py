@@ -1,11 +1,11 @@
-"""What can go wrong, as exceptions that build their own message, and the exit codes they lead to."""
+"""What can go wrong, as exceptions, and the exit codes of the command line."""
 
 from enum import IntEnum
 from typing import ClassVar, Self
 
 
 class ExitCode(IntEnum):
-    """What the command line's exit codes mean."""
+    """The exit codes of the command line, except those of signals."""
 
     DONE = 0
     REFUSED = 1
@@ -19,14 +19,14 @@ class ExitCode(IntEnum):
 
 
 class Cancelled(Exception):
-    """Current activity task has been cancelled: its decider asked for it, and nothing went wrong."""
+    """Cancellation of the current activity task was requested. Not an error: its decider asked for it."""
 
 
 class SwfError(Exception):
-    """Something went wrong between us and SWF.
+    """Base class of the errors that `swf_cli` raises: every fault of the service and of the network.
 
-    Raised for every fault of the service and of the network; the botocore exception, where there is one, is
-    `__cause__`. An SWF fault that has no class of its own is a plain SwfError with its `code`.
+    The botocore exception, if there is one, is `__cause__`. A fault without a class of its own is a plain SwfError
+    with its `code`.
     """
 
     exit_code: ClassVar[ExitCode] = ExitCode.REFUSED
@@ -38,38 +38,42 @@ class SwfError(Exception):
         code: str = "",
         request_id: str | None = None,
         retry_attempts: int = 0,
+        retry_after: float = 0.0,
         possibly_executed: bool = False,
         hint: str | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
-        """What happened, in one sentence."""
+        """What failed and why, in one line."""
         self.code = code
-        """SWF's name of the fault, without its namespace; empty when it is none of SWF's."""
+        """SWF's name of the fault, without its namespace; empty if it is not a fault of SWF."""
         self.request_id = request_id
-        """AWS's id of the request, for a support case; None when no answer came."""
+        """AWS's ID of the request, for a support case; None if there was no response."""
         self.retry_attempts = retry_attempts
-        """How many times the call was tried again."""
+        """How many times the call was retried."""
+        self.retry_after = retry_after
+        """Seconds to wait before the next attempt, as the response asked; 0 if it did not."""
         self.possibly_executed = possibly_executed
-        """Whether one of the tries may have done its work although its answer was lost."""
+        """Whether SWF may have executed one of the attempts although its response was lost."""
         self.hint = hint
-        """What to do about it; None when there is nothing to advise."""
+        """What to do about it; None if there is nothing to advise."""
 
     @classmethod
-    def of(cls, error: "SwfError", message: str | None = None, hint: str | None = None) -> Self:
-        """Make an error of this kind from one of another: the same facts, in other words if there are any."""
+    def from_error(cls, error: "SwfError", message: str | None = None, hint: str | None = None) -> Self:
+        """Copy an error as this class, optionally with another message and hint."""
         return cls(
             message or error.message,
             code=error.code,
             request_id=error.request_id,
             retry_attempts=error.retry_attempts,
+            retry_after=error.retry_after,
             possibly_executed=error.possibly_executed,
             hint=hint or error.hint,
         )
 
 
 class UnknownResource(SwfError):
-    """SWF knows no such thing: a domain, a type, an execution, or an open task (UnknownResourceFault)."""
+    """SWF does not know this domain, type, execution or open task (UnknownResourceFault)."""
 
 
 class TaskNotOpen(UnknownResource):
@@ -79,19 +83,27 @@ class TaskNotOpen(UnknownResource):
 
 
 class TaskClosed(TaskNotOpen):
-    """History shows the task closed, by another end than the one that was asked for."""
+    """The execution's history shows that the task was closed by something else."""
 
 
 class OutcomeUnknown(SwfError):
-    """An answer was sent and its reply was lost: the task may be closed by it, or may not."""
+    """The response to a request was lost, and the execution's history could not tell whether it was executed."""
 
     exit_code = ExitCode.UNKNOWN
 
 
 class AccessError(SwfError):
-    """No region, no credentials, expired ones, or not permitted (AccessDenied, OperationNotPermittedFault…)."""
+    """No region, no credentials, expired ones, or not permitted (AccessDenied, OperationNotPermittedFault, …)."""
 
     exit_code = ExitCode.NO_ACCESS
+
+
+class CredentialsError(AccessError):
+    """No credentials, or ones that have expired or that AWS rejects: others may be accepted."""
+
+
+class CredentialsUnavailable(CredentialsError):
+    """What issues the credentials can't be reached or fails: the same call may succeed later."""
 
 
 class ConfigurationError(SwfError):
@@ -101,37 +113,37 @@ class ConfigurationError(SwfError):
 
 
 class InvalidRequest(SwfError):
-    """SWF refused the request as malformed (ValidationException, SerializationException)."""
+    """SWF rejected the request as malformed (ValidationException, SerializationException)."""
 
 
 class LimitExceededError(SwfError):
-    """One of SWF's limits is reached (LimitExceededFault), such as 1,000 pollers on a task list."""
+    """One of SWF's limits is reached (LimitExceededFault), such as 1,000 pollers per task list."""
 
 
 class ThrottlingError(SwfError):
-    """Over SWF's request rate (ThrottlingException): nothing was done, and the same call may go through later."""
+    """Over SWF's request rate (ThrottlingException): nothing was done, and the same call may succeed later."""
 
 
 class ServiceError(SwfError):
-    """The service, or something before it, failed (HTTP 5xx)."""
+    """The service failed (HTTP 5xx), or something in front of it replied in its place, such as a proxy."""
 
 
 class NetworkError(SwfError):
-    """The network failed: `possibly_executed` tells whether the request may have reached SWF."""
+    """The network failed; `possibly_executed` says whether the request may have reached SWF."""
 
 
 class InvalidResponseError(NetworkError):
-    """A reply came that is cut short or isn't SWF's: whatever was asked may have been done."""
+    """The response is cut short or isn't SWF's: the request may have been executed."""
 
 
 class NoTaskReceived(SwfError):
-    """No task came in the time given."""
+    """No task was received within the given time."""
 
     exit_code = ExitCode.NO_TASK
 
 
 class CheckFailed(SwfError):
-    """A check that was asked for did not hold."""
+    """A requested check failed."""
 
     exit_code = ExitCode.CHECK_FAILED
 
@@ -141,7 +153,7 @@ class OutputError(SwfError):
 
 
 class Signalled(BaseException):
-    """A signal asked the process to end: it tidies up on the way out, then dies of that signal."""
+    """A signal asked the process to end: it cleans up on the way out, then dies of that signal."""
 
     def __init__(self, number: int) -> None:
         super().__init__(f"signal {number}")

@@ -1,53 +1,409 @@
-"""Heartbeats at an interval, for as long as a task is worked on."""
+"""Heartbeats: one scheduler thread sends those of every task that a process works on."""
 
+import heapq
+import itertools
+import logging
+import random
+import threading
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from contextlib import suppress
+from dataclasses import dataclass, field
+from enum import Enum
+from functools import partial
+from math import inf
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 from .api import send_heartbeat
-from .errors import Cancelled
+from .client.call import call
+from .errors import Cancelled, CredentialsError, InvalidRequest, NetworkError, SwfError, TaskNotOpen
+from .history import attributes
+from .models import WorkerTask, parse_timeout
 from .retry import TRANSIENT
 
 if TYPE_CHECKING:
-    import botocore.client
+    from .client.session import Session, SessionClient
 
-_AGAIN: Final = 5.0  # seconds to the next try when a heartbeat failed, if the interval is longer
+    Log = logging.Logger | logging.LoggerAdapter[logging.Logger]
+
+_FIRST_LOOKUP: Final = 0.5  # seconds a command runs before its task's heartbeat timeout is looked up
+_UNKNOWN_TIMEOUT: Final = 60.0  # seconds; the heartbeat timeout if it can't be found, or is unlimited
+_LONGEST_INTERVAL: Final = 60.0  # seconds; only a heartbeat tells of a cancellation request
+_LOOKUP_TIMEOUT: Final = 5.0  # seconds
+_LOOKUPS: Final = 5  # of a task that the history does not show yet
+_SHORTEST_RETRY: Final = 0.1  # seconds
+_LONGEST_RETRY: Final = 5.0  # seconds
+_END_CHECK: Final = 0.2  # seconds between looks at what a heartbeat said
+_SENDERS: Final = 32  # threads; started as they are needed
+_REMOVED: Final = 1_000  # entries of removed tasks that may wait in the heap until they are due
+
+_log = logging.getLogger(__name__)
 
 
-def keep_alive(
-    client: "botocore.client.BaseClient",
+class HeartbeatSignal(Enum):
+    """What SWF said in response to a heartbeat."""
+
+    CANCEL_REQUESTED = "cancel requested"
+    TASK_CLOSED = "task closed"
+
+
+class HeartbeatSender:
+    """Sends the heartbeats of one task; a `HeartbeatScheduler` calls `send` when it is due.
+
+    A failed heartbeat is retried sooner than the interval: after 1/20 of it on network errors, 1/4 on others.
+    """
+
+    def __init__(
+        self,
+        session: "Session",
+        token: str,
+        interval: float,
+        *,
+        details: Callable[[], str | None] = lambda: None,
+        stop_on_rejection: bool = False,
+        log: "Log" = _log,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Send one every `interval` seconds, the first at once.
+
+        `details` returns the progress message of the next heartbeat. `stop_on_rejection` is whether an error that
+        is not transient ends the heartbeats; credentials that stop working do not, since others may replace them.
+        """
+        self.signal: HeartbeatSignal | None = None
+        """What SWF said of the task last, if it was worth saying; TASK_CLOSED is final."""
+        self.error: SwfError | None = None
+        """What ended the heartbeats, with `stop_on_rejection` or if the task is closed."""
+        self.due = clock()
+        """When the next step is due, by `clock`; infinite if never."""
+        self.changed = threading.Event()
+        """Set when `signal` or `error` is."""
+        self.log = log
+        self._session = session
+        self._token = token
+        self._interval: float | None = interval
+        self._details = details
+        self._stop_on_rejection = stop_on_rejection
+        self._has_succeeded = False
+        self._on_success: Callable[[], None] = lambda: None
+        self._clock = clock
+
+    def send(self) -> None:
+        """Take the next step: send a heartbeat (RecordActivityTaskHeartbeat), and set `due` for the one after it."""
+        interval = self._interval or _LONGEST_RETRY
+        now = self._clock()
+        try:
+            self._send(self._session.with_timeout(interval / 2))
+        except Cancelled:
+            self._report(HeartbeatSignal.CANCEL_REQUESTED)
+        except TaskNotOpen as error:
+            self._report(HeartbeatSignal.TASK_CLOSED, error)
+            return
+        except SwfError as error:
+            may_pass = isinstance(error, TRANSIENT) or (isinstance(error, CredentialsError) and self._has_succeeded)
+            if self._stop_on_rejection and not may_pass:
+                self._report(None, error)
+                return
+            part = 20 if isinstance(error, NetworkError) else 4
+            delay = min(max(interval / part, _SHORTEST_RETRY), _LONGEST_RETRY)
+            self.due = self._clock() + delay
+            self.log.info("heartbeat failed: %s", error.message)
+            return
+        self._has_succeeded = True
+        self._on_success()
+        self.due = now + self._spread(interval)
+
+    def _report(self, signal: HeartbeatSignal | None, error: SwfError | None = None) -> None:
+        self.signal, self.error = signal or self.signal, error
+        if error is not None:
+            self.due = inf
+        self.changed.set()
+
+    def _spread(self, interval: float) -> float:
+        return interval
+
+    def _send(self, client: "SessionClient") -> None:
+        details = self._details()
+        try:
+            send_heartbeat(self._token, details, client)
+        except (InvalidRequest, ValueError) as error:
+            if details is None:
+                raise
+            self.log.info("heartbeat details rejected, sending without them: %s", error)
+            send_heartbeat(self._token, None, client)
+
+
+class AutomaticHeartbeatSender(HeartbeatSender):
+    """Sends the heartbeats of a worker's task, at an interval that goes by the task's heartbeat timeout.
+
+    `interval` is in seconds; `auto` looks the timeout up and uses a third of it; `off` never sends one.
+    """
+
+    def __init__(  # noqa: PLR0913 - the last two only for tests
+        self,
+        session: "Session",
+        domain: str,
+        task: WorkerTask,
+        interval: float | Literal["auto", "off"],
+        *,
+        details: Callable[[], str | None] = lambda: None,
+        on_success: Callable[[], None] = lambda: None,
+        log: "Log" = _log,
+        clock: Callable[[], float] = time.monotonic,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        fixed = interval if isinstance(interval, float | int) else _FIRST_LOOKUP
+        super().__init__(session, task.token, fixed, details=details, log=log, clock=clock)
+        self._on_success = on_success
+        self._domain = domain
+        self._task = task
+        self._jitter = jitter
+        self._began = self.due
+        self._lookups = 0
+        self.due = inf if interval == "off" else self._began + fixed
+        if interval == "auto":
+            self._interval = None
+
+    def send(self) -> None:
+        """Look the interval up, if it is not known, or send a heartbeat."""
+        if self._interval is None:
+            self._interval = self._look_up_interval()
+            if self._interval is not None:
+                self.due = self._began + self._spread(self._interval)
+                return
+        super().send()
+        if self._interval is None and self.error is None:
+            self.due = min(self.due, self._clock() + min(_LONGEST_RETRY, 1.0 + self._lookups))
+
+    def _spread(self, interval: float) -> float:
+        # Randomness spreads the load. If the network is down for 4 s of a timeout of 6 s, 2 are left: under a third.
+        return interval * (0.7 + 0.2 * self._jitter())
+
+    def _look_up_interval(self) -> float | None:
+        """Return the seconds between heartbeats; None if they may be found later."""
+        client = self._session.with_timeout(_LOOKUP_TIMEOUT)
+        self._lookups += 1
+        longest = inf
+        try:
+            scheduled = self._read_scheduled(client)
+            if scheduled is None and self._lookups < _LOOKUPS:
+                return None
+            found = (scheduled or {}).get("heartbeatTimeout") or self._read_default(client)
+        except TRANSIENT as error:
+            self.log.info("cannot look up the heartbeat timeout yet: %s", error.message)
+            return None
+        except SwfError:
+            # Without permission to read the history: the task may have a shorter timeout than its type's default.
+            found, longest = self._read_default_if_allowed(client), _UNKNOWN_TIMEOUT
+        timeout = parse_timeout(found) if found else None
+        seconds = timeout.total_seconds() if timeout else _UNKNOWN_TIMEOUT
+        return min(min(seconds, longest) / 3, _LONGEST_INTERVAL)
+
+    def _read_scheduled(self, client: "SessionClient") -> dict[str, Any] | None:
+        """Return the attributes of the task's scheduled event (GetWorkflowExecutionHistory, backwards), or None.
+
+        History is eventually consistent: what is not in it yet may appear.
+        """
+        task, scheduled = self._task, None
+        arguments: dict[str, Any] = {
+            "domain": self._domain,
+            "execution": {"workflowId": task.execution.id, "runId": task.execution.run_id},
+            "reverseOrder": True,
+        }
+        while True:
+            page = call(client, "get_workflow_execution_history", **arguments)
+            for event in page.get("events", []):
+                if event["eventId"] == task.task_started_execution_history_event_id:
+                    scheduled = attributes(event)["scheduledEventId"]
+                elif event["eventId"] == scheduled:
+                    return dict(attributes(event))
+            if not page.get("nextPageToken"):
+                return None
+            arguments["nextPageToken"] = page["nextPageToken"]
+
+    def _read_default(self, client: "SessionClient") -> str | None:
+        """Return the default heartbeat timeout of the task's activity type (DescribeActivityType)."""
+        activity = {"name": self._task.activity.name, "version": self._task.activity.version}
+        response = call(client, "describe_activity_type", domain=self._domain, activityType=activity)
+        found: str | None = response["configuration"].get("defaultTaskHeartbeatTimeout")
+        return found
+
+    def _read_default_if_allowed(self, client: "SessionClient") -> str | None:
+        try:
+            return self._read_default(client)
+        except SwfError:
+            return None
+
+
+@dataclass(order=True, slots=True)
+class _Entry:
+    due: float
+    count: int
+    sender: HeartbeatSender | None = field(compare=False)
+    """None once its task is removed."""
+
+
+class HeartbeatScheduler:
+    """Sends heartbeats when they are due: one thread schedules, and a few others send. Use it as a context manager.
+
+    Its threads are daemons: a call that hangs does not delay the end of the process.
+    """
+
+    def __init__(self, *, senders: int = _SENDERS, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._condition = threading.Condition()
+        self._heap: list[_Entry] = []
+        self._entries: dict[HeartbeatSender, _Entry | None] = {}
+        """The tasks, and their entries in the heap; None while a heartbeat is in flight."""
+        self._wakes_at = inf
+        """When its thread looks at the heap next: most tasks are over by then, and never wake it."""
+        self._count = itertools.count()
+        self._pool = _DaemonPool(senders)
+        self._is_closed = False
+
+    def __enter__(self) -> Self:
+        """Start sending. Raise RuntimeError if the machine has no more threads."""
+        self._pool.start_thread()
+        threading.Thread(target=self._run, name="heartbeats", daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def add(self, sender: HeartbeatSender) -> None:
+        """Send this task's heartbeats from now on."""
+        with self._condition:
+            self._entries[sender] = None
+            self._push(sender)
+
+    def remove(self, sender: HeartbeatSender) -> None:
+        """Send no more heartbeats of this task. One in flight is not waited for."""
+        with self._condition:
+            entry = self._entries.pop(sender, None)
+            if entry is not None:
+                entry.sender = None
+            if len(self._heap) > 2 * len(self._entries) + _REMOVED:
+                self._heap = [entry for entry in self._heap if entry.sender is not None]
+                heapq.heapify(self._heap)
+
+    def close(self) -> None:
+        """Send no more heartbeats at all."""
+        with self._condition:
+            self._is_closed = True
+            self._entries.clear()
+            self._condition.notify()
+            self._pool.close()
+
+    def _push(self, sender: HeartbeatSender) -> None:
+        if sender in self._entries and sender.due < inf:
+            entry = self._entries[sender] = _Entry(sender.due, next(self._count), sender)
+            heapq.heappush(self._heap, entry)
+            if sender.due < self._wakes_at:
+                self._condition.notify()
+
+    def _run(self) -> None:
+        with self._condition:
+            while not self._is_closed:
+                while self._heap and self._heap[0].sender is None:
+                    heapq.heappop(self._heap)
+                self._wakes_at = self._heap[0].due if self._heap else inf
+                wait = self._wakes_at - self._clock()
+                if wait > 0:
+                    self._condition.wait(wait if self._heap else None)
+                else:
+                    self._submit_first()
+
+    def _submit_first(self) -> None:
+        sender = heapq.heappop(self._heap).sender
+        if sender is not None:
+            self._entries[sender] = None
+            self._pool.submit(partial(self._send, sender))
+
+    def _send(self, sender: HeartbeatSender) -> None:
+        if sender not in self._entries:
+            return
+        try:
+            sender.send()
+        except Exception as error:
+            # Whatever it is, the next heartbeat may get through.
+            sender.due = self._clock() + _LONGEST_RETRY
+            sender.log.error(  # noqa: TRY400 - one line, as of any failed heartbeat
+                "heartbeat failed: unexpected %s: %s", type(error).__name__, error
+            )
+        with self._condition:
+            self._push(sender)
+
+
+class _DaemonPool:
+    """Runs functions in up to `maximum` threads. Unlike those of an executor, they are daemons."""
+
+    def __init__(self, maximum: int) -> None:
+        self._maximum = maximum
+        self._threads = 0
+        self._lock = threading.Lock()
+        self._unfinished = 0
+        """Functions that are queued or running."""
+        self._queue: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+
+    def start_thread(self) -> None:
+        """Start one of the threads. Raise RuntimeError if the machine has no more."""
+        threading.Thread(target=self._run, name="heartbeat sender", daemon=True).start()
+        self._threads += 1
+
+    def submit(self, function: Callable[[], None]) -> None:
+        with self._lock:
+            self._unfinished += 1
+            are_all_busy = self._unfinished > self._threads
+        if are_all_busy and self._threads < self._maximum:
+            with suppress(RuntimeError):  # those that were started get to it
+                self.start_thread()
+        self._queue.put(function)
+
+    def close(self) -> None:
+        for _ in range(self._threads):
+            self._queue.put(None)
+
+    def _run(self) -> None:
+        while self._run_next():
+            pass
+
+    def _run_next(self) -> bool:
+        function = self._queue.get()  # while it waits, no variable keeps the last function alive
+        if function is None:
+            return False
+        function()
+        with self._lock:
+            self._unfinished -= 1
+        return True
+
+
+def send_heartbeats(
+    session: "Session",
     token: str,
     details: str | None,
     *,
     every: float,
-    wait: Callable[[float], bool],
-    tell: Callable[[str], None],
+    has_ended: Callable[[float], bool] | None = None,
 ) -> bool:
-    """Send heartbeats every so many seconds (RecordActivityTaskHeartbeat) until the work or the task ends.
+    """Send heartbeats every `every` seconds (RecordActivityTaskHeartbeat) until the work or the task ends.
 
-    `wait` waits so many seconds and tells whether the work has ended meanwhile. A fault that may pass is told, and
-    the next heartbeat comes the sooner.
+    `has_ended` waits for the work to end, for the seconds it is given, and returns whether it has; None if it has no
+    end of its own. Transient errors are logged, and the next heartbeat is sent sooner.
 
-    Returns whether cancellation of the task was requested; False when the work has ended.
+    Returns whether cancellation of the task was requested; False if the work has ended.
 
     Raises:
         TaskNotOpen: the task is closed, timed out, or the token is unknown
-        SwfError: SWF refused the heartbeat
+        SwfError: SWF rejected the heartbeat
     """
-    pause = 0.0
-    while not wait(pause):
-        try:
-            send_heartbeat(token, details, client)
-            pause = every
-        except Cancelled:
-            return True
-        except TRANSIENT as error:
-            pause = min(every, _AGAIN)
-            tell(f"the heartbeat failed: {error.message}; trying again in {pause:g} s")
-    return False
-
-
-def wait_for_ever(seconds: float) -> bool:
-    """Wait so long for work that has no end of its own."""
-    time.sleep(seconds)
-    return False
+    if has_ended is not None and has_ended(0):
+        return False
+    sender = HeartbeatSender(session, token, every, details=lambda: details, stop_on_rejection=True)
+    with HeartbeatScheduler() as scheduler:
+        scheduler.add(sender)
+        while not sender.changed.wait(None if has_ended is None else 0):
+            if has_ended is not None and has_ended(_END_CHECK):
+                return False
+    if sender.error is not None:
+        raise sender.error
+    return True

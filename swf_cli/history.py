@@ -1,27 +1,38 @@
-"""Events of an execution's history to what became of its activity tasks. Pure: it takes values and gives values."""
+"""The tasks of an execution as values, and what its history events say about their ends. Pure."""
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from .models import ActivityId, PartialTaskConfiguration
 
-_ENDS: Final = {
+ACTIVITY_ENDS: Final = {
     "ActivityTaskCompleted": "completed",
     "ActivityTaskFailed": "failed",
     "ActivityTaskCanceled": "cancelled",
     "ActivityTaskTimedOut": "timed_out",
 }
-_DECISION_WAITS: Final = ("DecisionTaskScheduled", "DecisionTaskStarted")
-_DECISION_OVER: Final = ("DecisionTaskCompleted", "DecisionTaskTimedOut")
-_EXECUTION_ENDS: Final = {
+"""Events that close an activity task, and the state it has then."""
+
+EXECUTION_ENDS: Final = {
     "WorkflowExecutionCompleted": "completed",
     "WorkflowExecutionFailed": "failed",
-    "WorkflowExecutionCanceled": "was cancelled",
-    "WorkflowExecutionTerminated": "was terminated",
-    "WorkflowExecutionTimedOut": "timed out",
-    "WorkflowExecutionContinuedAsNew": "continued as new",
+    "WorkflowExecutionCanceled": "cancelled",
+    "WorkflowExecutionTerminated": "terminated",
+    "WorkflowExecutionTimedOut": "timed_out",
+    "WorkflowExecutionContinuedAsNew": "continued_as_new",
+}
+"""Events that close an execution, and how it ended."""
+
+_CAUSES: Final = {
+    "completed": "completed",
+    "failed": "failed",
+    "cancelled": "was cancelled",
+    "terminated": "was terminated",
+    "timed_out": "timed out",
+    "continued_as_new": "continued as new",
 }
 
 
@@ -30,74 +41,83 @@ class End:
     """How an activity task ended."""
 
     state: str
-    """`completed`, `failed`, `cancelled`, `timed_out`; or `gone`: its execution ended before it did."""
+    """`completed`, `failed`, `cancelled`, `timed_out`; or `gone`: its execution ended first."""
 
     result: str | None = None
     reason: str | None = None
+    """Reason of the failure; of a task that is `gone`, that of its execution's end."""
+
     details: str | None = None
-    why: str = ""
-    """The kind of timeout, as SWF names it, or how the execution ended."""
+    timeout_type: str | None = None
+    """Kind of timeout, as SWF names it."""
+
+    cause: str | None = None
+    """How the execution of a task that is `gone` ended: `completed`, `failed`, `cancelled`, `terminated`,
+    `timed_out`, `continued_as_new`."""
 
     def __str__(self) -> str:
         match self.state:
             case "timed_out":
-                return f"it timed out ({self.why})"
+                return f"it timed out ({self.timeout_type})"
             case "gone":
-                return f"its workflow execution {self.why}"
+                return f"its workflow execution {_CAUSES.get(self.cause or '', 'ended')}"
             case "cancelled":
                 return "it was cancelled"
         return f"it {self.state}"
 
 
 def attributes(event: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Give the attributes of an event, whatever its type."""
+    """Return the attributes of an event, whatever its type."""
     name = event["eventType"]
     found: Mapping[str, Any] = event.get(f"{name[0].lower()}{name[1:]}EventAttributes", {})
     return found
 
 
 def end_of(events: Iterable[Mapping[str, Any]], started_event_id: int) -> End | None:
-    """Find how the task with this ActivityTaskStarted event ended; None when these events do not say.
+    """Return how the task with this ActivityTaskStarted event ended; None if these events do not show it.
 
-    The events may come in any order. The task's own end counts before its execution's.
+    The events may be in any order; malformed ones are skipped. The task's own end takes precedence over its
+    execution's.
     """
     gone = None
     for event in events:
-        kind, values = event["eventType"], attributes(event)
-        if kind in _ENDS and values.get("startedEventId") == started_event_id:
-            return _end(event)
-        if kind in _EXECUTION_ENDS and event["eventId"] > started_event_id:
-            gone = End("gone", why=_EXECUTION_ENDS[kind])
+        with suppress(LookupError, TypeError):
+            kind, values = event["eventType"], attributes(event)
+            if kind in ACTIVITY_ENDS and values.get("startedEventId") == started_event_id:
+                return activity_end(event)
+            if kind in EXECUTION_ENDS and event["eventId"] > started_event_id:
+                gone = execution_end(event)
     return gone
 
 
 def open_activity_ids(events: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Give the activity ids of the tasks that a whole history shows open, in the order they were scheduled."""
+    """Return the activity IDs of the tasks that a whole history shows open, in the order of scheduling."""
     scheduled: dict[int, str] = {}
     for event in events:
         kind, values = event["eventType"], attributes(event)
         if kind == "ActivityTaskScheduled":
             scheduled[event["eventId"]] = values["activityId"]
-        elif kind in _ENDS:
+        elif kind in ACTIVITY_ENDS:
             scheduled.pop(values["scheduledEventId"], None)
     return list(scheduled.values())
 
 
 @dataclass(frozen=True, slots=True)
 class ActivityTask:
-    """An activity task of an execution, as its history tells it. Times are seconds since the epoch."""
+    """An activity task of an execution, as its history shows it. Times are seconds since the epoch."""
 
     id: str
     activity: ActivityId
     task_list: str
     configuration: PartialTaskConfiguration
-    """Effective configuration, as it is on the scheduled event."""
+    """Effective configuration: that of the ActivityTaskScheduled event."""
 
     scheduled_at: float
+    input: str | None = None
     started_event_id: int | None = None
     started_at: float | None = None
     identity: str | None = None
-    """Who started it."""
+    """Identity of the worker that started it."""
 
     cancel_requested_at: float | None = None
     closed_at: float | None = None
@@ -107,7 +127,7 @@ class ActivityTask:
     def state(self) -> str:
         """One of scheduled, started, cancelling, completed, failed, cancelled, timed_out.
 
-        A task whose execution ended before it did stays in the state it had then, with a `closed_at`.
+        A task that its execution's end cut off keeps the state it had, and has a `closed_at`.
         """
         if self.end is not None and self.end.state != "gone":
             return self.end.state
@@ -122,7 +142,7 @@ class ActivityTask:
 
     @property
     def deadline(self) -> float | None:
-        """When its own timeouts end it, however many heartbeats come; None when never, or when it is closed."""
+        """When its own timeouts close it, whatever heartbeats are sent; None if they never do, or if it is closed."""
         settings = self.configuration
         limits = [(self.scheduled_at, settings.total_timeout)]
         if self.started_at is None:
@@ -134,113 +154,88 @@ class ActivityTask:
 
     @property
     def never_ends(self) -> bool:
-        """Whether a worker has it and no timeout will ever take it away, not even that of the heartbeat."""
+        """Whether it is started and no timeout would ever close it, not even the heartbeat timeout."""
         settings = self.configuration
         timeouts = (settings.runtime_timeout, settings.total_timeout, settings.heartbeat_timeout)
         endless = not any(isinstance(timeout, timedelta) for timeout in timeouts)
         return self.is_open and self.started_at is not None and endless
 
 
-class TaskReader:
-    """Reads the activity tasks of an execution out of its history, given in pages, forwards or backwards.
+@dataclass(frozen=True, slots=True)
+class DecisionTask:
+    """The open decision task of an execution. Times are seconds since the epoch."""
 
-    Events of other kinds are passed over. Read backwards, the end of a task comes before its beginning, so that a
-    task that is found without one is open.
-    """
+    task_list: str
+    configuration: PartialTaskConfiguration
+    """Its timeouts and priority."""
 
-    def __init__(self) -> None:
-        self._scheduled: dict[int, Mapping[str, Any]] = {}
-        self._started: dict[int, Mapping[str, Any]] = {}
-        self._ended: dict[int, Mapping[str, Any]] = {}
-        self._cancels: dict[str, list[Mapping[str, Any]]] = {}
-        self._execution_end: Mapping[str, Any] | None = None
-        self._last_decision = (0, "")
-        self.newest_at = 0.0
-        """Time of the newest event that was read; 0 when none was."""
-        self.is_whole = False
-        """Whether the first event was read: there is nothing before it."""
+    scheduled_at: float
+    waiting_since: float
+    """Since when a decider could have taken it: not while the one before it was started."""
 
-    def read(self, events: Iterable[Mapping[str, Any]]) -> None:
-        """Take in a page; one that was read before changes nothing."""
-        for event in events:
-            kind, number = event["eventType"], event["eventId"]
-            self.newest_at = max(self.newest_at, seconds(event))
-            self.is_whole = self.is_whole or number == 1
-            if kind == "ActivityTaskScheduled":
-                self._scheduled[number] = event
-            elif kind == "ActivityTaskStarted":
-                self._started[attributes(event)["scheduledEventId"]] = event
-            elif kind in _ENDS:
-                self._ended[attributes(event)["scheduledEventId"]] = event
-            elif kind == "ActivityTaskCancelRequested":
-                self._cancels.setdefault(attributes(event)["activityId"], []).append(event)
-            elif kind in _DECISION_WAITS or kind in _DECISION_OVER:
-                self._last_decision = max(self._last_decision, (number, kind))
-            elif kind in _EXECUTION_ENDS:
-                self._execution_end = event
+    started_at: float | None = None
+    identity: str | None = None
+    """Identity of the decider that started it."""
+
+    timeouts: int = 0
+    """How many started decision tasks timed out in a row before it."""
+
+    failing_since: float | None = None
+    """When the first of those was started."""
+
+    last_decider: str | None = None
+    """Identity of the decider that started the last one that timed out."""
 
     @property
-    def is_over(self) -> bool:
-        """Whether the execution has ended, and all of its tasks with it."""
-        return self._execution_end is not None
+    def state(self) -> str:
+        """`scheduled` or `started`."""
+        return "scheduled" if self.started_at is None else "started"
 
     @property
-    def decision_may_wait(self) -> bool:
-        """Whether a decision task was open, or may have been, when the newest page was read."""
-        return self._last_decision[1] not in _DECISION_OVER
-
-    @property
-    def open_found(self) -> int:
-        """How many open tasks are known from their scheduling on."""
-        return 0 if self._execution_end else len(self._scheduled.keys() - self._ended.keys())
-
-    def tasks(self) -> list[ActivityTask]:
-        """Give the tasks whose scheduling was read, in that order."""
-        return [self._task(number) for number in sorted(self._scheduled)]
-
-    def _task(self, number: int) -> ActivityTask:
-        event = self._scheduled[number]
-        scheduled = attributes(event)
-        started, ended = self._started.get(number), self._ended.get(number)
-        end, closed_at = None, None
-        if ended is not None:
-            end, closed_at = _end(ended), seconds(ended)
-        elif self._execution_end is not None:
-            closed_at = seconds(self._execution_end)
-            end = End("gone", why=_EXECUTION_ENDS[self._execution_end["eventType"]])
-        return ActivityTask(
-            id=scheduled["activityId"],
-            activity=ActivityId.from_api(scheduled["activityType"]),
-            task_list=scheduled["taskList"]["name"],
-            configuration=PartialTaskConfiguration.from_api(scheduled),
-            scheduled_at=seconds(event),
-            started_event_id=started["eventId"] if started else None,
-            started_at=seconds(started) if started else None,
-            identity=attributes(started).get("identity") if started else None,
-            cancel_requested_at=self._cancel_requested_at(number, scheduled["activityId"], ended),
-            closed_at=closed_at,
-            end=end,
-        )
-
-    def _cancel_requested_at(self, number: int, activity_id: str, ended: Mapping[str, Any] | None) -> float | None:
-        """Find the request that came while this task was the open one of its activity id."""
-        last = ended["eventId"] if ended else float("inf")
-        asked = [seconds(event) for event in self._cancels.get(activity_id, ()) if number < event["eventId"] < last]
-        return min(asked, default=None)
+    def deadline(self) -> float | None:
+        """When its timeout closes it, upon which SWF schedules another; None if it never does."""
+        timeout = self.configuration.runtime_timeout
+        if self.started_at is None or not isinstance(timeout, timedelta):
+            return None
+        return self.started_at + timeout.total_seconds()
 
 
 def seconds(event: Mapping[str, Any]) -> float:
-    """Give the time of an event in seconds since the epoch."""
-    moment = event["eventTimestamp"]
-    return moment.timestamp() if isinstance(moment, datetime) else float(moment)
+    """Return the time of an event, in seconds since the epoch."""
+    timestamp = event["eventTimestamp"]
+    return timestamp.timestamp() if isinstance(timestamp, datetime) else float(timestamp)
 
 
-def _end(event: Mapping[str, Any]) -> End:
+def activity_end(event: Mapping[str, Any]) -> End:
+    """Return how a task ended, from its closing event. Raise LookupError or TypeError for a malformed one."""
     values = attributes(event)
     return End(
-        _ENDS[event["eventType"]],
-        values.get("result"),
-        values.get("reason"),
-        values.get("details"),
-        values.get("timeoutType", ""),
+        ACTIVITY_ENDS[event["eventType"]],
+        optional_text(values, "result"),
+        optional_text(values, "reason"),
+        optional_text(values, "details"),
+        optional_text(values, "timeoutType"),
     )
+
+
+def execution_end(event: Mapping[str, Any]) -> End:
+    """Return how the tasks ended that an execution's end cut off. Raise as `activity_end` does."""
+    values = attributes(event)
+    reason = optional_text(values, "reason")
+    if values.get("cause") not in (None, "OPERATOR_INITIATED"):
+        reason = reason or text_of(values, "cause")  # such as EVENT_LIMIT_EXCEEDED
+    cause = EXECUTION_ENDS[event["eventType"]]
+    return End("gone", reason=reason, details=optional_text(values, "details"), cause=cause)
+
+
+def text_of(values: Mapping[str, Any], key: str) -> str:
+    """Return a text among the attributes of an event. Raise LookupError if it is missing, TypeError if it is none."""
+    value = values[key]
+    if not isinstance(value, str):
+        raise TypeError(f"{key} is not text")
+    return value
+
+
+def optional_text(values: Mapping[str, Any], key: str) -> str | None:
+    """Return a text among the attributes of an event, None if it is missing. Raise TypeError if it is none."""
+    return None if values.get(key) is None else text_of(values, key)

@@ -1,6 +1,6 @@
 """SWF's dictionaries as typed, immutable values: identifiers, task configurations, tasks, counts.
 
-Nothing in this room does any I/O, and nothing outside the standard library is imported.
+No I/O, standard library only.
 """
 
 import re
@@ -28,7 +28,7 @@ LIMITS: Final[Mapping[str, tuple[int, int]]] = {
     "activity name": (1, 256),
     "activity version": (1, 64),
 }
-"""The least and the most characters SWF takes of each text (its service model, 2012-01-25)."""
+"""The minimum and maximum number of characters of each kind of text (SWF's service model, 2012-01-25)."""
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -53,36 +53,66 @@ unset: Final[Any] = _Sentinel.UNSET
 
 
 def check_text(kind: str, text: str) -> None:
-    """Hold a text against SWF's limits, before anything is sent.
+    """Check a text against SWF's limits, before anything is sent.
 
-    `kind` is a key of `LIMITS`; lengths count characters (code points).
-    Raises ValueError when the text is too short, too long, or holds a lone surrogate, which UTF-8 can't carry.
+    `kind` is a key of `LIMITS`; lengths count characters (code points). Raise ValueError if the text is too short or
+    too long, or contains a lone surrogate, which UTF-8 can't encode.
     """
-    least, most = LIMITS[kind]
-    if len(text) < least:
-        raise ValueError(f"{kind} is empty: SWF takes {least} to {most:,} characters")
-    if len(text) > most:
-        raise ValueError(f"{kind} is {len(text):,} characters long: SWF takes at most {most:,}")
+    minimum, maximum = LIMITS[kind]
+    if len(text) < minimum:
+        raise ValueError(f"{kind} is empty: SWF accepts {minimum} to {maximum:,} characters")
+    if len(text) > maximum:
+        raise ValueError(f"{kind} is {len(text):,} characters long: SWF accepts at most {maximum:,}")
     if _SURROGATE.search(text):
         raise ValueError(f"{kind} is not UTF-8 text")
 
 
-def parse_timeout(text: str) -> timedelta | None:
-    """Read an SWF timeout: whole seconds as a string, or "NONE" for unlimited, which gives None.
+def check_endpoint_url(url: str) -> None:
+    """Raise ValueError unless `url` is http or https and has a host: no user, no query, nothing ambiguous.
 
-    Raises ValueError for anything else.
+    In `http://a\\@b` the host is `b` for Python, and `a` for what connects to it.
+    """
+    from urllib.parse import urlsplit  # not at start-up
+
+    try:
+        parts = urlsplit(url)
+        valid = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        valid = False
+    if not valid or not re.fullmatch(r"[!-~]+", url) or re.search(r"[\\@?#]", url):
+        raise ValueError(f"{url!r} is not a URL such as http://127.0.0.1:5000")
+
+
+def is_protected_url(url: str) -> bool:
+    """Return whether what is sent to a URL stays secret: it is https, or does not leave this machine."""
+    from ipaddress import ip_address  # not at start-up
+    from urllib.parse import urlsplit
+
+    parts = urlsplit(url)
+    if parts.scheme == "https":
+        return True
+    try:
+        return ip_address(parts.hostname or "").is_loopback
+    except ValueError:
+        return parts.hostname == "localhost"
+
+
+def parse_timeout(text: str) -> timedelta | None:
+    """Return an SWF timeout, whole seconds as a string, as a duration; None for "NONE", which is unlimited.
+
+    Raise ValueError for anything else.
     """
     if text == "NONE":
         return None
-    if not re.fullmatch(f"[0-9]{{1,{_SECONDS_DIGITS}}}", text, re.ASCII):
+    if not re.fullmatch(f"[0-9]{{1,{_SECONDS_DIGITS}}}", text):
         raise ValueError(f"not an SWF timeout: {text!r} is neither whole seconds nor NONE")
     return timedelta(seconds=int(text))
 
 
 def format_timeout(timeout: timedelta | None) -> str:
-    """Write a timeout as SWF takes it: seconds as a string of at most 8 digits, or "NONE" for None.
+    """Return a timeout as SWF expects it: seconds as a string of at most 8 digits, or "NONE" for None.
 
-    Raises ValueError for a duration that is negative, not whole seconds, or longer than that.
+    Raise ValueError for a duration that is negative, not whole seconds, or longer than that.
     """
     if timeout is None:
         return "NONE"
@@ -105,12 +135,12 @@ _TIMEOUTS: Final = {
 
 
 def _first(data: Mapping[str, Any], *keys: str) -> Any:
-    """Give the value of the first of `keys` that `data` has; None when it has none of them."""
+    """Return the value of the first of `keys` that `data` has; None if it has none of them."""
     return next((data[key] for key in keys if data.get(key) is not None), None)
 
 
 def _read_configuration(data: Mapping[str, Any]) -> dict[str, Any]:
-    """Read the six settings from any of SWF's three key families; what is not there has no key."""
+    """Return the six settings from any of SWF's three key families, without those that are not there."""
     settings: dict[str, Any] = {}
     task_list = _first(data, "taskList", "defaultTaskList")
     if task_list is not None:
@@ -127,7 +157,7 @@ def _read_configuration(data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _check_timeouts(configuration: Any) -> None:
-    """Refuse, when a configuration is made, a timeout that SWF could not take."""
+    """Raise ValueError for a timeout that SWF does not accept."""
     for field in _TIMEOUTS:
         timeout = getattr(configuration, field)
         if timeout is not unset:
@@ -146,7 +176,7 @@ class ActivityId:
 
     @classmethod
     def from_api(cls, data: Mapping[str, Any]) -> "ActivityId":
-        """Deserialise from SWF's ActivityType."""
+        """Return the value of SWF's ActivityType."""
         return cls(name=data["name"], version=data["version"])
 
 
@@ -155,14 +185,14 @@ class ExecutionId:
     """A run of a workflow (SWF's WorkflowExecution)."""
 
     id: str
-    """Workflow id, chosen by whoever started it; at most one open run has it."""
+    """Workflow ID, chosen by whoever started it; at most one open run has it."""
 
     run_id: str
-    """Run id, given by SWF, unique."""
+    """Run ID, assigned by SWF, unique."""
 
     @classmethod
     def from_api(cls, data: Mapping[str, Any]) -> "ExecutionId":
-        """Deserialise from SWF's WorkflowExecution."""
+        """Return the value of SWF's WorkflowExecution."""
         return cls(id=data["workflowId"], run_id=data["runId"])
 
 
@@ -171,37 +201,37 @@ class TaskConfiguration:
     """Activity task configuration.
 
     A timeout is a duration in whole seconds, None (SWF's "NONE": unlimited), or the unset sentinel (not given).
-    Raises ValueError for a timeout that is negative, not whole seconds, or longer than 8 digits of seconds.
+    Raise ValueError for a timeout that is negative, not whole seconds, or longer than 8 digits of seconds.
     """
 
     task_list: str
     """Task list that the task is scheduled on."""
 
     runtime_timeout: timedelta | None
-    """Start-to-close: the longest a worker may take."""
+    """Start-to-close: the maximum time that a worker may take."""
 
     schedule_timeout: timedelta | None
-    """Schedule-to-start: the longest the task may wait for a worker."""
+    """Schedule-to-start: the maximum time that the task may wait for a worker."""
 
     total_timeout: timedelta | None
-    """Schedule-to-close: the longest from scheduling to the end."""
+    """Schedule-to-close: the maximum time from scheduling to the end."""
 
     heartbeat_timeout: timedelta | None = unset
-    """The longest from one heartbeat to the next."""
+    """The maximum time between heartbeats."""
 
     priority: int | None = None
-    """Task priority: higher goes first; None when not given (SWF takes 0)."""
+    """Task priority: higher goes first; None if not given (SWF's default is 0)."""
 
     def __post_init__(self) -> None:
         _check_timeouts(self)
 
     @classmethod
     def from_api(cls, data: Mapping[str, Any]) -> "TaskConfiguration":
-        """Deserialise from SWF API response data.
+        """Return the value of SWF API response data.
 
-        Reads the keys of activity types (`defaultTask…`), of ScheduleActivityTask decisions and
-        ActivityTaskScheduled events, and the seed's (`task…`). Only the task list must be there.
-        Raises ValueError when it is not.
+        The keys are those of activity types (`defaultTask…`), of ScheduleActivityTask decisions and
+        ActivityTaskScheduled events, or of `PartialTaskConfiguration.get_api_args` (`task…`). Only the task list is
+        required: raise ValueError without it.
         """
         settings = dict.fromkeys(_TIMEOUTS, unset) | _read_configuration(data)
         if "task_list" not in settings:
@@ -211,43 +241,40 @@ class TaskConfiguration:
 
 @dataclass(frozen=True, slots=True)
 class PartialTaskConfiguration:
-    """Partial activity task configuration: every setting may be left out.
+    """Partial activity task configuration: every setting is optional.
 
     A timeout is a duration in whole seconds, None (SWF's "NONE": unlimited), or the unset sentinel (not given).
-    Raises ValueError for a timeout that is negative, not whole seconds, or longer than 8 digits of seconds.
+    Raise ValueError for a timeout that is negative, not whole seconds, or longer than 8 digits of seconds.
     """
 
     task_list: str | None = None
     """Task list that the task is scheduled on."""
 
     runtime_timeout: timedelta | None = unset
-    """Start-to-close: the longest a worker may take."""
+    """Start-to-close: the maximum time that a worker may take."""
 
     schedule_timeout: timedelta | None = unset
-    """Schedule-to-start: the longest the task may wait for a worker."""
+    """Schedule-to-start: the maximum time that the task may wait for a worker."""
 
     total_timeout: timedelta | None = unset
-    """Schedule-to-close: the longest from scheduling to the end."""
+    """Schedule-to-close: the maximum time from scheduling to the end."""
 
     heartbeat_timeout: timedelta | None = unset
-    """The longest from one heartbeat to the next."""
+    """The maximum time between heartbeats."""
 
     priority: int | None = None
-    """Task priority: higher goes first; None when not given (SWF takes 0)."""
+    """Task priority: higher goes first; None if not given (SWF's default is 0)."""
 
     def __post_init__(self) -> None:
         _check_timeouts(self)
 
     @classmethod
     def from_api(cls, data: Mapping[str, Any]) -> "PartialTaskConfiguration":
-        """Deserialise from SWF API response data: any of SWF's three key families, see `TaskConfiguration`."""
+        """Return the value of SWF API response data: any of SWF's three key families, see `TaskConfiguration`."""
         return cls(**_read_configuration(data))
 
     def get_api_args(self) -> dict[str, Any]:
-        """Serialise to SWF API request arguments, under the seed's keys (`taskStartToCloseTimeout`…).
-
-        A setting that is not given has no key.
-        """
+        """Return SWF API request arguments (`taskStartToCloseTimeout`…); a setting that is not given has no key."""
         args: dict[str, Any] = {}
         if self.task_list is not None:
             args["taskList"] = {"name": self.task_list}
@@ -262,13 +289,13 @@ class PartialTaskConfiguration:
 
 @dataclass(frozen=True, slots=True)
 class WorkerTask:
-    """An activity task as PollForActivityTask hands it to a worker."""
+    """An activity task as PollForActivityTask returns it to a worker."""
 
     token: str
-    """Task token, provided by SWF: who has it can close the task, and nobody else can."""
+    """Task token, assigned by SWF: only who has it can close the task."""
 
     id: str
-    """Activity id, chosen by the decider; at most one open task of an execution has it."""
+    """Activity ID, chosen by the decider; at most one open task of an execution has it."""
 
     activity: ActivityId
     """Activity type of the task."""
@@ -277,14 +304,14 @@ class WorkerTask:
     """Execution that the task belongs to."""
 
     task_started_execution_history_event_id: int
-    """History event id of the task's ActivityTaskStarted."""
+    """History event ID of the task's ActivityTaskStarted."""
 
     input: str | None = None
-    """Task input; None when the decider gave none."""
+    """Task input; None if the decider set none."""
 
     @classmethod
     def from_api(cls, data: Mapping[str, Any]) -> "WorkerTask":
-        """Deserialise from SWF API response data (PollForActivityTask)."""
+        """Return the value of SWF API response data (PollForActivityTask)."""
         return cls(
             token=data["taskToken"],
             id=data["activityId"],
@@ -297,28 +324,28 @@ class WorkerTask:
 
 @dataclass(frozen=True, slots=True)
 class PendingCount:
-    """How many activity tasks wait on a task list, as SWF estimates it (CountPendingActivityTasks)."""
+    """Number of activity tasks that wait on a task list, as SWF estimates it (CountPendingActivityTasks)."""
 
     domain: str
     """Domain of the task list."""
 
     task_list: str
-    """Task list asked for."""
+    """Name of the task list."""
 
     count: int
-    """Number of tasks that no worker has started yet."""
+    """Number of tasks that are scheduled and not started."""
 
     truncated: bool
     """Whether there are more than `count`."""
 
-    def exceeds(self, most: int) -> bool:
-        """Tell whether more than `most` tasks wait; a truncated count is more than any number."""
-        return self.truncated or self.count > most
+    def exceeds(self, maximum: int) -> bool:
+        """Return whether more than `maximum` tasks wait; a truncated count is more than any number."""
+        return self.truncated or self.count > maximum
 
 
 @dataclass(frozen=True, slots=True)
 class TaskReference:
-    """What names a task that is held: its token, and what finds it in history, as far as that is known."""
+    """What identifies a held task: its token, and where its history is, as far as that is known."""
 
     token: str
     """Task token."""
@@ -330,11 +357,11 @@ class TaskReference:
     """Execution that it belongs to."""
 
     task_started_execution_history_event_id: int | None = None
-    """History event id of its ActivityTaskStarted."""
+    """History event ID of its ActivityTaskStarted."""
 
     @classmethod
     def from_json(cls, data: Any) -> "TaskReference":
-        """Read what `swf poll` prints, or at least its token. Raises ValueError when it is no such thing."""
+        """Return the task that `swf poll` printed, or at least its token. Raise ValueError if there is none."""
         token = data.get("token") if isinstance(data, dict) else None
         if not isinstance(token, str):
             raise ValueError("what it names is not a task: it has no token")

@@ -1,139 +1,239 @@
-"""The life of a long poll: it is never abandoned while SWF holds it, and leaves a record when it breaks.
+"""The life of a long poll: it is never abandoned while SWF holds it, and leaves a record if its response is lost.
 
-SWF may hand a task to any poll that it holds, also to one whose client has gone; nobody ever sees that task's token.
+SWF may assign a task to any poll that it holds, even if the client is gone; nobody ever sees that task's token.
 """
 
+import logging
 import threading
 import time
-from collections.abc import Callable
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from math import inf
+from typing import TYPE_CHECKING, Final
 
 from .api import poll_once
-from .errors import NetworkError, NoTaskReceived, Signalled, SwfError
+from .client.attempt import attempt
+from .errors import CredentialsUnavailable, NetworkError, NoTaskReceived, Signalled, SwfError
 from .ledger.records import PollSource, Taker
-from .ledger.store import Ledger
 from .models import WorkerTask
-from .retry import TRANSIENT, backoff
+from .retry import TRANSIENT, Retrier
 
 if TYPE_CHECKING:
-    import botocore.client
-
     from .client.session import Session
+    from .ledger.store import Ledger
+
+STOP_NOTICE = (
+    "waiting up to 60 s for the poll in flight, which may still return a task; send the signal again to quit now"
+)
+"""What to log when a signal asks to stop polling."""
+
+_NEVER_CONNECTED: Final = (NetworkError, CredentialsUnavailable)
+_LONGEST_DELAY: Final = 60.0  # seconds; as long as SWF holds a poll, so that returning pollers stay spread
+_SPREAD_AFTER: Final = 3  # failures
+_SIMILAR_LOSSES: Final = 3
+_SHORTEST_LOSS: Final = 2.0  # seconds
+_LOSS_SPREAD: Final = 0.1  # of the longest
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class ReceivedTask:
-    """A task that was taken."""
+    """A task that a poll received."""
 
     task: WorkerTask
+    source: PollSource
 
     key: str | None
-    """Its key in the ledger; None when the ledger does not hold it."""
+    """Its key in the ledger; None if the ledger does not have it."""
 
-    @property
     def describe_location(self) -> str:
-        """Say where the task can be found when it could not be handed on."""
+        """Return where the task can be found if it could not be printed."""
         if self.key is not None:
             return f"the task is in `swf held` under {self.key}"
         where = f"{self.task.id} of workflow {self.task.execution.id}, run {self.task.execution.run_id}"
-        return f"the task is on no record, and open until it times out: {where}"
+        return f"the task is not recorded, and stays open until it times out: {where}"
 
 
-def origin(session: "Session", domain: str, task_list: str, identity: str) -> PollSource:
-    """Give where a session's polls go, as the ledger keeps it."""
+def poll_source(session: "Session", domain: str, task_list: str, identity: str) -> PollSource:
+    """Return where a session's polls are sent, as the ledger records it."""
     meta = session.poll_client.meta
     return PollSource(domain, task_list, identity, session.profile, meta.region_name, meta.endpoint_url)
 
 
-def poll(
-    client: "botocore.client.BaseClient",
-    origin: PollSource,
-    ledger: Ledger,
-    *,
-    stop: threading.Event,
-    tell: Callable[[str], None],
-    taken_by: Taker = "poll",
-    timeout: float | None = None,
-    key: str | None = None,
-    reached: threading.Event | None = None,
-    clock: Callable[[], float] = time.monotonic,
-    wait: Callable[[int], float] = backoff,
-) -> ReceivedTask | None:
-    """Wait for a task on a list (PollForActivityTask); None when `stop` was set and SWF holds no poll of ours.
+class ListRotation:
+    """Spreads polls over task lists, so that none starves. Threads may share it.
 
-    After `stop`, or after `timeout` seconds, no new long poll is started, and the one that SWF holds is waited for.
-    At least one poll is made unless `stop` is set. `key` is a row of the ledger to use again; `reached` is set once
-    SWF has been reached. A poll that breaks stays in the ledger, since SWF may have handed
-    it a task; faults that may pass are told, and it goes on after a wait.
-
-    Raises:
-        NoTaskReceived: none came in that time
-        SwfError: SWF refused the poll, or could not be reached at all
+    The next poll goes to a list with the fewest polls in flight, and of those to the one that was polled longest ago.
     """
-    started = clock()
-    reached = reached or threading.Event()
-    idle = True  # whether it is certain that SWF holds no poll of ours, and gave it nothing
-    failures = 0
-    try:
+
+    def __init__(self, *sources: PollSource) -> None:
+        self._sources = list(sources)
+        self._lock = threading.Lock()
+        self._in_flight: Counter[str] = Counter()
+
+    @contextmanager
+    def next(self) -> Iterator[PollSource]:
+        """Yield where to poll next; the poll is in flight until the context ends."""
+        with self._lock:
+            source = min(self._sources, key=lambda source: self._in_flight[source.task_list])
+            self._sources.remove(source)
+            self._sources.append(source)
+            self._in_flight[source.task_list] += 1
+        try:
+            yield source
+        finally:
+            with self._lock:
+                self._in_flight[source.task_list] -= 1
+
+
+class PollObserver:
+    """What happens to polls; this one ignores it."""
+
+    def on_poll(self) -> None:
+        """A poll is about to be sent."""
+
+    def on_sent(self) -> None:
+        """A poll was sent."""
+
+    def on_response(self) -> None:
+        """SWF responded to a poll."""
+
+    def on_failure(self, error: SwfError) -> None:
+        """A poll failed with a transient error."""
+
+
+class Poller:
+    """Polls task lists (PollForActivityTask). Threads may share it.
+
+    Args:
+        session: its `poll_client` is used
+        ledger: records each poll, and the task that it received
+        taken_by: the command that polls
+        retrier: creates what decides on delays between failed polls; it is given a timeout
+    """
+
+    def __init__(
+        self,
+        session: "Session",
+        ledger: "Ledger",
+        *,
+        taken_by: Taker = "poll",
+        observer: PollObserver | None = None,
+        retrier: Callable[..., Retrier] = Retrier,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._session = session
+        self._ledger = ledger
+        self._taken_by = taken_by
+        self._observer = observer or PollObserver()
+        self._retrier = retrier
+        self._clock = clock
+        self._losses: deque[float] = deque(maxlen=_SIMILAR_LOSSES)
+        """After how many seconds the last polls were lost, one after the other."""
+        self._is_loss_logged = False
+        self.is_connected = False
+        """Whether SWF was ever reached."""
+
+    def receive(
+        self, lists: ListRotation, *, stop: threading.Event, timeout: float | None = None
+    ) -> ReceivedTask | None:
+        """Wait for a task; return None once `stop` is set and no poll is in flight.
+
+        After `stop`, or after `timeout` seconds, no new poll is sent, and the one in flight is waited for. At least
+        one poll is sent unless `stop` is set. Transient errors are logged and retried.
+
+        Raises:
+            NoTaskReceived: there was no task within `timeout`
+            SwfError: SWF refused the poll, or was never reached
+        """
+        deadline = inf if timeout is None else self._clock() + timeout
+        retrier = self._retrier(
+            longest=_LONGEST_DELAY, spread_after=_SPREAD_AFTER, timeout=inf if timeout is None else timeout
+        )
         while not stop.is_set():
-            delay = 0.0
-            if key is None:
-                key = ledger.begin_poll(origin, taken_by)
+            began = self._clock()
+            with lists.next() as source:
+                try:
+                    received = self._poll(source)
+                except TRANSIENT as error:
+                    failure: SwfError | None = error
+                else:
+                    failure = None
+            if failure is None:
+                self._note_response(retrier)
+                if received is not None:
+                    return received
             else:
-                ledger.poll_again(key)
-            idle = False
+                self._note_failure(failure, self._clock() - began)
+                message = _describe_failure(failure, source)
+                delay = retrier.next_delay(failure, message)
+                if delay is None:  # there is no time for another poll
+                    _log.info("%s", message)
+                    delay = max(0.0, deadline - self._clock())
+                if stop.wait(delay):
+                    return None
+            if self._clock() >= deadline:
+                raise NoTaskReceived(f"no task received on {source.task_list} within {timeout:g} s")
+        return None
+
+    def _note_response(self, retrier: Retrier) -> None:
+        self.is_connected = True
+        self._losses.clear()
+        retrier.reset()
+        self._observer.on_response()
+
+    def _note_failure(self, error: SwfError, seconds: float) -> None:
+        """Raise the error if SWF was never reached."""
+        self.is_connected |= error.possibly_executed or not isinstance(error, _NEVER_CONNECTED)
+        if not self.is_connected:
+            raise error
+        self._observer.on_failure(error)
+        self._note_loss(error, seconds)
+
+    def _note_loss(self, error: SwfError, seconds: float) -> None:
+        """Log it, once, if polls are lost after about the same time again and again."""
+        if not error.possibly_executed or seconds < _SHORTEST_LOSS:
+            return
+        self._losses.append(seconds)
+        is_similar = max(self._losses) - min(self._losses) <= _LOSS_SPREAD * max(self._losses)
+        if len(self._losses) == _SIMILAR_LOSSES and is_similar and not self._is_loss_logged:
+            self._is_loss_logged = True
+            _log.warning(
+                "something between this machine and SWF closes connections after %.0f s; it must allow polls 75 s, "
+                "or their tasks are lost",
+                sum(self._losses) / len(self._losses),
+            )
+
+    def _poll(self, source: PollSource) -> ReceivedTask | None:
+        with self._ledger.record_poll(source, self._taken_by) as record:
+            self._observer.on_poll()
+            attempt.on_sent = self._observer.on_sent
             try:
-                task = poll_once(origin.task_list, origin.domain, origin.identity, client)
-            except TRANSIENT as error:
-                if error.possibly_executed or not isinstance(error, NetworkError):
-                    reached.set()
-                if not reached.is_set():
-                    idle = True
-                    raise
+                task = poll_once(source.task_list, source.domain, source.identity, self._session.poll_client)
+            except SwfError as error:
                 if error.possibly_executed:
-                    ledger.mark_poll_lost(key)
-                    key = None
-                idle = True
-                delay = wait(failures)
-                failures += 1
-                tell(_complain(error, origin, delay))
-            except SwfError:
-                idle = True
+                    record.mark_lost()
                 raise
             except Signalled:
-                ledger.mark_poll_lost(key)
-                tell(_warn(origin))
+                _log.info("%s", _describe_loss(source))
                 raise
-            else:
-                if task is not None:
-                    reached.set()
-                    return ReceivedTask(task, key if ledger.assign_task(key, task) else None)
-                idle = True
-                failures = 0
-                reached.set()
-            if timeout is not None:
-                left = timeout - (clock() - started)
-                if left <= delay:
-                    stop.wait(max(0.0, left))
-                    if stop.is_set():
-                        break
-                    raise NoTaskReceived(f"no task came on {origin.task_list} in {timeout:g} s")
-            if delay:
-                stop.wait(delay)
-        return None
-    finally:
-        if key is not None and idle:
-            ledger.drop(key)
+            finally:
+                attempt.on_sent = None
+            if task is None:
+                return None
+            return ReceivedTask(task, source, record.key if record.assign(task) else None)
 
 
-def _warn(origin: PollSource) -> str:
+def _describe_failure(error: SwfError, source: PollSource) -> str:
+    failure = f"poll failed: {error.message}"
+    return f"{failure}; {_describe_loss(source)}" if error.possibly_executed else failure
+
+
+def _describe_loss(source: PollSource) -> str:
     return (
-        f"SWF may still hand a task to this poll, under the identity {origin.identity}: "
-        "it would be open until it times out; `swf held` keeps the poll on record"
+        f"SWF may have assigned a task to this poll (identity {source.identity}), which would stay open until it "
+        "times out; see `swf held`"
     )
-
-
-def _complain(error: SwfError, origin: PollSource, delay: float) -> str:
-    said = f"the poll failed: {error.message}; polling again in {delay:.1f} s"
-    return f"{said}; {_warn(origin)}" if error.possibly_executed else said

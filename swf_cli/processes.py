@@ -1,24 +1,27 @@
-"""Processes and their groups: how one is told from another with its id, how its end is awaited, how it is ended."""
+"""Processes and process groups: identity, waiting and termination."""
 
 import os
 import select
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import ClassVar, Final
 
 _ENDED: Final = (b"Z", b"X")  # states of a process on Linux
-_POLL_INTERVAL: Final = 0.01  # seconds between looks at what is ending
+_POLL_INTERVAL: Final = 0.01  # seconds between looks at what is to end
 _KILL_TIMEOUT: Final = 1.0  # seconds
+_REAP_INTERVAL: Final = 1.0  # seconds
 
 
 class ProcessWatch:
-    """Watches a process, by its id, for its end; a zombie has ended."""
+    """Waits for a process, given by its ID, to end; a zombie has ended."""
 
     def __init__(self, pid: int) -> None:
         self._pid = pid
@@ -35,11 +38,11 @@ class ProcessWatch:
         except ProcessLookupError:
             self._ended = True
         except (AttributeError, OSError):
-            # This Python was built for an older kernel, or a sandbox has no such call: look from time to time.
+            # This Python was built for an older kernel, or a sandbox has no such call: poll.
             self._end = None
 
     def wait(self, seconds: float) -> bool:
-        """Wait so long, or until the process ends; tell whether it has."""
+        """Wait for the process to end, for at most this many seconds; return whether it has."""
         if not self._ended:
             self._ended = self._wait_event(seconds) if self._end is not None else self._wait_polling(seconds)
             if self._ended:
@@ -75,7 +78,7 @@ class ProcessWatch:
 
 @cache
 def _epoch() -> str:
-    """Name what process ids and start times count within: this boot, and this container."""
+    """Return what process IDs and start times count within: this boot, and this container."""
     if sys.platform != "linux":
         return ""
     boot = Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
@@ -83,7 +86,7 @@ def _epoch() -> str:
 
 
 def _stat(pid: int | str) -> list[bytes]:
-    """Read what Linux knows of a process: its state, its parent, its group and more; nothing when there is none."""
+    """Return what Linux knows of a process: its state, its parent, its group, …; empty if it does not exist."""
     try:
         descriptor = os.open(f"/proc/{pid}/stat", os.O_RDONLY)
     except OSError:
@@ -98,42 +101,65 @@ def _stat(pid: int | str) -> list[bytes]:
 
 
 def _ps(column: str, pid: int) -> str:
-    told = subprocess.run(["ps", "-o", f"{column}=", "-p", str(pid)], capture_output=True, text=True, check=False)
-    return told.stdout.strip()
+    output = subprocess.run(["ps", "-o", f"{column}=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    return output.stdout.strip()
 
 
 def start_id(pid: int) -> str | None:
-    """Tell a process from any other that has, had or will have its id, by when it started; None without one."""
+    """Return when a process started, which tells it from any other with its ID; None if there is none."""
     if sys.platform == "linux":
         fields = _stat(pid)
         return _epoch() + fields[19].decode("ascii") if fields else None
     return _ps("lstart", pid) or None
 
 
+@cache
+def own_start_id() -> str | None:
+    """Return the start ID of this process."""
+    return start_id(os.getpid())
+
+
 def is_running(pid: int) -> bool:
-    """Tell whether a process runs; a zombie does not."""
+    """Return whether a process is running; a zombie is not."""
     if sys.platform == "linux":
         fields = _stat(pid)
         return bool(fields) and fields[0] not in _ENDED
     return _ps("stat", pid)[:1] not in ("", "Z")
 
 
+def _is_ours(pid: int) -> bool:
+    """Return whether a process belongs to this user."""
+    try:
+        return os.stat(f"/proc/{pid}").st_uid == os.geteuid() if sys.platform == "linux" else _ps_uid(pid)
+    except OSError:
+        return False
+
+
+def _ps_uid(pid: int) -> bool:
+    return _ps("uid", pid) == str(os.geteuid())
+
+
 def signal_group(group: int, number: int) -> bool:
-    """Send a signal to a process group; tells whether there was anything to send it to."""
+    """Send a signal to a process group; return whether there was anything to send it to.
+
+    Never to our own group, and never to a number that means more than a group.
+    """
+    if group <= 1 or group == os.getpgrp():
+        return False
     try:
         os.killpg(group, number)
-    except (ProcessLookupError, PermissionError):  # macOS says the latter of a group of zombies
+    except (ProcessLookupError, PermissionError):  # macOS raises the latter for a group of zombies
         return False
     return True
 
 
 def signal_and_continue_group(group: int, number: int) -> bool:
-    """Send a signal to a process group, also to what of it is stopped and would not hear of it."""
+    """Send a signal to a process group, and continue those of its processes that are stopped."""
     return signal_group(group, number) and signal_group(group, signal.SIGCONT)
 
 
 def group_is_running(group: int) -> bool:
-    """Tell whether a process of a group runs: one that has ended may wait for long until somebody reaps it."""
+    """Return whether a process of a group is running; zombies may wait long until their parent reaps them."""
     if not signal_group(group, 0):
         return False
     if not os.path.isdir("/proc/1"):
@@ -149,27 +175,35 @@ def end_group(
     grace: float,
     reap: Callable[[], bool] = lambda: False,
     shield: Callable[[], AbstractContextManager[object]] = nullcontext,
+    is_same: Callable[[], bool] = lambda: True,
 ) -> bool:
-    """End a process group: signal it, wait `grace` seconds for it to be gone, kill what is left of it.
+    """Stop a process group: send a signal, wait `grace` seconds for it to end, kill what is left of it.
 
-    `reap` collects the group's leader, when that is a child of ours and has ended, and tells whether it has. What is
-    raised while it waits, by a signal of our own, ends the grace; `shield` keeps the killing from such.
-    Tells whether the group is gone.
+    Args:
+        group: ID of the group
+        number: signal that asks it to end
+        grace: seconds to wait
+        reap: reaps the group's leader, if it is a child of this process and has ended; returns whether it did
+        shield: keeps a signal that arrives here from interrupting the killing; one that arrives before ends the grace
+        is_same: returns whether the group is still the one meant; asked before each signal
+
+    Returns:
+        whether the group is gone
     """
-    gone = False
+    is_gone = False
     try:
-        gone = _signal_and_wait(group, number, grace, reap)
+        is_gone = not is_same() or _signal_and_wait(group, number, grace, reap)
     finally:
-        if not gone:
+        if not is_gone:
             with shield():
-                gone = _signal_and_wait(group, signal.SIGKILL, min(grace, _KILL_TIMEOUT), reap)
-    return gone
+                is_gone = not is_same() or _signal_and_wait(group, signal.SIGKILL, min(grace, _KILL_TIMEOUT), reap)
+    return is_gone
 
 
-def _signal_and_wait(group: int, number: int, patience: float, reap: Callable[[], bool]) -> bool:
-    """Signal a process group, and tell whether it is gone in time."""
+def _signal_and_wait(group: int, number: int, timeout: float, reap: Callable[[], bool]) -> bool:
+    """Signal a process group, and return whether it is gone in time."""
     asked_jobs = number in (signal.SIGTERM, signal.SIGKILL)
-    end = time.monotonic() + patience
+    end = time.monotonic() + timeout
     if not signal_and_continue_group(group, number):
         return True
     while time.monotonic() < end:
@@ -184,15 +218,53 @@ def _signal_and_wait(group: int, number: int, patience: float, reap: Callable[[]
 
 
 def terminate_group_if_same(pid: int, started: str, *, grace: float) -> bool:
-    """End the process group that a process leads, if it is the one that started then; tells whether it was."""
+    """Stop the process group that a process leads, if it is ours and has this start ID; return whether it was.
+
+    Once its leader has ended, the group keeps its number for as long as a process of it is left.
+    """
+
+    def is_same() -> bool:
+        return start_id(pid) in (started, None)
+
     with suppress(OSError):
-        if start_id(pid) == started:
-            return end_group(pid, grace=grace)
+        if start_id(pid) == started and _is_ours(pid):
+            return end_group(pid, grace=grace, is_same=is_same)
     return False
 
 
+class OrphanReaper:
+    """Reaps the orphans that Linux gives to process 1, for as long as it is used as a context manager.
+
+    It does nothing in any other process. Children of this process's own are left to whoever waits for them: those in
+    `own_children`, and any that is reaped within a second.
+    """
+
+    own_children: ClassVar[set[int]] = set()
+
+    def __init__(self) -> None:
+        self._stop = threading.Event()
+
+    def __enter__(self) -> "OrphanReaper":
+        if os.getpid() == 1 and sys.platform == "linux":
+            threading.Thread(target=self._run, name="reaper", daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+
+    def _run(self) -> None:
+        seen: set[str] = set()
+        while not self._stop.wait(_REAP_INTERVAL):
+            zombies = {name for name in os.listdir("/proc") if name.isdecimal() and _stat(name)[:2] == [b"Z", b"1"]}
+            for name in zombies & seen:
+                if int(name) not in self.own_children:
+                    with suppress(ChildProcessError):
+                        os.waitpid(int(name), os.WNOHANG)
+            seen = zombies
+
+
 def raise_open_file_limit(count: int) -> bool:
-    """Let this process have so many files open, and the commands that it starts; tells whether it may."""
+    """Allow this process, and those it starts, this many open files; return whether it is possible."""
     import resource
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -203,3 +275,9 @@ def raise_open_file_limit(count: int) -> bool:
     except (ValueError, OSError):
         return False
     return True
+
+
+@cache
+def host_name() -> str:
+    """Return the name of this machine; bytes of it that are not UTF-8 become U+FFFD."""
+    return os.fsencode(socket.gethostname()).decode("utf-8", "replace")

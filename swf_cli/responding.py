@@ -1,249 +1,330 @@
-"""Complete, fail and cancel a task: tried again until SWF says what it made of it, and settled through history.
+"""Responding to a task: complete, fail or cancel it, until it is settled what became of it.
 
-A fault alone does not tell that an answer was refused: when the reply to its first try was lost, the second one meets
-a task that the first has closed.
+A fault alone does not mean that a response was rejected: if the reply to the first attempt was lost, the second one
+finds the task closed by the first. The execution's history tells the two apart.
 """
 
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+import logging
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from math import inf
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeVar
 
-from . import api
+from .api import call_with_token, send_heartbeat
 from .client.call import call
-from .errors import AccessError, Cancelled, OutcomeUnknown, SwfError, TaskClosed, TaskNotOpen, UnknownResource
+from .errors import (
+    AccessError,
+    Cancelled,
+    InvalidRequest,
+    OutcomeUnknown,
+    ServiceError,
+    SwfError,
+    TaskClosed,
+    TaskNotOpen,
+    UnknownResource,
+)
 from .history import End, end_of
-from .ledger.records import HeldTask
-from .ledger.store import Ledger
 from .models import LIMITS, TaskReference
-from .retry import TRANSIENT, backoff
+from .retry import TRANSIENT, AccessGate, Retrier
 
 if TYPE_CHECKING:
-    import botocore.client
+    from .client.session import Client, Session
+    from .ledger.records import HeldTask
+    from .ledger.store import Ledger
 
-    from .client.session import Session
+    Log = logging.Logger | logging.LoggerAdapter[logging.Logger]
 
+_PAGE: Final = 100  # events; the end of a task is usually near the end of its history
+_LONGEST_DELAY: Final = 8.0  # seconds between attempts
+_CANCELLATIONS: Final = 5  # attempts of a cancellation that SWF rejects although it was requested
+_REJECTED: Final = "SWF rejected the response"
 
-_PAGE: Final = 100  # events; a task's end is mostly near the end of its history
-_LONGEST_WAIT: Final = 8.0  # seconds between tries
+_log = logging.getLogger(__name__)
+
+E = TypeVar("E", bound=SwfError)
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What closes a task: the end that it will have in history."""
+class Outcome:
+    """How a task is to be closed."""
 
-    state: str
-    """`completed`, `failed` or `cancelled`."""
-
+    state: Literal["completed", "failed", "cancelled"]
     result: str | None = None
     reason: str | None = None
     details: str | None = None
 
-    def send(self, client: "botocore.client.BaseClient", token: str) -> None:
-        """Send it, once (RespondActivityTaskCompleted, -Failed, -Canceled)."""
+    @classmethod
+    def failed(cls, reason: str, details: str = "") -> Self:
+        """Return a failure; a reason over SWF's limit is cut."""
+        _, maximum = LIMITS["reason"]
+        return cls("failed", reason=reason[:maximum], details=details or None)
+
+    def send(self, client: "Client", token: str) -> None:
+        """Send it, once (RespondActivityTaskCompleted, -Failed, -Canceled). Raise what `api.complete_task` raises."""
         match self.state:
             case "completed":
-                api.complete_task(token, self.result, client)
+                call_with_token(client, "respond_activity_task_completed", token, {"result": self.result})
             case "failed":
-                api.fail_task(token, self.reason, self.details, client)
-            case _:
-                api.cancel_task(token, self.details, client)
+                texts = {"reason": self.reason, "details": self.details}
+                call_with_token(client, "respond_activity_task_failed", token, texts)
+            case "cancelled":
+                call_with_token(client, "respond_activity_task_canceled", token, {"details": self.details})
 
-    def is_end(self, end: End) -> bool:
-        """Tell whether a task that ended so was ended by this answer."""
+    def matches(self, end: End) -> bool:
+        """Return whether a task that ended this way was closed by this outcome."""
         ours = (self.state, self.result or "", self.reason or "", self.details or "")
         return ours == (end.state, end.result or "", end.reason or "", end.details or "")
 
+    def __str__(self) -> str:
+        return f"{self.state} ({self.reason})" if self.reason else self.state
 
-def answer(
-    client: "botocore.client.BaseClient",
-    task: TaskReference,
-    what: Answer,
-    ledger: Ledger,
-    *,
-    retry_for: float = 60.0,
-    tell: Callable[[str], None] = lambda line: None,
-    clock: Callable[[], float] = time.monotonic,
-    sleep: Callable[[float], None] = time.sleep,
-    wait: Callable[..., float] = backoff,
-) -> None:
-    """Close a task, and return only when SWF has taken this very answer.
 
-    What may pass (the network, 5xx, throttling) is tried again for `retry_for` seconds. When the reply to a try was
-    lost and SWF then says that the task is not open, its execution's history tells which end it had. A task that is
-    closed leaves the ledger.
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What became of a response."""
 
-    Args:
-        client: makes one try of each call
-        task: its token; domain, execution and started event let history be read
-        what: the answer
-        ledger: knows what `task` does not, for a task that this machine took
-        retry_for: seconds
+    status: Literal["accepted", "closed", "not_open", "rejected", "undelivered", "unknown"]
+    """`closed`: the history shows another end; `not_open`: SWF says so, but the history does not show an end;
+    `rejected`: SWF refused the response; `undelivered`: it never arrived; `unknown`: its reply was lost, and the
+    history could not tell."""
+
+    outcome: Outcome | None = None
+    end: End | None = None
+    """How the task ended, if `closed`."""
+
+    error: SwfError | None = None
+    """What to raise; None if accepted."""
+
+    @property
+    def event(self) -> str:
+        """One word: `completed`, `failed`, `cancelled`, `closed` (elsewhere) or `unconfirmed`."""
+        if self.status == "accepted" and self.outcome is not None:
+            return self.outcome.state
+        return "closed" if self.status in ("closed", "not_open") else "unconfirmed"
+
+    @property
+    def is_confirmed(self) -> bool:
+        """Whether the task is certainly closed."""
+        return self.status in ("accepted", "closed")
+
+    def __str__(self) -> str:
+        match self.status:
+            case "accepted":
+                return str(self.outcome)
+            case "closed" | "not_open":
+                return f"was closed elsewhere: {self.end or (self.error and self.error.message) or 'reason unknown'}"
+            case "undelivered":
+                return "not closed: the response was not delivered"
+        return str(self.error and self.error.message)
+
+
+@dataclass(slots=True)
+class Responder:
+    """Sends responses. `respond` settles one; `deliver` does not give up.
+
+    `client` makes one attempt of each call.
+    """
+
+    client: "Client"
+    retry_for: float = inf
+    """Seconds for which transient errors are retried, and a lost response is looked for in the history."""
+
+    history_for: float = inf
+    """Seconds, at most, of looking for a lost response in the history."""
+
+    end_attempts: float = 1
+    """How often `deliver` and `find_closed` read the history for the end of a task that is not open."""
+
+    stop: threading.Event = field(default_factory=threading.Event)
+    """Ends every wait."""
+
+    log: "Log" = _log
+    gate: AccessGate | None = None
+    """What `deliver` waits for after an access error."""
+
+    retrier: Callable[..., Retrier] = Retrier
+
+    def respond(self, task: TaskReference, outcome: Outcome) -> Settlement:
+        """Close a task, and return when it is settled whether this response did it.
+
+        Transient errors are retried. If the reply to an attempt was lost and SWF then says that the task is not open,
+        or the time is up, the execution's history decides.
+        """
+        retrier = self._new_retrier(self.retry_for, log=self.log)
+        lost = None  # the first attempt whose reply was lost
+        may_match = False  # whether an end like `outcome` may be that of an attempt
+        while True:
+            try:
+                outcome.send(self.client, task.token)
+            except TRANSIENT as error:
+                if error.possibly_executed and lost is None:
+                    lost = error
+                may_match |= error.possibly_executed or isinstance(error, ServiceError)
+                if not retrier.wait(error):
+                    return self._settle(task, outcome, error, lost, retrier.time_left(), may_match=may_match)
+            except SwfError as error:
+                return self._settle(task, outcome, error, lost, retrier.time_left(), may_match=may_match)
+            else:
+                return Settlement("accepted", outcome)
+
+    def deliver(self, task: TaskReference, outcome: Outcome) -> Settlement:
+        """Close a task as `respond` does, and give up only if it is not open, or when stopped.
+
+        A response that SWF rejects is replaced by one that it is more likely to accept; one whose fate is unknown is
+        sent again, since SWF accepts one response per task, however often it arrives.
+        """
+        retrier, sent = self._new_retrier(log=self.log), None
+        while True:
+            settlement = self._await_closed(task, self.respond(task, outcome))
+            error = settlement.error
+            if settlement.end is not None and sent is not None and sent.matches(settlement.end):
+                return Settlement("accepted", sent)
+            if settlement.status == "unknown" and error and not isinstance(error.__cause__, UnknownResource):
+                sent, cause = outcome, error.__cause__
+                error = cause if isinstance(cause, SwfError) else error
+            elif settlement.status != "rejected" or error is None:
+                return settlement
+            replacement = self._replace_rejected(outcome, error, retrier)
+            if replacement is not None:
+                outcome = replacement
+            elif not self._wait(error, retrier):
+                return Settlement("undelivered", outcome, error=error)
+
+    def find_closed(self, task: TaskReference) -> Settlement:
+        """Return how a task ended that SWF says is not open."""
+        return self._await_closed(task, Settlement("not_open"))
+
+    def _await_closed(self, task: TaskReference, settlement: Settlement) -> Settlement:
+        """Wait for the history to show the end of a task that is not open."""
+        if settlement.status != "not_open":
+            return settlement
+        end, _ = self._await_end(task, attempts=self.end_attempts)
+        return replace(settlement, status="closed", end=end) if end else settlement
+
+    def _replace_rejected(self, outcome: Outcome, error: SwfError, retrier: Retrier) -> Outcome | None:
+        """Return a response that SWF is more likely to accept, or None to send the same again."""
+        if isinstance(error, InvalidRequest):
+            if outcome.state == "completed":
+                return Outcome.failed(f"SWF rejected the result: {error.message}")
+            if outcome.details is not None:
+                self.log.info("SWF rejected the details: %s", error.message)
+                return replace(outcome, details=None)
+            if outcome.state == "cancelled":
+                return Outcome.failed(f"SWF rejected the cancellation: {error.message}")
+            return Outcome.failed(_REJECTED) if outcome.reason != _REJECTED else None
+        if isinstance(error, UnknownResource) and retrier.failures >= _CANCELLATIONS:
+            return Outcome.failed("SWF did not accept the cancellation", outcome.details or "")
+        return None
+
+    def _wait(self, error: SwfError, retrier: Retrier) -> bool:
+        if isinstance(error, AccessError) and self.gate is not None:
+            return self.gate.wait(error, self.stop, self.log)
+        return retrier.wait(error)
+
+    def _settle(
+        self,
+        task: TaskReference,
+        outcome: Outcome,
+        failure: SwfError,
+        lost: SwfError | None,
+        time_left: float,
+        *,
+        may_match: bool,
+    ) -> Settlement:
+        if lost is None and not isinstance(failure, UnknownResource):
+            return Settlement("undelivered" if isinstance(failure, TRANSIENT) else "rejected", outcome, error=failure)
+        end, why_not = self._await_end(task, attempts=inf if may_match else 1, time_left=time_left)
+        if end is not None:
+            if may_match and outcome.matches(end):
+                return Settlement("accepted", outcome)
+            by = ", by another response" if end.state == outcome.state and not outcome.matches(end) else ""
+            closed = TaskClosed.from_error(failure, f"the task is not open: {end}{by}")
+            return Settlement("closed", outcome, end, _caused_by(closed, failure))
+        if lost is not None:
+            message = f"outcome unknown: the request was sent but its response was lost ({lost.message}); {why_not}"
+            hint = "check the execution history for the task's closing event"
+            return Settlement(
+                "unknown", outcome, error=_caused_by(OutcomeUnknown.from_error(lost, message, hint), failure)
+            )
+        if outcome.state == "cancelled" and not isinstance(failure, TaskNotOpen):
+            failure = _caused_by(self._explain_rejected_cancel(task, failure), failure)
+        return Settlement("not_open" if isinstance(failure, TaskNotOpen) else "rejected", outcome, error=failure)
+
+    def _await_end(self, task: TaskReference, *, attempts: float, time_left: float = inf) -> tuple[End | None, str]:
+        """Read how the task ended, waiting for it to show up; else return why it is not known.
+
+        History is eventually consistent: what is not in it yet may appear. A read that fails with a transient error
+        is none of the `attempts`.
+        """
+        retrier = self._new_retrier(min(time_left, self.history_for))
+        reads = 0
+        while True:
+            try:
+                end = find_end(self.client, task)
+                why_not = "the history does not show the task closed"
+                reads += 1
+            except LookupError as error:
+                return None, str(error)
+            except TRANSIENT as error:
+                end, why_not = None, f"the history could not be read: {error.message}"
+            except AccessError as error:
+                return None, f"the history could not be read: {error.message}"
+            except SwfError as error:
+                end, why_not = None, f"the history could not be read: {error.message}"
+                reads += 1
+            if end is not None or reads >= attempts or not retrier.wait(why_not):
+                return end, why_not
+
+    def _explain_rejected_cancel(self, task: TaskReference, rejection: SwfError) -> UnknownResource:
+        """Distinguish a task without a cancellation request from a closed one: SWF's fault is the same."""
+        try:
+            send_heartbeat(task.token, client=self.client)
+        except TaskNotOpen as error:
+            return error
+        except Cancelled:
+            message = "SWF rejected the cancellation, although it was requested"
+            return UnknownResource.from_error(rejection, message, "try again in a moment")
+        except SwfError:
+            message = "SWF rejected the cancellation: the task is closed, or its cancellation was not requested"
+            return UnknownResource.from_error(rejection, message)
+        message = "cancellation of this task was not requested"
+        return UnknownResource.from_error(rejection, message, "complete or fail the task")
+
+    def _new_retrier(self, timeout: float = inf, *, attempts: float = inf, log: "Log | None" = None) -> Retrier:
+        return self.retrier(longest=_LONGEST_DELAY, timeout=timeout, attempts=attempts, stop=self.stop, log=log)
+
+
+def close_task(responder: Responder, task: TaskReference, outcome: Outcome, ledger: "Ledger") -> None:
+    """Close a task, and drop it from the ledger once it is closed. Return only if SWF accepted this response.
+
+    The ledger knows the execution of a task that this machine received, if `task` does not.
 
     Raises:
-        TaskNotOpen: another end came first, or SWF does not know the token
-        UnknownResource: a cancellation that nobody asked for
-        OutcomeUnknown: the answer may have been taken, and history could not tell
-        SwfError: SWF refused it, or it certainly never got there
+        TaskNotOpen: the task was closed by something else, or SWF does not know the token
+        UnknownResource: a cancellation that was not requested
+        OutcomeUnknown: the response may have been accepted, and the history could not tell
+        SwfError: SWF rejected it, or it certainly never arrived
     """
     held = ledger.find_token(task.token)
     if task.execution is None and held is not None:
         task = held.reference
-    try:
-        settle(client, task, what, retry_for=retry_for, tell=tell, clock=clock, sleep=sleep, wait=wait)
-    except TaskNotOpen as error:
-        # A fault alone is no proof that the task is closed.
-        if held is not None and isinstance(error, TaskClosed):
-            ledger.drop(held.key)
-        raise
-    if held is not None:
+    settlement = responder.respond(task, outcome)
+    if held is not None and settlement.is_confirmed:
         ledger.drop(held.key)
+    if settlement.error is not None:
+        raise settlement.error
 
 
-def settle(
-    client: "botocore.client.BaseClient",
-    task: TaskReference,
-    what: Answer,
-    *,
-    retry_for: float,
-    tell: Callable[[str], None],
-    history_for: float = float("inf"),
-    clock: Callable[[], float] = time.monotonic,
-    sleep: Callable[[float], None] = time.sleep,
-    wait: Callable[..., float] = backoff,
-) -> None:
-    """Close a task as `answer` does, for a caller that keeps the ledger itself.
+def find_end(client: "Client", task: TaskReference) -> End | None:
+    """Read from the history how a task ended (GetWorkflowExecutionHistory, backwards to its start).
 
-    Once SWF has refused it, history is asked for `history_for` seconds at most.
-
-    Raises TaskClosed, of the kinds of TaskNotOpen, when history shows that another end came first.
-    """
-    _Effort(client, task, what, clock() + retry_for, history_for, tell, clock, sleep, wait).make()
-
-
-@dataclass(slots=True)
-class _Effort:
-    """One answer on its way: what was tried so far, and what is known of the task."""
-
-    client: "botocore.client.BaseClient"
-    task: TaskReference
-    what: Answer
-    end_of_patience: float
-    history_for: float
-    tell: Callable[[str], None]
-    clock: Callable[[], float]
-    sleep: Callable[[float], None]
-    wait: Callable[..., float]
-    unclear: SwfError | None = None
-    """The first try whose reply was lost."""
-
-    def make(self) -> None:
-        attempt = 0
-        while True:
-            try:
-                self.what.send(self.client, self.task.token)
-                return
-            except UnknownResource as refusal:
-                self._settle(refusal)
-                return
-            except TRANSIENT as error:
-                if error.possibly_executed and self.unclear is None:
-                    self.unclear = error
-                if not self._pause(attempt, error):
-                    if self.unclear is None:
-                        raise
-                    self._settle(error)
-                    return
-            except SwfError as error:
-                if self.unclear is None:
-                    raise
-                self._settle(error)
-                return
-            attempt += 1
-
-    def _pause(self, attempt: int, error: SwfError) -> bool:
-        """Wait before the next try; False when there is no time left for one."""
-        delay = self.wait(attempt, most=_LONGEST_WAIT)
-        if self.clock() + delay >= self.end_of_patience:
-            return False
-        self.tell(f"{error.message}; trying again in {delay:.1f} s")
-        self.sleep(delay)
-        return True
-
-    def _settle(self, error: SwfError) -> None:
-        """Find out whether the answer was taken; returns when it was."""
-        end, why = self._read_end()
-        if end is not None:
-            if self.unclear is not None and self.what.is_end(end):
-                return
-            by = ", by another answer" if end.state == self.what.state and not self.what.is_end(end) else ""
-            raise TaskClosed.of(error, f"the task is not open: {end}{by}") from error
-        if self.unclear is not None:
-            message = f"the answer was sent and its reply lost ({self.unclear.message}); {why}"
-            hint = "the execution's history tells, once it shows the task's end"
-            raise OutcomeUnknown.of(self.unclear, message, hint) from error
-        if self.what.state == "cancelled" and not isinstance(error, TaskNotOpen):
-            raise self._why_not_cancelled(error) from error
-        raise error
-
-    def _read_end(self) -> tuple[End | None, str]:
-        """Read how the task ended, as long as it takes to show; else say why it can't be told.
-
-        History is eventually consistent: what is not in it yet may come. Only a lost reply is worth the wait.
-        """
-        attempt = 0
-        end_of_patience = min(self.end_of_patience, self.clock() + self.history_for)
-        while True:
-            try:
-                end = read_end(self.client, self.task)
-                why = "history does not show the task closed"
-            except LookupError as error:
-                return None, str(error)
-            except AccessError as error:
-                return None, f"history could not be read: {error.message}"
-            except SwfError as error:
-                end, why = None, f"history could not be read: {error.message}"
-            if end is not None or self.unclear is None:
-                return end, why
-            delay = self.wait(attempt, most=_LONGEST_WAIT)
-            attempt += 1
-            if self.clock() + delay >= end_of_patience:
-                return None, why
-            self.sleep(delay)
-
-    def _why_not_cancelled(self, refusal: SwfError) -> UnknownResource:
-        """Tell a task that nobody asked to cancel from one that is not open: SWF refuses both with one fault."""
-        try:
-            api.send_heartbeat(self.task.token, client=self.client)
-        except TaskNotOpen as error:
-            return error
-        except Cancelled:
-            message, hint = (
-                "cancellation of this task was requested, but SWF did not take it",
-                "try again in a moment",
-            )
-        except SwfError:
-            message, hint = (
-                "SWF did not take the cancellation: the task is closed, or nobody asked to cancel it",
-                None,
-            )
-        else:
-            message, hint = (
-                "the task is open, and nobody asked to cancel it: SWF refuses that",
-                "complete it or fail it",
-            )
-        return UnknownResource.of(refusal, message, hint)
-
-
-def read_end(client: "botocore.client.BaseClient", task: TaskReference) -> End | None:
-    """Read from history how a task ended (GetWorkflowExecutionHistory, backwards to its start).
-
-    None when history does not show its end. Raises LookupError when it is not known which execution to read, and
-    SwfError when it can't be read.
+    Return None if the history does not show an end. Raise LookupError if the execution is unknown, and SwfError if
+    its history can't be read.
     """
     started = task.task_started_execution_history_event_id
     if task.domain is None or task.execution is None or started is None:
-        raise LookupError("and it is not known which execution the task belongs to (--task or the ledger would tell)")
+        raise LookupError("the task's execution is unknown (pass --task)")
     gone = None
     token: dict[str, Any] = {}
     while True:
@@ -266,23 +347,27 @@ def read_end(client: "botocore.client.BaseClient", task: TaskReference) -> End |
         token = {"nextPageToken": page["nextPageToken"]}
 
 
-def prune(ledger: Ledger, session_of: Callable[[HeldTask], "Session"], tell: Callable[[str], None]) -> None:
-    """Drop from the ledger the tasks that history shows closed; what can't be read is told, and stays."""
+def prune(
+    ledger: "Ledger", session_of: Callable[["HeldTask"], "Session"], rows: "Iterable[HeldTask] | None" = None
+) -> None:
+    """Drop from the ledger the tasks, or those of some rows, that the history shows closed.
+
+    Log those whose history can't be read.
+    """
     sessions: dict[tuple[str | None, str, str], Session] = {}
-    for held in ledger.list_held():
+    for held in ledger.list_held() if rows is None else rows:
         if held.token is None:
             continue
         place = (held.profile, held.region, held.endpoint)
         try:
             if place not in sessions:
                 sessions[place] = session_of(held)
-            if read_end(sessions[place].client, held.reference) is not None:
+            if find_end(sessions[place].client, held.reference) is not None:
                 ledger.drop(held.key)
         except SwfError as error:
-            tell(f"{held.key} stays: {error.message}")
+            _log.info("%s is kept: %s", held.key, error.message)
 
 
-def failure(reason: str, details: str = "") -> Answer:
-    """Give the answer that fails a task; the reason is cut to SWF's limit."""
-    _, most = LIMITS["reason"]
-    return Answer("failed", reason=reason[:most], details=details or None)
+def _caused_by(error: E, cause: BaseException) -> E:
+    error.__cause__ = cause
+    return error

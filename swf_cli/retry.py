@@ -1,16 +1,133 @@
-"""Which failures may pass, and how long to wait before the next try."""
+"""Retries: the one place that decides whether, when and until when a failed call is tried again."""
 
+import logging
 import random
+import threading
+import time
 from collections.abc import Callable
+from math import inf
 from typing import Final
 
-from .errors import LimitExceededError, NetworkError, ServiceError, ThrottlingError
+from .errors import CredentialsUnavailable, LimitExceededError, NetworkError, ServiceError, SwfError, ThrottlingError
 
-TRANSIENT: Final = (NetworkError, ServiceError, ThrottlingError, LimitExceededError)
-"""Faults that may pass: whatever was asked can be asked again."""
+TRANSIENT: Final = (NetworkError, ServiceError, ThrottlingError, LimitExceededError, CredentialsUnavailable)
+"""Errors after which the same call may succeed."""
+
+_log = logging.getLogger(__name__)
 
 
-def backoff(attempt: int, *, most: float = 30.0, jitter: Callable[[], float] = random.random) -> float:
-    """Give the seconds to wait before the next try: up to 1 s, then 2 s, 4 s… up to `most`; half of it is chance."""
-    whole = min(most, 2.0 ** min(attempt, 16))
-    return whole / 2 + whole / 2 * jitter()
+class Retrier:
+    """Waits between attempts, with exponential backoff and jitter.
+
+    The delays grow from `first` to `longest` seconds, doubling; each is between half of that and all of it. There is
+    no further attempt after `attempts` of them, once the next one would begin `timeout` seconds or more after this
+    object was made, or when `stop` is set.
+
+    After `spread_after` failures, one delay is anything up to `longest` seconds, and all further ones are `longest`:
+    so thousands of clients that failed at the same moment come back evenly spread.
+
+    Args:
+        log: where each wait is announced, at level INFO; None for silence
+        stop: ends a wait early
+    """
+
+    def __init__(  # noqa: PLR0913 - each has a default, and the last two are only for tests
+        self,
+        *,
+        first: float = 1.0,
+        longest: float = 30.0,
+        spread_after: float = inf,
+        timeout: float = inf,
+        attempts: float = inf,
+        stop: threading.Event | None = None,
+        log: "logging.Logger | logging.LoggerAdapter[logging.Logger] | None" = _log,
+        clock: Callable[[], float] = time.monotonic,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._first = first
+        self._longest = longest
+        self._spread_after = spread_after
+        self._attempts = attempts
+        self._stop = stop or threading.Event()
+        self._log = log
+        self._clock = clock
+        self._jitter = jitter
+        self._deadline = clock() + timeout
+        self.failures = 0
+        """Failed attempts since the last success."""
+
+    def time_left(self) -> float:
+        """Return the seconds until the timeout."""
+        return self._deadline - self._clock()
+
+    def reset(self) -> None:
+        """Note that an attempt succeeded: the next delay is the first one again."""
+        self.failures = 0
+
+    def wait(self, error: SwfError | str) -> bool:
+        """Wait before the next attempt, after one that failed with `error`. Return whether there is to be one."""
+        delay = self.next_delay(error)
+        return delay is not None and not self._stop.wait(delay)
+
+    def next_delay(self, error: SwfError | str, message: str | None = None) -> float | None:
+        """Return the seconds to wait before the next attempt; None if there is to be none.
+
+        They are logged with `message`, or that of the error.
+        """
+        delay = self._backoff()
+        if isinstance(error, SwfError):
+            delay = max(delay, error.retry_after)
+        self.failures += 1
+        if self.failures >= self._attempts or self._clock() + delay >= self._deadline:
+            return None
+        if self._log is not None:
+            message = message or (error.message if isinstance(error, SwfError) else error)
+            self._log.info("%s; retrying in %.1f s", message, delay, extra={"event": "retry"})
+        return delay
+
+    def _backoff(self) -> float:
+        if self.failures > self._spread_after:
+            return self._longest
+        if self.failures == self._spread_after:
+            return self._longest * self._jitter()
+        whole = min(self._longest, self._first * 2.0 ** min(self.failures, 16))
+        return whole / 2 + whole / 2 * self._jitter()
+
+
+class AccessGate:
+    """Serialises credential renewal: on an access error all threads wait, and then one of them resets the session.
+
+    Args:
+        reset: makes the next call look credentials up again
+        wait_for: seconds to wait before calls are tried again
+    """
+
+    def __init__(
+        self, reset: Callable[[], None], *, wait_for: float = 30.0, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._reset = reset
+        self._wait_for = wait_for
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._open_at = self._reset_for = -inf
+
+    def wait(
+        self,
+        error: SwfError,
+        stop: threading.Event,
+        log: "logging.Logger | logging.LoggerAdapter[logging.Logger]" = _log,
+    ) -> bool:
+        """Wait until calls may succeed again; log it once, however many threads wait. Return False if stopped."""
+        with self._lock:
+            is_first = self._open_at <= self._clock()
+            if is_first:
+                self._open_at = self._clock() + self._wait_for
+            open_at = self._open_at
+        if is_first:
+            log.info("%s; retrying in %g s", error.message, self._wait_for, extra={"event": "retry"})
+        stopped = stop.wait(max(0.0, open_at - self._clock()))
+        with self._lock:
+            if self._reset_for < open_at:
+                self._reset_for = open_at
+                self._reset()
+        return not stopped

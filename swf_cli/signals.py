@@ -1,8 +1,10 @@
-"""The signals that end a process: an event that a handler may set, and what a signal asked for."""
+"""Stop signals: the one place that installs handlers for SIGINT, SIGTERM and SIGHUP.
 
-import os
-import select
+A signal that is ignored when a handler would be installed stays ignored. All functions are for the main thread.
+"""
+
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,96 +14,189 @@ from typing import Final
 
 from .errors import Signalled
 
+STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""The signals that ask a process to end."""
+
 _DUPLICATE_WINDOW: Final = 0.2  # seconds
-_ENDING_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_LOST_SIGNAL_DELAY: Final = 0.001  # seconds
+
+
+class SignalSafeEvent(threading.Event):
+    """An Event that a signal handler may set, even while it interrupts this thread's own wait for it.
+
+    threading.Event has a lock that the interrupted thread may hold. `set` is final: there is no `clear`.
+    """
+
+    def __init__(self) -> None:
+        from queue import Empty, SimpleQueue  # not at start-up
+
+        super().__init__()
+        self._is_set = False
+        self._wake_ups: SimpleQueue[None] = SimpleQueue()  # its put() is reentrant
+        self._empty = Empty
+
+    def is_set(self) -> bool:
+        """Return whether it is set."""
+        return self._is_set
+
+    def set(self) -> None:
+        """Set it, and wake every thread that waits for it."""
+        self._is_set = True
+        self._wake_ups.put(None)
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until it is set, or for `timeout` seconds. Return whether it is set."""
+        if not self._is_set:
+            try:
+                self._wake_ups.get(timeout=None if timeout is None else max(0.0, timeout))
+            except self._empty:
+                return self._is_set
+            self._wake_ups.put(None)  # for the next waiting thread
+        return self._is_set
 
 
 @contextmanager
-def on_stop_signals(hear: Callable[[int], None], clock: Callable[[], float] = time.monotonic) -> Iterator[None]:
-    """Hear the signals that end a process, each time that one comes; for the main thread.
+def handle_stop_signals(
+    handler: Callable[[int], None], clock: Callable[[], float] = time.monotonic
+) -> Iterator[None]:
+    """Call `handler` with the number of each stop signal that arrives.
 
-    A signal that was ignored stays ignored. `timeout` sends its signal twice at once, to the process and to the
-    group that it is in: the second of two within a fifth of a second is the first one's echo.
+    `timeout` sends its signal twice at once, to the process and to its group: the second of two signals within 0.2 s
+    is dropped as a duplicate.
     """
     last = -_DUPLICATE_WINDOW
 
-    def handle(number: int, frame: FrameType | None) -> None:
+    def handle(number: int, _: FrameType | None) -> None:
         nonlocal last
         now = clock()
         if now - last >= _DUPLICATE_WINDOW:
             last = now
-            hear(number)
+            handler(number)
 
-    before = {number: signal.getsignal(number) for number in _ENDING_SIGNALS}
-    heard = [number for number, handler in before.items() if handler is not signal.SIG_IGN]
-    for number in heard:
+    with _handlers(handle):
+        yield
+
+
+@contextmanager
+def defer_stop_signals() -> Iterator[list[int]]:
+    """Collect stop signals instead of letting them interrupt a step half-way; yield the list they are put in."""
+    arrived: list[int] = []
+    with _handlers(lambda number, _: arrived.append(number)):
+        yield arrived
+
+
+@contextmanager
+def raise_on_stop_signals(clock: Callable[[], float] = time.monotonic) -> Iterator[None]:
+    """Raise Signalled for each stop signal, but not for its duplicate."""
+
+    def handler(number: int) -> None:
+        raise Signalled(number)
+
+    with handle_stop_signals(handler, clock):
+        yield
+
+
+@contextmanager
+def _handlers(handle: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
+    handled = [number for number, handler in before.items() if handler is not signal.SIG_IGN]
+    for number in handled:
         signal.signal(number, handle)
     try:
         yield
     finally:
-        for number in heard:
+        for number in handled:
             signal.signal(number, before[number])
 
 
 class StopRequest:
-    """What a signal asked for."""
+    """Set by the first stop signal."""
 
     def __init__(self) -> None:
-        self.stop: threading.Event = SignalSafeEvent()
+        self.event: threading.Event = SignalSafeEvent()
         self.number = 0
-        """The signal, once `stop` is set."""
+        """The signal, once `event` is set."""
 
-    def hear(self, number: int) -> None:
-        """Take note of a signal."""
+    def set(self, number: int) -> None:
+        """Record that this signal asked to stop."""
         self.number = number
-        self.stop.set()
+        self.event.set()
+
+    @contextmanager
+    def on_signal(self) -> Iterator["StopRequest"]:
+        """Let stop signals set it."""
+        with handle_stop_signals(self.set):
+            yield self
 
 
 @contextmanager
-def graceful_stop(tell: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> Iterator[StopRequest]:
-    """Hear the signals that end a process: the first asks to stop, the second gives up at once (Signalled)."""
-    asked = StopRequest()
+def graceful_stop(notice: str, clock: Callable[[], float] = time.monotonic) -> Iterator[StopRequest]:
+    """Let the first stop signal set the request that is yielded, and log `notice`; raise Signalled for the second."""
+    import logging  # not at start-up
 
-    def hear(number: int) -> None:
-        if asked.stop.is_set():
+    log, request = logging.getLogger(__name__), StopRequest()
+
+    def handler(number: int) -> None:
+        if request.event.is_set():
             raise Signalled(number)
-        asked.hear(number)
-        tell(
-            f"{signal.Signals(number).name}: SWF may be handing a task to the poll that it holds, so that is waited "
-            "for, up to 60 s; the same signal again gives up at once"
-        )
+        request.set(number)
+        log.info("%s: %s", signal.Signals(number).name, notice)
 
-    with on_stop_signals(hear, clock):
-        yield asked
+    with handle_stop_signals(handler, clock):
+        yield request
 
 
-class SignalSafeEvent(threading.Event):
-    """An event that a signal handler may set, also when it interrupts this thread's own wait for it.
+@contextmanager
+def signal_waiter(*numbers: int) -> Iterator[Callable[[], object]]:
+    """Yield a function that waits for a signal that has a handler, or for one of `numbers`, which need none.
 
-    An ordinary one has a lock, which the interrupted thread may hold just then: nothing would ever go on.
+    It returns at once for one that arrived a moment before: a lock or `waitpid` would miss that, and wait on.
     """
+    import socket  # not at start-up
+
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        theirs.setblocking(False)
+        handlers = {number: signal.signal(number, lambda *_: None) for number in numbers}
+        descriptor = signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
+        try:
+            yield lambda: ours.recv(4096)
+        finally:
+            signal.set_wakeup_fd(descriptor)
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+
+
+class ProcessSignals:
+    """What stop signals do to the `swf` process outside of the commands that handle them: they unwind it."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self._raised = False
-        self._reader, self._writer = os.pipe()
+        self.arrived: list[int] = []
+        """The signals that were raised as Signalled."""
 
-    def is_set(self) -> bool:
-        """Tell whether it is set; it is never cleared."""
-        return self._raised
+    def install(self) -> None:
+        """Raise Signalled in the main thread for each stop signal from now on."""
+        for number in STOP_SIGNALS:
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, self._raise)
+        sys.unraisablehook = self._send_again
 
-    def set(self) -> None:
-        """Set it, and wake all that wait for it."""
-        if not self._raised:
-            self._raised = True
-            os.write(self._writer, b"!")  # never read: it stays readable to all that wait
+    def uninstall(self) -> None:
+        """Let stop signals end the process at once."""
+        for number in STOP_SIGNALS:
+            if signal.getsignal(number) == self._raise:
+                signal.signal(number, signal.SIG_DFL)
+        signal.setitimer(signal.ITIMER_REAL, 0)
 
-    def wait(self, timeout: float | None = None) -> bool:
-        """Wait until it is set, or for so many seconds; tell whether it is."""
-        if not self._raised:
-            select.select([self._reader], [], [], timeout)
-        return self._raised
+    def _raise(self, number: int, _: FrameType | None) -> None:
+        self.arrived.append(number)
+        raise Signalled(number)
 
-    def __del__(self) -> None:
-        os.close(self._reader)
-        os.close(self._writer)
+    def _send_again(self, lost: "sys.UnraisableHookArgs") -> None:
+        """Repeat a signal that was raised where Python drops exceptions: in a destructor, or as an import ends."""
+        if not isinstance(lost.exc_value, Signalled):
+            sys.__unraisablehook__(lost)
+            return
+        number = lost.exc_value.number
+        signal.signal(signal.SIGALRM, lambda *_: signal.raise_signal(number))
+        signal.setitimer(signal.ITIMER_REAL, _LOST_SIGNAL_DELAY)

@@ -1,18 +1,23 @@
-"""Fixtures: a clean environment, a stub, a local SWF, moto's; and no AWS settings of the machine's own."""
+"""Fixtures: environments, a stub, a local SWF and moto's; and the machine's own settings kept out."""
 
+import logging
 import os
 import signal
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from botocore.retries.standard import ExponentialBackoff
 
+from swf_cli.client.session import Session
+from tests.helpers.aws import SETTINGS
 from tests.helpers.local_service import Service, local_service
 from tests.helpers.moto_service import MotoService, moto_service
 from tests.helpers.stub_service import StubService
 
-# Whoever runs the tests in the background, or under nohup, has some signals ignored, and so has every process that a
-# test starts: what `swf` does about a signal would not be seen.
+# Tests that run in the background or under nohup have some signals ignored, and so has every process that they start:
+# then `swf` ignores those signals too.
 for _number, _handler in (
     (signal.SIGINT, signal.default_int_handler),
     (signal.SIGTERM, signal.SIG_DFL),
@@ -22,28 +27,86 @@ for _number, _handler in (
         signal.signal(_number, _handler)
 
 
-@pytest.fixture(autouse=True)
-def _no_settings_of_the_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Keep whatever AWS or SWF settings the machine has out of the tests."""
+def _isolate(patch: pytest.MonkeyPatch, home: Path) -> None:
+    """Keep the machine's own AWS and SWF settings out of the tests."""
     for name in list(os.environ):
         if name.startswith(("AWS_", "SWF_")) or name.lower().endswith("_proxy"):
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+            patch.delenv(name)
+    patch.setenv("HOME", str(home))
+    patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+
+
+@pytest.fixture(autouse=True)
+def _isolated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    _isolate(monkeypatch, tmp_path)
+
+
+@pytest.fixture
+def instant_retries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let botocore retry without a delay."""
+    monkeypatch.setattr(ExponentialBackoff, "delay_amount", lambda *_: 0)
+
+
+@pytest.fixture
+def log(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+    """The log of `swf_cli`, from level INFO."""
+    caplog.set_level(logging.INFO, "swf_cli")
+    return caplog
 
 
 @pytest.fixture
 def stub() -> Iterator[StubService]:
-    """A service that answers as the test tells it to."""
+    """A service that responds as the test specifies."""
     service = StubService()
     yield service
     service.close()
 
 
+@pytest.fixture(scope="session")
+def _shared_stub() -> Iterator[StubService]:
+    service = StubService()
+    yield service
+    service.close()
+
+
+@pytest.fixture(scope="session")
+def _shared_session(_shared_stub: StubService, tmp_path_factory: pytest.TempPathFactory) -> Session:
+    session = Session(endpoint_url=_shared_stub.url)
+    with pytest.MonkeyPatch.context() as patch:
+        _isolate(patch, tmp_path_factory.mktemp("home"))
+        for name, value in SETTINGS.items():
+            patch.setenv(name, value)
+        for client in (session.client, session.poll_client, session.no_retry):
+            assert client.meta
+    return session
+
+
+@pytest.fixture
+def shared_stub(_shared_stub: StubService) -> StubService:
+    """A stub without replies, at the same address for every test: see `shared_session`. Tests don't close it."""
+    _shared_stub.reset()
+    return _shared_stub
+
+
+@pytest.fixture
+def shared_session(_shared_session: Session, shared_stub: StubService) -> Session:
+    """A session that calls `shared_stub`, the same for every test: creating its clients takes a tenth of a second."""
+    return _shared_session
+
+
+@pytest.fixture
+def refused_url() -> Iterator[str]:
+    """The URL of a port that is taken, but where nothing listens."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{taken.getsockname()[1]}"
+
+
 @pytest.fixture
 def bare_env(tmp_path: Path) -> dict[str, str]:
-    """An environment with no AWS settings at all, and a record of held tasks of its own."""
+    """An environment without AWS settings, and with a ledger of its own."""
     return {
+        **{name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")},
         "PATH": os.environ.get("PATH", os.defpath),
         "HOME": str(tmp_path),
         "LANG": "C.UTF-8",
@@ -56,12 +119,7 @@ def bare_env(tmp_path: Path) -> dict[str, str]:
 @pytest.fixture
 def aws_env(bare_env: dict[str, str]) -> dict[str, str]:
     """An environment with a region and made-up credentials."""
-    return {
-        **bare_env,
-        "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE",
-        "AWS_SECRET_ACCESS_KEY": "secret",
-        "AWS_REGION": "us-east-1",
-    }
+    return {**bare_env, **SETTINGS}
 
 
 @pytest.fixture
@@ -72,7 +130,7 @@ def env(aws_env: dict[str, str], stub: StubService) -> dict[str, str]:
 
 @pytest.fixture
 def service() -> Iterator[Service]:
-    """A local SWF of the test's own, which holds a poll for a second."""
+    """A local SWF that holds each poll for a second."""
     with local_service() as service:
         yield service
 
@@ -85,7 +143,6 @@ def service_env(aws_env: dict[str, str], service: Service) -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def moto() -> Iterator[MotoService]:
-    """moto's SWF, one for all tests: each test takes a domain or a task list of its own."""
-    credentials = {"AWS_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "secret"}
-    with moto_service(credentials) as service:
+    """SWF as moto has it, one for all tests: each test uses a domain or a task list of its own."""
+    with moto_service(SETTINGS) as service:
         yield service

@@ -1,23 +1,16 @@
-"""The seed's functions, over a client of the caller's and over one of their own."""
+"""The public functions, with the caller's client and with their own."""
 
 import json
-import threading
 from collections.abc import Callable, Iterator
-from functools import cache
 from typing import Any
 
 import botocore.exceptions as boto
-import botocore.session
 import pytest
-from botocore.awsrequest import AWSResponse
-from botocore.compat import HTTPHeaders
-from botocore.config import Config
 from botocore.stub import Stubber
 
 from swf_cli.api import (
     cancel_task,
     complete_task,
-    count_pending_on,
     count_pending_tasks,
     fail_task,
     get_number_of_pending_tasks,
@@ -28,6 +21,7 @@ from swf_cli.client.session import default_session
 from swf_cli.errors import (
     AccessError,
     Cancelled,
+    CredentialsError,
     InvalidRequest,
     InvalidResponseError,
     LimitExceededError,
@@ -39,13 +33,15 @@ from swf_cli.errors import (
     UnknownResource,
 )
 from swf_cli.models import LIMITS, WorkerTask
+from tests.helpers.aws import SETTINGS, create_client
 from tests.helpers.cli import TASK
+from tests.helpers.operations import COMPLETE, COUNT, HEARTBEAT, POLL
 from tests.helpers.stub_service import StubService
 
 Function = Callable[..., Any]
 
 NO_TASK: list[dict[str, Any]] = [{"startedEventId": 0}, {"startedEventId": 0, "taskToken": ""}]
-"""A poll that gets no task: as captures show it, and as SWF's model says."""
+"""Responses to a poll without a task: as captures show it, and as SWF's model says."""
 
 FUNCTIONS: dict[Function, tuple[str, dict[str, Any], dict[str, str], dict[str, Any]]] = {
     request_task: (
@@ -70,52 +66,57 @@ FUNCTIONS: dict[Function, tuple[str, dict[str, Any], dict[str, str], dict[str, A
         {"count": 3},
     ),
 }
-"""Each function: its operation, what it sends at least, the arguments for that, and SWF's reply."""
+"""Each function: its operation, what it sends at least, the arguments for that, and SWF's response."""
 
 each_function = pytest.mark.parametrize("function", FUNCTIONS, ids=lambda function: function.__name__)
 
 
-session = cache(botocore.session.Session)
-
-
-def make_client(endpoint_url: str | None = None, read_timeout: float | None = 70) -> Any:
-    """Make a client as a caller of the Python layer would, one that tries once."""
-    return session().create_client(
-        "swf",
-        region_name="us-east-1",
-        endpoint_url=endpoint_url,
-        aws_access_key_id="AKIDEXAMPLE",
-        aws_secret_access_key="secret",
-        config=Config(read_timeout=read_timeout, retries={"mode": "standard", "total_max_attempts": 1}),
-    )
+@pytest.fixture(scope="module")
+def shared_client() -> Any:
+    """A client of the caller's, the same for every test."""
+    return create_client(read_timeout=70)
 
 
 @pytest.fixture
 def client() -> Any:
-    """A client of the caller's."""
-    return make_client()
+    """A client of the caller's, for one test."""
+    return create_client(read_timeout=70)
 
 
 @pytest.fixture
-def swf(client: Any) -> Iterator[Stubber]:
-    """What that client is answered: a call more than expected is an SwfError, a call less fails the test."""
-    with Stubber(client) as stubber:
+def swf(shared_client: Any) -> Iterator[Stubber]:
+    """The responses to `shared_client`: an unexpected call is an SwfError, a missing one fails the test."""
+    with Stubber(shared_client) as stubber:
         yield stubber
         stubber.assert_no_pending_responses()
 
 
+@pytest.fixture(scope="module")
+def _wire() -> Iterator[tuple[Any, StubService]]:
+    service = StubService()
+    yield create_client(service.url, read_timeout=70), service
+    service.close()
+
+
 @pytest.fixture
-def wire(stub: StubService) -> Any:
-    """A client of the caller's that calls the stub: for replies that SWF gives, but its model does not know."""
-    return make_client(endpoint_url=stub.url)
+def stub(_wire: tuple[Any, StubService]) -> StubService:
+    """The service that `wire` calls: for responses that SWF sends although its model does not have them."""
+    _wire[1].reset()
+    return _wire[1]
+
+
+@pytest.fixture
+def wire(_wire: tuple[Any, StubService]) -> Any:
+    """A client of the caller's that calls the stub."""
+    return _wire[0]
 
 
 @each_function
-def test_what_is_not_given_is_not_sent(function: Function, client: Any, swf: Stubber) -> None:
-    """Each function calls its operation, once, and leaves out what is None."""
+def test_what_is_not_given_is_not_sent(function: Function, shared_client: Any, swf: Stubber) -> None:
+    """Each function calls its operation once, without the arguments that are None."""
     operation, sent, given, reply = FUNCTIONS[function]
     swf.add_response(operation, reply, sent)
-    got = function(**given, client=client)
+    got = function(**given, client=shared_client)
     assert got == {request_task: WorkerTask.from_api(TASK), get_number_of_pending_tasks: 3}.get(function)
 
 
@@ -131,11 +132,13 @@ def test_what_is_not_given_is_not_sent(function: Function, client: Any, swf: Stu
         (send_heartbeat, "details", "details"),
     ],
 )
-def test_what_is_given_is_sent(function: Function, name: str, key: str, text: str, client: Any, swf: Stubber) -> None:
+def test_what_is_given_is_sent(
+    function: Function, name: str, key: str, text: str, shared_client: Any, swf: Stubber
+) -> None:
     """An optional text is sent as it is; an empty one too, since it is not None."""
     operation, sent, given, reply = FUNCTIONS[function]
     swf.add_response(operation, reply, {**sent, key: text})
-    function(**given, **{name: text}, client=client)
+    function(**given, **{name: text}, client=shared_client)
 
 
 @pytest.mark.parametrize(
@@ -157,90 +160,95 @@ def test_what_is_given_is_sent(function: Function, name: str, key: str, text: st
         (send_heartbeat, "details", "heartbeat details"),
     ],
 )
-def test_texts_are_held_to_swfs_limits(function: Function, name: str, kind: str, client: Any, swf: Stubber) -> None:
-    """A text at its limit is sent; one character over, none where one is needed, or a lone surrogate is a ValueError.
+def test_texts_are_checked_against_swfs_limits(
+    function: Function, name: str, kind: str, shared_client: Any, swf: Stubber
+) -> None:
+    """A text at its limit is sent; one that is longer, empty but required, or has a lone surrogate is a ValueError.
 
-    Then nothing was sent: a call that is not expected would be an SwfError.
+    Then nothing was sent: an unexpected call would be an SwfError.
     """
     operation, _, given, reply = FUNCTIONS[function]
     least, most = LIMITS[kind]
     for length in (least, most):
         swf.add_response(operation, reply)
-        function(**{**given, name: "é" * length}, client=client)
+        function(**{**given, name: "é" * length}, client=shared_client)
     for text in ["é" * (most + 1), "\ud800", *[""] * least]:
         with pytest.raises(ValueError, match=f"^{kind} is "):
-            function(**{**given, name: text}, client=client)
+            function(**{**given, name: text}, client=shared_client)
 
 
-def anatomy(client: Any) -> list[Any]:
-    """Take down what there is to change of a client: its methods, its settings, who listens to its events."""
-    assert client.exceptions  # which botocore adds on first use
+def snapshot(client: Any) -> list[Any]:
+    """Return what can be changed of a client: its methods, its settings, the handlers of its events."""
+    assert client.exceptions  # botocore adds them on first use
     settings = [dict(vars(thing)) for thing in (client, type(client), client.meta, client.meta.config)]
     return [type(client), *settings, repr(client.meta.events._emitter._handlers._root)]
 
 
 @each_function
-def test_the_callers_client_is_left_as_it_is(function: Function, client: Any, swf: Stubber) -> None:
-    """No call changes or wraps the client it was handed, whether it succeeds or fails."""
+def test_the_callers_client_is_not_modified(function: Function, shared_client: Any, swf: Stubber) -> None:
+    """No call changes or wraps the client that it is given, whether it succeeds or fails."""
     operation, _, given, reply = FUNCTIONS[function]
     swf.add_response(operation, reply)
     swf.add_client_error(operation, "OperationNotPermittedFault")
-    before = anatomy(client)
-    function(**given, client=client)
+    before = snapshot(shared_client)
+    function(**given, client=shared_client)
     with pytest.raises(SwfError):
-        function(**given, client=client)
-    assert anatomy(client) == before
+        function(**given, client=shared_client)
+    assert snapshot(shared_client) == before
 
 
+@pytest.mark.usefixtures("instant_retries")
 @each_function
 def test_without_a_client_the_environment_is_used(
-    function: Function, stub: StubService, env: dict[str, str], monkeypatch: pytest.MonkeyPatch
+    function: Function, stub: StubService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without a client, the functions call where the environment says, one session for the process."""
-    for name, value in env.items():
+    """Without a client, the functions call where the environment says, and never retry a poll."""
+    for name, value in {**SETTINGS, "AWS_ENDPOINT_URL_SWF": stub.url}.items():
         monkeypatch.setenv(name, value)
     operation, sent, given, reply = FUNCTIONS[function]
-    wire_name = operation.title().replace("_", "")
-    stub.reply(wire_name, reply)
+    on_wire = operation.title().replace("_", "")
     default_session.cache_clear()
     try:
+        stub.reply(on_wire, reply)
         function(**given)
-        function(**given)
-        assert stub.requests == [(wire_name, sent)] * 2
-        used = {"client", "poll_client"} & set(vars(default_session()))
-        assert used == {"poll_client" if function is request_task else "client"}
+        assert stub.requests == [(on_wire, sent)]
+        stub.reset()
+        stub.fault(on_wire, "InternalFailure", status=500)
+        with pytest.raises(ServiceError):
+            function(**given)
+        assert len(stub.requests) == (1 if function is request_task else 3)
     finally:
         default_session.cache_clear()
 
 
 def test_no_task_calls_back_and_polls_again(stub: StubService, wire: Any) -> None:
-    """A missing token and an empty one both mean no task: the callback is called each time, then it polls again."""
+    """A missing token and an empty one both mean "no task": the callback is called each time before the next poll."""
     for reply in [*NO_TASK, *NO_TASK, TASK]:
-        stub.reply("PollForActivityTask", reply)
+        stub.reply(POLL, reply)
     polls: list[int] = []
     task = request_task("l", "d", no_tasks_callback=lambda: polls.append(len(stub.requests)), client=wire)
     assert task == WorkerTask.from_api(TASK)
     assert polls == [1, 2, 3, 4]
-    assert stub.requests == [("PollForActivityTask", {"domain": "d", "taskList": {"name": "l"}})] * 5
+    assert stub.requests == [(POLL, {"domain": "d", "taskList": {"name": "l"}})] * 5
 
 
 @pytest.mark.parametrize("reply", NO_TASK)
 def test_no_task_without_a_callback_polls_again(reply: dict[str, Any], stub: StubService, wire: Any) -> None:
-    """Without a callback, no task just means another poll."""
-    stub.reply("PollForActivityTask", reply)
-    stub.reply("PollForActivityTask", TASK)
+    """Without a callback, a response without a task means another poll."""
+    stub.reply(POLL, reply)
+    stub.reply(POLL, TASK)
     assert request_task("l", "d", client=wire).token == "TOKEN"
 
 
 def test_a_callback_that_raises_ends_the_polling(stub: StubService, wire: Any) -> None:
-    """What the callback raises comes out, as it is, and no poll follows."""
-    stub.reply("PollForActivityTask", NO_TASK[0])
+    """What the callback raises is raised as it is, and no poll follows."""
+    stub.reply(POLL, NO_TASK[0])
 
-    def give_up() -> None:
+    def stop() -> None:
         raise KeyError("enough")
 
     with pytest.raises(KeyError, match="enough"):
-        request_task("l", "d", no_tasks_callback=give_up, client=wire)
+        request_task("l", "d", no_tasks_callback=stop, client=wire)
     assert len(stub.requests) == 1
 
 
@@ -257,98 +265,78 @@ def test_a_callback_that_raises_ends_the_polling(stub: StubService, wire: Any) -
         "startedEventId",
     ],
 )
-def test_a_task_with_something_missing_is_a_broken_reply(path: str, stub: StubService, wire: Any) -> None:
-    """A reply with a token but not the rest of a task is an error that says so: the task may be lost with it."""
+def test_a_task_with_something_missing_is_a_broken_response(path: str, stub: StubService, wire: Any) -> None:
+    """A response with a token but not the rest of a task is an error that says so: that task may be lost."""
     reply = json.loads(json.dumps(TASK))
     *above, name = path.split(".")
     del (reply[above[0]] if above else reply)[name]
-    stub.reply("PollForActivityTask", reply)
+    stub.reply(POLL, reply)
     with pytest.raises(InvalidResponseError, match=name) as caught:
         request_task("l", "d", client=wire)
     assert caught.value.possibly_executed
 
 
 @pytest.mark.parametrize("read_timeout", [60, 69.9])
-def test_a_client_that_gives_up_too_soon_warns(read_timeout: float) -> None:
-    """A poll over a client that gives up reading before 70 s warns, at the caller's line, and goes on."""
-    client = make_client(read_timeout=read_timeout)
-    with Stubber(client) as swf:
-        swf.add_response("poll_for_activity_task", TASK)
+def test_a_short_read_timeout_warns(read_timeout: float) -> None:
+    """A poll over a client that stops reading before 70 s warns, at the caller's line, and goes on."""
+    client = create_client(read_timeout=read_timeout)
+    with Stubber(client) as responses:
+        responses.add_response("poll_for_activity_task", TASK)
         with pytest.warns(UserWarning, match=rf"stops reading after {read_timeout:g} s.* 70 s") as caught:
             assert request_task("l", "d", client=client).token == "TOKEN"
     assert [warning.filename for warning in caught] == [__file__]
 
 
 @pytest.mark.parametrize("read_timeout", [70, 90, None])
-def test_a_client_that_reads_long_enough_does_not_warn(
+def test_a_sufficient_read_timeout_does_not_warn(
     read_timeout: float | None, recwarn: pytest.WarningsRecorder
 ) -> None:
-    """A client that reads for 70 s or more, or for ever, is fine."""
-    client = make_client(read_timeout=read_timeout)
-    with Stubber(client) as swf:
-        swf.add_response("poll_for_activity_task", TASK)
+    """A client that reads for 70 s or more, or forever, is fine."""
+    client = create_client(read_timeout=read_timeout)
+    with Stubber(client) as responses:
+        responses.add_response("poll_for_activity_task", TASK)
         request_task("l", "d", client=client)
     assert not recwarn.list
 
 
-def test_a_count_without_truncated_is_whole(client: Any, swf: Stubber, recwarn: pytest.WarningsRecorder) -> None:
-    """A reply without `truncated` is a whole count, as is one with false: no warning."""
+def test_a_count_without_truncated_is_complete(
+    shared_client: Any, swf: Stubber, recwarn: pytest.WarningsRecorder
+) -> None:
+    """A response without `truncated` is a complete count, as is one with false: no warning."""
     for reply in ({"count": 3}, {"count": 3, "truncated": False}):
         swf.add_response("count_pending_activity_tasks", reply)
-        assert get_number_of_pending_tasks("l", "d", client) == 3
+        assert get_number_of_pending_tasks("l", "d", shared_client) == 3
     swf.add_response("count_pending_activity_tasks", {"count": 0})
-    assert count_pending_tasks("l", "d", client).truncated is False
+    assert count_pending_tasks("l", "d", shared_client).truncated is False
     assert not recwarn.list
 
 
-def test_a_truncated_count_warns(client: Any, swf: Stubber) -> None:
-    """When there are more tasks than the number says, a warning at the caller's line tells."""
+def test_a_truncated_count_warns(shared_client: Any, swf: Stubber) -> None:
+    """If there are more tasks than the returned number, there is a warning at the caller's line."""
     swf.add_response("count_pending_activity_tasks", {"count": 1000, "truncated": True})
     with pytest.warns(UserWarning, match="more than 1000 tasks are pending on l") as caught:
-        assert get_number_of_pending_tasks("l", "d", client) == 1000
+        assert get_number_of_pending_tasks("l", "d", shared_client) == 1000
     assert [warning.filename for warning in caught] == [__file__]
 
 
-def test_a_count_that_is_missing_is_a_broken_reply(stub: StubService, wire: Any) -> None:
-    """A reply that holds no count is an error, not zero."""
-    stub.reply("CountPendingActivityTasks", {"truncated": False})
+def test_a_missing_count_is_a_broken_response(stub: StubService, wire: Any) -> None:
+    """A response without a count is an error, not zero."""
+    stub.reply(COUNT, {"truncated": False})
     with pytest.raises(InvalidResponseError, match="no count"):
         get_number_of_pending_tasks("l", "d", wire)
 
 
-def test_several_lists_are_asked_side_by_side(client: Any) -> None:
-    """Several lists are asked at the same time, and their counts come in the order asked, whichever is first."""
-    lists = ["ccc", "a", "bb"]
-    together = threading.Barrier(len(lists), timeout=10)
-
-    def answer(params: dict[str, Any], **_: Any) -> tuple[AWSResponse, dict[str, Any]]:
-        together.wait()
-        name = json.loads(params["body"])["taskList"]["name"]
-        return AWSResponse("", 200, HTTPHeaders(), None), {"count": len(name)}
-
-    client.meta.events.register("before-call.swf", answer)
-    counts = count_pending_on(lists, "d", client)
-    assert [(count.task_list, count.count) for count in counts] == [("ccc", 3), ("a", 1), ("bb", 2)]
-
-
-def test_several_lists_fail_with_the_first_failure(stub: StubService, wire: Any) -> None:
-    """When lists can't be counted, the error is that of the first."""
-    stub.fault("CountPendingActivityTasks", "UnknownResourceFault", "Unknown domain: d")
-    with pytest.raises(UnknownResource, match="Unknown domain: d"):
-        count_pending_on(["a", "b"], "d", wire)
-
-
-def test_a_requested_cancellation_is_raised(client: Any, swf: Stubber) -> None:
-    """A heartbeat raises Cancelled when cancellation was requested, which no `except SwfError` catches."""
+def test_a_requested_cancellation_is_raised(shared_client: Any, swf: Stubber) -> None:
+    """A heartbeat raises Cancelled if cancellation was requested, which `except SwfError` does not catch."""
     swf.add_response("record_activity_task_heartbeat", {"cancelRequested": True})
     with pytest.raises(Cancelled) as caught:
-        send_heartbeat("T", client=client)
+        send_heartbeat("T", client=shared_client)
     assert not isinstance(caught.value, SwfError)
 
 
-def test_a_heartbeat_without_an_answer_is_no_cancellation(stub: StubService, wire: Any) -> None:
-    """A reply that does not tell of a cancellation is none."""
-    stub.reply("RecordActivityTaskHeartbeat", {})
+def test_a_heartbeat_without_a_body_is_no_cancellation(stub: StubService, wire: Any) -> None:
+    """A response that does not mention cancellation means that none was requested."""
+    stub.reply(HEARTBEAT, {})
     send_heartbeat("T", client=wire)
 
 
@@ -363,28 +351,28 @@ FAULTS = [
     ("OperationNotPermittedFault", 400, AccessError, 7),
     ("AccessDeniedException", 400, AccessError, 7),
     ("AccessDenied", 403, AccessError, 7),
-    ("ExpiredTokenException", 400, AccessError, 7),
-    ("ExpiredToken", 403, AccessError, 7),
-    ("UnrecognizedClientException", 400, AccessError, 7),
-    ("InvalidClientTokenId", 403, AccessError, 7),
-    ("InvalidSignatureException", 400, AccessError, 7),
-    ("MissingAuthenticationTokenException", 400, AccessError, 7),
+    ("ExpiredTokenException", 400, CredentialsError, 7),
+    ("ExpiredToken", 403, CredentialsError, 7),
+    ("UnrecognizedClientException", 400, CredentialsError, 7),
+    ("InvalidClientTokenId", 403, CredentialsError, 7),
+    ("InvalidSignatureException", 400, CredentialsError, 7),
+    ("MissingAuthenticationTokenException", 400, CredentialsError, 7),
     ("InternalFailure", 500, ServiceError, 1),
     ("ServiceUnavailable", 503, ServiceError, 1),
     ("504", 504, ServiceError, 1),
-    ("413", 413, SwfError, 1),
+    ("413", 413, ServiceError, 1),
     ("SomethingNewFault", 400, SwfError, 1),
     ("", 400, SwfError, 1),
 ]
 
 
 @pytest.mark.parametrize(("code", "status", "kind", "exit_code"), FAULTS)
-def test_each_fault_becomes_an_error_of_its_kind(
-    code: str, status: int, kind: type[SwfError], exit_code: int, client: Any, swf: Stubber
+def test_each_fault_is_an_error_of_its_class(
+    code: str, status: int, kind: type[SwfError], exit_code: int, shared_client: Any, swf: Stubber
 ) -> None:
-    """Each fault, a new one too, is an SwfError of its kind, with AWS's facts, and botocore's as the cause.
+    """Each fault, an unknown one too, is an SwfError of its class, with AWS's facts, and botocore's as its cause.
 
-    A fault in the 500s may have come after the deed; any other says that nothing was done.
+    A page of a gateway that got no reply leaves open what SWF did; a fault of SWF's shows that it did nothing.
     """
     swf.add_client_error(
         "count_pending_activity_tasks",
@@ -394,14 +382,14 @@ def test_each_fault_becomes_an_error_of_its_kind(
         response_meta={"RequestId": "R-1", "RetryAttempts": 2},
     )
     with pytest.raises(SwfError, match="CountPendingActivityTasks: the reason") as caught:
-        count_pending_tasks("l", "d", client)
+        count_pending_tasks("l", "d", shared_client)
     error = caught.value
     assert type(error) is kind
     assert (error.code, error.request_id, error.retry_attempts) == (code, "R-1", 2)
     assert "the reason" in error.message
     assert error.exit_code == exit_code
     assert (error.hint is not None) == (exit_code == 7)
-    assert error.possibly_executed == (status >= 500)
+    assert error.possibly_executed == (code == "504")
     assert isinstance(error.__cause__, boto.ClientError)
 
 
@@ -409,22 +397,22 @@ def test_each_fault_becomes_an_error_of_its_kind(
 @pytest.mark.parametrize(
     ("code", "message"), [("UnknownResourceFault", "Unknown activity"), ("ValidationException", "Invalid token")]
 )
-def test_a_task_that_is_not_open_is_told(
-    function: Function, code: str, message: str, client: Any, swf: Stubber
+def test_a_task_that_is_not_open_is_an_error_of_its_own(
+    function: Function, code: str, message: str, shared_client: Any, swf: Stubber
 ) -> None:
-    """An answer or a heartbeat for a task that is closed, or for a token that SWF never gave, is TaskNotOpen."""
+    """A response or a heartbeat for a task that is closed, or with a token that SWF does not know, is TaskNotOpen."""
     swf.add_client_error(FUNCTIONS[function][0], code, message, response_meta={"RequestId": "R-1"})
     with pytest.raises(TaskNotOpen, match=message) as caught:
-        function("T", client=client)
+        function("T", client=shared_client)
     assert (caught.value.exit_code, caught.value.code, caught.value.request_id) == (5, code, "R-1")
     assert isinstance(caught.value.__cause__, boto.ClientError)
 
 
-def test_a_refused_cancellation_does_not_say_that_the_task_is_closed(client: Any, swf: Stubber) -> None:
-    """SWF refuses to cancel an open task that nobody asked to cancel with the same fault: it is not TaskNotOpen."""
+def test_a_rejected_cancellation_is_not_a_closed_task(shared_client: Any, swf: Stubber) -> None:
+    """SWF rejects the cancellation of an open task without a request with the same fault: it is not TaskNotOpen."""
     swf.add_client_error("respond_activity_task_canceled", "UnknownResourceFault")
     with pytest.raises(UnknownResource) as caught:
-        cancel_task("T", client=client)
+        cancel_task("T", client=shared_client)
     assert type(caught.value) is UnknownResource
 
 
@@ -436,20 +424,22 @@ URL = "http://127.0.0.1"
     [
         (boto.EndpointConnectionError(endpoint_url=URL, error="refused"), NetworkError, False),
         (boto.ConnectTimeoutError(endpoint_url=URL, error="slow"), NetworkError, False),
-        (boto.ProxyConnectionError(proxy_url=URL, error="refused"), NetworkError, False),
+        (boto.ProxyConnectionError(proxy_url=URL, error="Failed to establish a new connection"), NetworkError, False),
+        (boto.ProxyConnectionError(proxy_url=URL, error="Tunnel connection failed: 403"), NetworkError, False),
+        (boto.ProxyConnectionError(proxy_url=URL, error="Remote end closed connection"), NetworkError, True),
         (boto.SSLError(endpoint_url=URL, error=OSError("[SSL: CERTIFICATE_VERIFY_FAILED]")), NetworkError, False),
         (boto.SSLError(endpoint_url=URL, error=OSError("EOF occurred")), NetworkError, True),
         (boto.ReadTimeoutError(endpoint_url=URL, error="slow"), NetworkError, True),
         (boto.ConnectionClosedError(endpoint_url=URL), NetworkError, True),
         (boto.HTTPClientError(error="odd"), NetworkError, True),
-        (boto.NoCredentialsError(), AccessError, False),
+        (boto.NoCredentialsError(), CredentialsError, False),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else None,
 )
-def test_a_failure_of_the_network_is_an_error_of_the_tree(
+def test_a_network_failure_is_an_swf_error(
     failure: Exception, kind: type[SwfError], possibly_executed: bool, client: Any
 ) -> None:
-    """What botocore raises for the network is an SwfError, which tells whether the request may have arrived."""
+    """What botocore raises for the network is an SwfError, which knows whether the request may have arrived."""
 
     def fail(**_: Any) -> None:
         raise failure
@@ -464,9 +454,9 @@ def test_a_failure_of_the_network_is_an_error_of_the_tree(
 
 
 @pytest.mark.parametrize("body", ["<!DOCTYPE html>erroné".encode("latin-1"), b"[]"])
-def test_what_botocore_cant_read_is_an_error_of_the_tree(body: bytes, stub: StubService, wire: Any) -> None:
-    """A reply that botocore itself falls over, over a client of the caller's, is an SwfError: it may have acted."""
-    stub.reply("RespondActivityTaskCompleted", body, status=502)
+def test_a_response_that_botocore_cant_parse_is_an_swf_error(body: bytes, stub: StubService, wire: Any) -> None:
+    """If botocore fails to parse a response to the caller's client, the call may have been executed: an SwfError."""
+    stub.reply(COMPLETE, body, status=502)
     with pytest.raises(SwfError) as caught:
         complete_task("T", client=wire)
     assert caught.value.possibly_executed

@@ -1,4 +1,4 @@
-"""SWF's dictionaries to values and back."""
+"""Values from SWF's dictionaries, and back."""
 
 import copy
 import pickle
@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from botocore.loaders import Loader
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,9 +18,12 @@ from swf_cli.models import (
     PartialTaskConfiguration,
     PendingCount,
     TaskConfiguration,
+    TaskReference,
     WorkerTask,
+    check_endpoint_url,
     check_text,
     format_timeout,
+    is_protected_url,
     parse_timeout,
     unset,
 )
@@ -72,7 +76,7 @@ configurations = st.fixed_dictionaries(
 
 
 def spell(family: dict[str, str], given_settings: dict[str, Any]) -> dict[str, Any]:
-    """Spell settings as SWF does in one of its key families; what is not given has no key."""
+    """Return settings as SWF spells them in one of its key families; what is not given has no key."""
     spelled: dict[str, Any] = {}
     for field, value in given_settings.items():
         if value is unset or (value is None and field not in TIMEOUTS):
@@ -89,7 +93,7 @@ def spell(family: dict[str, str], given_settings: dict[str, Any]) -> dict[str, A
 @given(configurations)
 @settings(deadline=None)
 def test_round_trip_keeps_every_setting(made: dict[str, Any]) -> None:
-    """Written as API arguments and read again, each setting is what it was: not given, unlimited, or a duration."""
+    """Settings survive a round trip through API arguments: not given, unlimited, or a duration."""
     configuration = PartialTaskConfiguration(**made)
     arguments = configuration.get_api_args()
     assert arguments == spell(FAMILIES["seed"], made)
@@ -102,24 +106,24 @@ def test_round_trip_keeps_every_setting(made: dict[str, Any]) -> None:
 @given(made=configurations)
 @settings(deadline=None)
 def test_each_key_family_reads_the_same(family: dict[str, str], made: dict[str, Any]) -> None:
-    """The same settings, spelled as the seed, as decisions and events, or as activity types do, are equal."""
+    """The same settings are equal in each spelling: `get_api_args`, decisions and events, activity types."""
     assert PartialTaskConfiguration.from_api(spell(family, made)) == PartialTaskConfiguration(**made)
     made |= {"task_list": "list"}
     assert TaskConfiguration.from_api(spell(family, made)) == TaskConfiguration(**made)
 
 
 @any_family
-def test_only_the_task_list_is_needed(family: dict[str, str]) -> None:
-    """A TaskConfiguration needs a task list; the timeouts SWF leaves out are not given, which is not unlimited."""
+def test_only_the_task_list_is_required(family: dict[str, str]) -> None:
+    """A TaskConfiguration requires a task list; missing timeouts are not given, which is not unlimited."""
     configuration = TaskConfiguration.from_api({family["task_list"]: {"name": "list"}})
     assert configuration == TaskConfiguration("list", unset, unset, unset, unset, None)
     assert all(getattr(configuration, field) is unset for field in TIMEOUTS)
-    with pytest.raises(ValueError, match="task list"):
+    with pytest.raises(ValueError, match=r"^a task configuration needs a task list$"):
         TaskConfiguration.from_api({family["runtime_timeout"]: "5"})
 
 
 def test_nothing_given_is_nothing_sent() -> None:
-    """An empty configuration gives no API arguments, and is what an empty dictionary reads as."""
+    """An empty configuration has no API arguments, and is what an empty dictionary is read as."""
     assert PartialTaskConfiguration().get_api_args() == {}
     assert PartialTaskConfiguration.from_api({}) == PartialTaskConfiguration()
 
@@ -134,8 +138,8 @@ def test_nothing_given_is_nothing_sent() -> None:
     ],
 )
 @pytest.mark.parametrize("field", TIMEOUTS)
-def test_a_duration_swf_cant_take_is_refused(field: str, timeout: timedelta, why: str) -> None:
-    """A fraction of a second, a negative duration and one over 8 digits are a ValueError that says which."""
+def test_a_duration_that_swf_rejects_is_an_error(field: str, timeout: timedelta, why: str) -> None:
+    """A fraction of a second, a negative duration and one of over 8 digits are a ValueError that says which."""
     with pytest.raises(ValueError, match=why):
         format_timeout(timeout)
     whole: dict[str, Any] = {"task_list": "list", **dict.fromkeys(TIMEOUTS), field: timeout}
@@ -148,8 +152,8 @@ def test_a_duration_swf_cant_take_is_refused(field: str, timeout: timedelta, why
     "text", ["", "1e3", " 5", "5 ", "5\n", "+5", "-5", "1.5", "1_0", "0x5", "٣", "none", "None", "123456789"]
 )
 @any_family
-def test_a_timeout_that_is_not_swfs_is_refused(family: dict[str, str], text: str) -> None:
-    """What is neither plain digits nor NONE, such as a number in another script, is a ValueError."""
+def test_a_timeout_that_is_not_swfs_is_an_error(family: dict[str, str], text: str) -> None:
+    """Anything but plain digits or NONE, such as digits of another script, is a ValueError."""
     with pytest.raises(ValueError, match="not an SWF timeout"):
         parse_timeout(text)
     with pytest.raises(ValueError, match="not an SWF timeout"):
@@ -170,8 +174,8 @@ def test_swfs_timeouts_are_read(text: str, timeout: timedelta | None) -> None:
     assert parse_timeout(text) == timeout
 
 
-def test_unset_says_that_it_is_not_given() -> None:
-    """The unset sentinel prints as what it means, is false, and is no None."""
+def test_the_unset_sentinel_prints_its_meaning() -> None:
+    """The unset sentinel prints as "not given", is false, and is not None."""
     assert (str(unset), f"{unset}", repr(unset)) == ("not given", "not given", "_Sentinel()")
     assert not unset
     assert unset is not None
@@ -182,7 +186,7 @@ def test_unset_says_that_it_is_not_given() -> None:
     [copy.copy, copy.deepcopy, *(lambda value, p=p: pickle.loads(pickle.dumps(value, p)) for p in range(6))],
 )
 def test_copies_keep_what_is_not_given(again: Any) -> None:
-    """Copies and pickles of the sentinel are the sentinel, so that `is unset` goes on to hold."""
+    """Copies and pickles of the sentinel are the sentinel, so that `is unset` still holds."""
     assert again(unset) is unset
     configuration = again(PartialTaskConfiguration("list", schedule_timeout=None))
     assert configuration == PartialTaskConfiguration("list", schedule_timeout=None)
@@ -201,7 +205,7 @@ VALUES = [
 
 @pytest.mark.parametrize("value", VALUES, ids=lambda value: type(value).__name__)
 def test_values_are_immutable(value: Any) -> None:
-    """No field of a value can be set or deleted, nor can one be added; equal values can stand in for each other."""
+    """No field of a value can be set, deleted or added; equal values have the same hash."""
     for field in fields(value):
         with pytest.raises(FrozenInstanceError):
             setattr(value, field.name, None)
@@ -213,8 +217,8 @@ def test_values_are_immutable(value: Any) -> None:
     assert len({value, copy.deepcopy(value)}) == 1
 
 
-def test_a_task_is_read_from_a_polls_reply() -> None:
-    """A task has everything of SWF's reply; its input is None when the decider gave none, "" when it gave that."""
+def test_a_task_is_read_from_the_response_to_a_poll() -> None:
+    """A task has everything of SWF's response; its input is None if the decider set none, and "" if it set that."""
     task = WorkerTask.from_api({**TASK, "ResponseMetadata": {}})
     assert task == WorkerTask(
         token="TOKEN",
@@ -228,31 +232,40 @@ def test_a_task_is_read_from_a_polls_reply() -> None:
     assert WorkerTask.from_api({**TASK, "input": ""}).input == ""
 
 
+SHAPES = {
+    "token": "TaskToken",
+    "result": "Data",
+    "reason": "FailureReason",
+    "details": "Data",
+    "heartbeat details": "LimitedData",
+    "identity": "Identity",
+    "domain": "DomainName",
+    "task list": "Name",
+    "input": "Data",
+    "workflow id": "WorkflowId",
+    "run id": "WorkflowRunId",
+    "activity id": "ActivityId",
+    "activity name": "Name",
+    "activity version": "Version",
+}
+"""What SWF's service model calls each kind of text."""
+
+
 def test_limits_are_swfs() -> None:
-    """The limits are those of the contract."""
-    assert dict(LIMITS) == {
-        "token": (1, 1024),
-        "result": (0, 32_768),
-        "reason": (0, 256),
-        "details": (0, 32_768),
-        "heartbeat details": (0, 2_048),
-        "identity": (0, 256),
-        "domain": (1, 256),
-        "task list": (1, 256),
-        "input": (0, 32_768),
-        "workflow id": (1, 256),
-        "activity id": (1, 256),
-        "activity name": (1, 256),
-        "activity version": (1, 64),
-        "run id": (1, 64),
-    }
+    """The limits are those of SWF's service model."""
+    shapes = Loader().load_service_model("swf", "service-2")["shapes"]
+    model = {kind: (shapes[name].get("min", 0), shapes[name]["max"]) for kind, name in SHAPES.items()}
+    assert dict(LIMITS) == model
 
 
 @pytest.mark.parametrize("character", ["x", "é", "😀"])
 @pytest.mark.parametrize("kind", LIMITS)
 def test_lengths_count_characters(kind: str, character: str) -> None:
-    """A text is held to its limit in characters, not bytes; the message names the text, its length and the limit."""
+    """A limit counts characters, not bytes; the message has the kind of text, its length and the limit."""
     least, most = LIMITS[kind]
+    if least:
+        with pytest.raises(ValueError, match=f"^{kind} is empty: SWF accepts {least} to {most:,} characters$"):
+            check_text(kind, "")
     check_text(kind, character * most)
     check_text(kind, character * least)
     with pytest.raises(ValueError, match=f"^{kind} is {most + 1:,} characters long: .* {most:,}$"):
@@ -260,8 +273,8 @@ def test_lengths_count_characters(kind: str, character: str) -> None:
 
 
 @pytest.mark.parametrize("surrogate", ["\ud800", "ok \udc80 ok", "\udc3d\ud83d", "ok\udfff"])
-def test_a_lone_surrogate_is_refused(surrogate: str) -> None:
-    """A text that UTF-8 can't carry is a ValueError that names it."""
+def test_a_lone_surrogate_is_an_error(surrogate: str) -> None:
+    """Text that UTF-8 can't encode is a ValueError that names its kind."""
     with pytest.raises(ValueError, match="result is not UTF-8"):
         check_text("result", surrogate)
 
@@ -276,5 +289,100 @@ def test_a_lone_surrogate_is_refused(surrogate: str) -> None:
     ],
 )
 def test_a_truncated_count_exceeds_every_number(pending: PendingCount, most: int, exceeds: bool) -> None:
-    """A count exceeds what is less than it; a truncated one exceeds any number."""
+    """A count exceeds every smaller number; a truncated one exceeds every number."""
     assert pending.exceeds(most) is exceeds
+
+
+EXECUTION = {"id": "video-7", "run_id": "RUN"}
+PRINTED = {
+    "token": "TOKEN",
+    "id": "resize-1",
+    "activity": {"name": "resize", "version": "2"},
+    "execution": EXECUTION,
+    "task_started_execution_history_event_id": 6,
+    "input": None,
+    "domain": "video",
+    "task_list": "resize",
+}
+
+
+def test_a_reference_is_read_from_what_poll_printed() -> None:
+    """A reference has the token, and what leads to the task's history."""
+    reference = TaskReference("TOKEN", "video", ExecutionId("video-7", "RUN"), 6)
+    assert TaskReference.from_json(PRINTED) == reference
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"domain": None},
+        {"domain": 5},
+        {"execution": None},
+        {"execution": []},
+        {"execution": {"id": "video-7"}},
+        {"execution": {**EXECUTION, "id": 7}},
+        {"execution": {**EXECUTION, "run_id": None}},
+        {"task_started_execution_history_event_id": "6"},
+        {"task_started_execution_history_event_id": None},
+    ],
+)
+def test_a_reference_may_be_a_token_alone(changed: dict[str, Any]) -> None:
+    """If anything is missing that leads to the history, or is of another type, the token is what is left."""
+    assert TaskReference.from_json({**PRINTED, **changed}) == TaskReference("TOKEN")
+    without = {key: value for key, value in PRINTED.items() if key not in changed}
+    assert TaskReference.from_json(without) == TaskReference("TOKEN")
+
+
+@pytest.mark.parametrize("data", [None, [], [PRINTED], "TOKEN", {}, {"token": None}, {"token": 5}])
+def test_a_reference_needs_a_token(data: Any) -> None:
+    """Anything without a token is not a task."""
+    with pytest.raises(ValueError, match=r"not a task: it has no token$"):
+        TaskReference.from_json(data)
+
+
+# --- addresses
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("https://swf.us-east-1.amazonaws.com", "http://127.0.0.1:5000", "http://localhost", "http://[::1]:5000"),
+        *("http://127.1.2.3/path", "http://LocalHost:1"),
+    ],
+)
+def test_a_protected_address(url: str) -> None:
+    """What is encrypted, or stays on this machine."""
+    check_endpoint_url(url)
+    assert is_protected_url(url)
+
+
+@pytest.mark.parametrize("host", ["swf.test", "192.0.2.1", "0.0.0.0", "localhost.test", "127.0.0.1.test", "[::2]"])
+def test_an_unprotected_address(host: str) -> None:
+    """Whoever is on the way could read it."""
+    check_endpoint_url(f"http://{host}:5000")
+    assert not is_protected_url(f"http://{host}:5000")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *(
+            "http://swf.test\\@127.0.0.1",
+            "http://127.0.0.1@swf.test",
+            "http://me:secret@127.0.0.1",
+            "http://swf.test#@localhost",
+        ),
+        *(
+            "http://swf.test?@localhost",
+            "http://127.0.0.1\n",
+            "http://127.0.0.1/\x1b[31m",
+            "http://127.0.0.1\0",
+            "http://é",
+        ),
+        *("http:\\\\127.0.0.1", "//127.0.0.1", "file://127.0.0.1/x", "http://127.0.0.1:0", "http://", "http://a b"),
+    ],
+)
+def test_an_ambiguous_address(url: str) -> None:
+    """Nothing in which two programs could read two hosts, or that a terminal obeys, is an address."""
+    with pytest.raises(ValueError, match="is not a URL"):
+        check_endpoint_url(url)

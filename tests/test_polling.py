@@ -1,342 +1,389 @@
 """The life of a long poll."""
 
-import itertools
-import os
 import signal
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from swf_cli import polling
 from swf_cli.client.session import Session
 from swf_cli.errors import NetworkError, NoTaskReceived, Signalled, SwfError, TaskNotOpen
 from swf_cli.ledger.records import HeldTask, PollSource
 from swf_cli.ledger.store import Ledger
 from swf_cli.models import WorkerTask
-from swf_cli.polling import ReceivedTask, poll
-from swf_cli.retry import backoff
-from swf_cli.signals import graceful_stop
+from swf_cli.polling import ListRotation, Poller, ReceivedTask, poll_source
+from swf_cli.retry import Retrier
+from tests.helpers.aws import SETTINGS
 from tests.helpers.cli import TASK
+from tests.helpers.clock import FakeClock, InstantEvent
+from tests.helpers.ledger import SOURCE
+from tests.helpers.operations import POLL
 from tests.helpers.stub_service import StubService
 
-POLL = "PollForActivityTask"
 NO_TASK = {"startedEventId": 0}
+ON_LIST = replace(SOURCE, domain="d", task_list="l")
+REQUEST = (POLL, {"domain": "d", "taskList": {"name": "l"}, "identity": SOURCE.identity})
+MAY_HAVE_TASK = "SWF may have assigned a task to this poll (identity me@here)"
 
 
-@pytest.fixture
-def session(env: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Session:
-    """A session that calls the stub."""
-    for name, value in env.items():
-        monkeypatch.setenv(name, value)
-    return Session()
+class Harness:
+    """A poller of the list `l` in the domain `d`, with a ledger; waits after failures move its clock."""
 
+    def __init__(self, session: Session, folder: Path | None) -> None:
+        self.clock = FakeClock()
+        self.stop = InstantEvent(self.clock)
+        self.folder = folder
+        self.ledger = Ledger(folder)
+        retrier = partial(Retrier, clock=self.clock, jitter=lambda: 1.0)
+        self.poller = Poller(session, self.ledger, retrier=retrier, clock=self.clock)
 
-class Desk:
-    """A poll of the list `l` in the domain `d`, its ledger, and what was told; it never waits unless told to."""
-
-    def __init__(self, session: Session, folder: Path) -> None:
-        self.client: Any = session.poll_client
-        self.origin = PollSource("d", "l", "me@here", None, "us-east-1", "http://swf.test")
-        self.told: list[str] = []
-        self.ledger = Ledger(folder, self.told.append)
-        self.stop = threading.Event()
-        self.waited: list[int] = []
-
-    def poll(self, **how: Any) -> ReceivedTask | None:
-        """Poll, with no wait after a fault."""
-
-        def wait(failures: int) -> float:
-            self.waited.append(failures)
-            return 0.0
-
-        defaults: dict[str, Any] = {"stop": self.stop, "tell": self.told.append, "wait": wait}
-        return poll(self.client, self.origin, self.ledger, **defaults | how)
+    def receive(self, timeout: float | None = None) -> ReceivedTask | None:
+        """Poll."""
+        return self.poller.receive(ListRotation(ON_LIST), stop=self.stop, timeout=timeout)
 
     def held(self) -> list[HeldTask]:
-        """Give what is on record once this process has gone."""
+        """Return what is on record once this process has ended."""
         self.ledger.close()
-        return self.ledger.list_held()
+        with Ledger(self.folder) as ledger:
+            return ledger.list_held()
 
 
 @pytest.fixture
-def desk(session: Session, tmp_path: Path) -> Iterator[Desk]:
-    """A desk with a fresh ledger."""
-    desk = Desk(session, tmp_path / "state")
-    yield desk
-    desk.ledger.close()
+def stub(shared_stub: StubService) -> StubService:
+    """The service that the harness polls."""
+    return shared_stub
 
 
-def clock(*times: float) -> Callable[[], float]:
-    """A clock that shows these times, one a look."""
-    left: Iterator[float] = iter(times)
-    return lambda: next(left)
+@pytest.fixture
+def harness(shared_session: Session, tmp_path: Path, log: pytest.LogCaptureFixture) -> Iterator[Harness]:
+    """A harness with a fresh ledger; its log is captured."""
+    harness = Harness(shared_session, tmp_path / "state")
+    yield harness
+    harness.ledger.close()
 
 
 # --- waiting for a task
 
 
-def test_a_task_is_waited_for_under_an_identity(desk: Desk, stub: StubService) -> None:
-    """Without a timeout it polls until a task comes, however long, and says who it is each time."""
-    for reply in (NO_TASK, NO_TASK, TASK):
-        stub.reply(POLL, reply)
-    taken = desk.poll(clock=itertools.count(0, 1e9).__next__)
-    assert taken is not None
-    assert taken.task == WorkerTask.from_api(TASK)
-    assert stub.requests == [(POLL, {"domain": "d", "taskList": {"name": "l"}, "identity": "me@here"})] * 3
-    assert desk.told == []
-    (held,) = desk.held()
-    assert (held.key, held.token, held.kind) == (taken.key, "TOKEN", "task")
+def test_polling_goes_on_until_there_is_a_task(
+    harness: Harness, stub: StubService, log: pytest.LogCaptureFixture
+) -> None:
+    """Without a timeout it polls until a task is received, however long that takes, with its identity each time."""
+    for response in (NO_TASK, NO_TASK, TASK):
+        stub.reply(POLL, response, action=lambda: harness.clock.advance(1e9))
+    received = harness.receive()
+    assert received is not None
+    assert received.task == WorkerTask.from_api(TASK)
+    assert received.source is ON_LIST
+    assert stub.requests == [REQUEST] * 3
+    assert log.messages == []
+    assert harness.stop.waits == []
+    (held,) = harness.held()
+    assert (held.key, held.token, held.kind) == (received.key, "TOKEN", "task")
+    assert (held.taken_by, held.task_list) == ("poll", "l")
+    assert received.describe_location() == f"the task is in `swf held` under {received.key}"
+
+
+def test_the_ledger_records_which_command_polls(shared_session: Session, harness: Harness, stub: StubService) -> None:
+    """A worker's poller records its tasks as those of a worker."""
+    stub.reply(POLL, TASK)
+    Poller(shared_session, harness.ledger, taken_by="work").receive(ListRotation(ON_LIST), stop=harness.stop)
+    assert [held.taken_by for held in harness.held()] == ["work"]
 
 
 @pytest.mark.parametrize(
-    ("timeout", "times", "polls"),
+    ("timeout", "durations"),
     [
-        pytest.param(0, (100, 100), 1, id="none at all: one poll"),
-        pytest.param(0.5, (100, 160), 1, id="over while SWF held the poll"),
-        pytest.param(90, (100, 160, 220), 2, id="over in the second poll"),
-        pytest.param(60, (100, 159.9, 160), 2, id="over at the very second"),
+        pytest.param(0, [0], id="none at all: one poll"),
+        pytest.param(0.5, [60], id="over while SWF held the poll"),
+        pytest.param(90, [60, 60], id="over in the second poll"),
+        pytest.param(60, [59.75, 0.25], id="over at that very moment"),
     ],
 )
 def test_no_poll_starts_after_the_timeout(
-    timeout: float, times: tuple[float, ...], polls: int, desk: Desk, stub: StubService
+    timeout: float, durations: list[float], harness: Harness, stub: StubService
 ) -> None:
-    """At least one poll is made, and none begins when the time is over: exit 3, and nothing on record."""
-    stub.reply(POLL, NO_TASK)
-    with pytest.raises(NoTaskReceived, match=f"no task came on l in {timeout:g} s") as caught:
-        desk.poll(timeout=timeout, clock=clock(*times))
+    """At least one poll is sent, and none begins once the time is over: exit code 3, and nothing on record."""
+    for seconds in durations:
+        stub.reply(POLL, NO_TASK, action=partial(harness.clock.advance, seconds))
+    stub.reply(POLL, TASK)
+    with pytest.raises(NoTaskReceived, match=rf"^no task received on l within {timeout:g} s$") as caught:
+        harness.receive(timeout)
     assert caught.value.exit_code == 3
-    assert len(stub.requests) == polls
-    assert desk.held() == []
+    assert len(stub.requests) == len(durations)
+    assert harness.held() == []
 
 
-def test_the_poll_in_flight_is_waited_for(desk: Desk, stub: StubService) -> None:
-    """A task that comes in a poll begun in time is given, however late."""
-    stub.reply(POLL, NO_TASK)
-    stub.reply(POLL, TASK)
-    taken = desk.poll(timeout=60, clock=clock(100, 159, 300))
-    assert taken is not None
-    assert taken.task.token == "TOKEN"
+def test_the_poll_in_flight_is_waited_for(harness: Harness, stub: StubService) -> None:
+    """A task that is received by a poll begun in time is returned, however late."""
+    stub.reply(POLL, NO_TASK, action=partial(harness.clock.advance, 59))
+    stub.reply(POLL, TASK, action=partial(harness.clock.advance, 300))
+    received = harness.receive(60)
+    assert received is not None
+    assert received.task.token == "TOKEN"
 
 
-# --- faults
+def test_the_source_says_where_polls_are_sent(tmp_path: Path) -> None:
+    """The ledger records profile, region and endpoint with each poll, so that its task can be closed there."""
+    (tmp_path / ".aws").mkdir()
+    (tmp_path / ".aws" / "config").write_text(
+        "[profile west]\nregion = us-west-2\naws_access_key_id = AKIDWEST\naws_secret_access_key = secret\n"
+    )
+    session = Session(profile="west", endpoint_url="http://swf.test")
+    assert poll_source(session, "d", "l", "me") == PollSource("d", "l", "me", "west", "us-west-2", "http://swf.test")
 
 
-BROKEN = [
-    pytest.param({"reset": True}, id="reset"),
-    pytest.param({"body": TASK, "cut": True}, id="cut"),
-    pytest.param({"body": b"<html>", "status": 200}, id="page"),
-    pytest.param({"body": {"taskToken": "T", "startedEventId": 1}}, id="half a task"),
-    pytest.param({"status": 502}, id="gateway"),
-]
-
-
-@pytest.mark.parametrize("how", BROKEN)
-def test_a_broken_poll_may_have_taken_a_task_and_polling_goes_on(
-    how: dict[str, Any], desk: Desk, stub: StubService
-) -> None:
-    """When a poll breaks, SWF may have handed it a task: that is told with the identity, and stays on record."""
-    stub.reply(POLL, **how)
-    stub.reply(POLL, TASK)
-    taken = desk.poll()
-    assert taken is not None
-    (told,) = desk.told
-    assert "may still hand a task to this poll, under the identity me@here" in told
-    task, broken = sorted(desk.held(), key=lambda held: held.kind, reverse=True)
-    assert (task.key, broken.kind, broken.identity, broken.token) == (taken.key, "broken_poll", "me@here", None)
-
-
-@pytest.mark.parametrize("fault", ["LimitExceededFault", "ThrottlingException"])
-def test_what_was_put_off_took_no_task(fault: str, desk: Desk, stub: StubService) -> None:
-    """Too many pollers, or calls, is told and tried again; SWF refused those polls, so none of them is on record."""
-    stub.fault(POLL, fault, "later")
-    stub.fault(POLL, fault, "later")
-    stub.reply(POLL, TASK)
-    taken = desk.poll()
-    assert [f"later ({fault}); polling again in 0.0 s" in line for line in desk.told] == [True, True]
-    assert [held.key for held in desk.held()] == [taken and taken.key]
-
-
-def test_waits_grow_until_a_poll_is_answered(desk: Desk, stub: StubService) -> None:
-    """Each failure in a row lengthens the wait; a poll that SWF answered, with a task or not, starts it anew."""
-    for reply in ({"reset": True}, {"status": 500}, {"body": NO_TASK}, {"reset": True}, {"body": TASK}):
-        stub.reply(POLL, **reply)
-    desk.poll()
-    assert desk.waited == [0, 1, 0]
+# --- failures
 
 
 @pytest.mark.parametrize(
-    ("attempt", "chance", "seconds"),
-    [(0, 0, 0.5), (0, 1, 1), (1, 0, 1), (1, 1, 2), (4, 1, 16), (5, 1, 30), (10_000, 0, 15), (10_000, 1, 30)],
+    "how",
+    [
+        pytest.param({"reset": True}, id="reset"),
+        pytest.param({"body": TASK, "cut": True}, id="cut"),
+        pytest.param({"body": b"<html>", "status": 200}, id="page"),
+        pytest.param({"body": {"taskToken": "T", "startedEventId": 1}}, id="half a task"),
+        pytest.param({"status": 502}, id="gateway"),
+    ],
 )
-def test_backoff(attempt: int, chance: float, seconds: float) -> None:
-    """The wait doubles from 1 s up to 30 s, half of it by chance, so that many do not come back at once."""
-    assert backoff(attempt, jitter=lambda: chance) == seconds
-    assert backoff(attempt, most=8, jitter=lambda: 1) <= 8
+def test_a_lost_poll_stays_on_record_and_polling_goes_on(
+    how: dict[str, Any], harness: Harness, stub: StubService, log: pytest.LogCaptureFixture
+) -> None:
+    """If a response is lost, SWF may have assigned a task: that is logged with the identity, and stays on record."""
+    stub.reply(POLL, **how)
+    stub.reply(POLL, TASK)
+    received = harness.receive()
+    assert received is not None
+    (message,) = log.messages
+    assert message.startswith("poll failed: ")
+    assert MAY_HAVE_TASK in message
+    assert message.endswith("; retrying in 1.0 s")
+    task, lost = sorted(harness.held(), key=lambda held: held.kind, reverse=True)
+    assert (task.key, lost.kind, lost.identity, lost.token) == (received.key, "broken_poll", "me@here", None)
 
 
-def test_the_timeout_counts_waits_too(desk: Desk, stub: StubService) -> None:
-    """A wait that would last beyond --timeout is cut short, and no poll starts after it: NoTaskReceived."""
-    stub.fault(POLL, "ThrottlingException")
+@pytest.mark.parametrize(("seconds", "delay"), [("7", 7.0), ("3600", 60.0), ("0", 1.0), ("soon", 1.0), ("-5", 1.0)])
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_server_says_when_to_poll_again(
+    status: int, seconds: str, delay: float, harness: Harness, stub: StubService, log: pytest.LogCaptureFixture
+) -> None:
+    """Retry-After is heeded, up to a minute."""
+    stub.reply(POLL, b"<html>", status=status, headers=(("Retry-After", seconds),))
+    stub.reply(POLL, TASK)
+    assert harness.receive() is not None
+    assert harness.stop.waits == [delay]
+    assert log.messages[0].endswith(f"; retrying in {delay:.1f} s")
+    assert [held.kind for held in harness.held()] == ["task"]
+
+
+def lose(harness: Harness, stub: StubService, *seconds: float) -> None:
+    """Lose the response to a poll after each of these times, and then receive a task."""
+    for after in seconds:
+        stub.reply(POLL, reset=True, action=partial(harness.clock.advance, after))
+    stub.reply(POLL, TASK)
+    assert harness.receive() is not None
+
+
+def test_polls_that_break_after_the_same_time(
+    harness: Harness, stub: StubService, log: pytest.LogCaptureFixture
+) -> None:
+    """It is said once that something closes connections, and after how long."""
+    lose(harness, stub, 30.2, 29.9, 30.1, 30.0, 30.0, 30.0)
+    warnings = [record.getMessage() for record in log.records if record.levelname == "WARNING"]
+    (warning,) = warnings
+    assert "closes connections after 30 s" in warning
+
+
+@pytest.mark.parametrize("times", [(30, 30), (30, 3, 50, 12), (0.1, 0.1, 0.1, 0.1)], ids=["few", "varied", "at once"])
+def test_polls_that_break_for_other_reasons(
+    times: tuple[float, ...], harness: Harness, stub: StubService, log: pytest.LogCaptureFixture
+) -> None:
+    """A few, or those that break after different times or at once, have no common cause."""
+    lose(harness, stub, *times)
+    assert [record for record in log.records if record.levelname == "WARNING"] == []
+
+
+@pytest.mark.parametrize("fault", ["LimitExceededFault", "ThrottlingException"])
+def test_a_poll_that_was_rejected_for_now_leaves_no_record(
+    fault: str, harness: Harness, stub: StubService, log: pytest.LogCaptureFixture
+) -> None:
+    """Too many pollers, or calls, are logged and retried; those polls received no task, so they are not on record."""
+    stub.fault(POLL, fault, "later")
+    stub.fault(POLL, fault, "later")
+    stub.reply(POLL, TASK)
+    received = harness.receive()
+    assert received is not None
+    assert log.messages == [
+        f"poll failed: {POLL}: later ({fault}); retrying in {delay} s" for delay in ("1.0", "2.0")
+    ]
+    assert [held.key for held in harness.held()] == [received.key]
+
+
+def test_delays_grow_until_a_poll_succeeds(harness: Harness, stub: StubService) -> None:
+    """Each failure in a row lengthens the delay; a poll that SWF answered, with a task or without, resets it."""
+    for reply in ({"reset": True}, {"status": 500}, {"body": NO_TASK}, {"reset": True}, {"body": TASK}):
+        stub.reply(POLL, **reply)
+    harness.receive()
+    assert harness.stop.waits == [1.0, 2.0, 1.0]
+
+
+@pytest.mark.parametrize(("timeout", "waits"), [(0, [0.0]), (0.5, [0.5]), (1.0, [1.0]), (2.5, [1.0, 1.5])])
+def test_the_timeout_includes_delays(
+    timeout: float, waits: list[float], harness: Harness, stub: StubService, log: pytest.LogCaptureFixture
+) -> None:
+    """A delay that would outlast the timeout ends with it, and no poll follows; the failure is still logged."""
+    stub.reply(POLL, reset=True)
     with pytest.raises(NoTaskReceived):
-        desk.poll(timeout=10.0, clock=clock(0, 9.99), wait=lambda failures: 30.0)
-    assert len(stub.requests) == 1
+        harness.receive(timeout)
+    assert len(stub.requests) == len(waits)
+    assert harness.stop.waits == waits
+    assert len(log.messages) == len(waits)
+    assert all(message.startswith("poll failed: ") and MAY_HAVE_TASK in message for message in log.messages)
+    assert ["retrying in" in message for message in log.messages] == [*[True] * (len(waits) - 1), False]
 
 
-def test_a_stop_ends_a_wait_at_once(desk: Desk, stub: StubService) -> None:
-    """Told to stop while it waits after a fault, it stops there and then: SWF holds no poll."""
+def test_a_stop_ends_a_delay_at_once(harness: Harness, stub: StubService) -> None:
+    """When it is stopped while it waits after a failure, it returns at once: no poll is in flight."""
     stub.fault(POLL, "ThrottlingException")
-    threading.Timer(0.05, desk.stop.set).start()
-    assert desk.poll(wait=lambda failures: 30.0) is None
-    assert len(stub.requests) == 1
-    assert desk.held() == []
+    harness.stop = InstantEvent(harness.clock, set_by=2)
+    assert harness.receive() is None
+    assert len(stub.requests) == 2
+    assert harness.held() == []
+
+
+def test_a_stop_ends_the_last_delay_too(harness: Harness, stub: StubService) -> None:
+    """A stop counts also while it waits for the timeout: then it was stopped, and did not run out of time."""
+    stub.fault(POLL, "ThrottlingException")
+    harness.stop = InstantEvent(harness.clock, set_by=1)
+    assert harness.receive(0.5) is None
 
 
 @pytest.mark.parametrize(("fault", "exit_code"), [("UnknownResourceFault", 1), ("OperationNotPermittedFault", 7)])
-def test_a_refusal_that_will_not_pass_is_raised(fault: str, exit_code: int, desk: Desk, stub: StubService) -> None:
-    """A poll that SWF refused is an error of its kind: an unknown domain is exit 1, and not a closed task's 5."""
+def test_a_permanent_rejection_is_raised(
+    fault: str, exit_code: int, harness: Harness, stub: StubService, log: pytest.LogCaptureFixture
+) -> None:
+    """A poll that SWF rejects is an error of its kind: an unknown domain is exit code 1, not a closed task's 5."""
     stub.fault(POLL, fault, "Unknown domain: d")
     with pytest.raises(SwfError, match="Unknown domain: d") as caught:
-        desk.poll()
+        harness.receive()
     assert caught.value.exit_code == exit_code
     assert not isinstance(caught.value, TaskNotOpen)
-    assert (len(stub.requests), desk.told, desk.held()) == (1, [], [])
+    assert (len(stub.requests), log.messages, harness.held()) == (1, [], [])
 
 
-def test_a_service_that_was_never_reached_is_raised(desk: Desk, stub: StubService) -> None:
-    """When nobody listens from the start, the address is probably wrong: that is raised, not tried for ever."""
-    stub.close()
+# --- whether SWF was ever reached
+
+
+@pytest.fixture
+def mortal(monkeypatch: pytest.MonkeyPatch) -> Iterator[StubService]:
+    """A service that the test may stop."""
+    for name, value in SETTINGS.items():
+        monkeypatch.setenv(name, value)
+    service = StubService()
+    yield service
+    service.close()
+
+
+def test_a_service_that_was_never_reached_is_an_error(
+    mortal: StubService, tmp_path: Path, log: pytest.LogCaptureFixture
+) -> None:
+    """If nothing ever listened at the address, it is probably wrong: that is raised, not retried."""
+    mortal.close()
+    harness = Harness(Session(endpoint_url=mortal.url), tmp_path / "state")
     with pytest.raises(NetworkError) as caught:
-        desk.poll()
+        harness.receive()
     assert not caught.value.possibly_executed
-    assert (desk.told, desk.held()) == ([], [])
+    assert not harness.poller.is_connected
+    assert (log.messages, harness.held()) == ([], [])
 
 
-def test_a_service_that_was_reached_is_waited_for(desk: Desk, stub: StubService) -> None:
-    """Once SWF has been reached, it is waited for: nobody listening is told, and polling goes on."""
+def test_a_service_that_was_reached_is_waited_for(
+    mortal: StubService, tmp_path: Path, log: pytest.LogCaptureFixture
+) -> None:
+    """Once SWF has been reached, a refused connection is logged and retried; no task was at stake."""
+    mortal.reply(POLL, NO_TASK, headers=(("Connection", "close"),), action=mortal.close)
+    harness = Harness(Session(endpoint_url=mortal.url), tmp_path / "state")
+    harness.stop = InstantEvent(harness.clock, set_by=2)
+    assert harness.receive() is None
+    assert harness.poller.is_connected
+    assert len(log.messages) == 2
+    assert all("Could not connect" in message for message in log.messages)
+    assert not any("may have assigned" in message for message in log.messages)
+    assert harness.held() == []
 
-    def after_the_first_poll() -> float:
-        if stub.requests:
-            stub.close()
-        return 0.0
 
-    def wait(failures: int) -> float:
-        desk.stop.set()
-        return 0.0
-
-    stub.reply(POLL, NO_TASK, headers=(("Connection", "close"),))
-    assert desk.poll(timeout=60, clock=after_the_first_poll, wait=wait) is None
-    (told,) = desk.told
-    assert "Could not connect" in told
-    assert "hand a task" not in told
-    assert desk.held() == []
+@pytest.mark.parametrize(
+    ("how", "connected"),
+    [
+        pytest.param({"reset": True}, True, id="its response was lost"),
+        pytest.param({"status": 503}, True, id="it failed"),
+        pytest.param({"body": {"__type": "ThrottlingException"}, "status": 400}, True, id="it throttled the poll"),
+        pytest.param({"body": {"__type": "AccessDeniedException"}, "status": 400}, False, id="it denied access"),
+    ],
+)
+def test_whether_a_service_was_reached(
+    how: dict[str, Any], connected: bool, harness: Harness, stub: StubService
+) -> None:
+    """A transient failure of SWF shows that it was reached; a rejection is the first poll's, and ends the polling."""
+    assert not harness.poller.is_connected
+    harness.stop = InstantEvent(harness.clock, set_by=1)
+    stub.reply(POLL, **how)
+    with suppress(SwfError):
+        harness.receive()
+    assert harness.poller.is_connected is connected
 
 
 # --- it is never abandoned
 
 
-def test_after_a_stop_no_poll_starts(desk: Desk, stub: StubService) -> None:
-    """Told to stop before it began, it polls not once."""
-    desk.stop.set()
-    assert desk.poll() is None
-    assert (stub.requests, desk.held()) == ([], [])
+def test_after_a_stop_no_poll_starts(harness: Harness, stub: StubService) -> None:
+    """If it is stopped before it begins, it does not poll at all."""
+    harness.stop.set()
+    assert harness.receive() is None
+    assert (stub.requests, harness.held()) == ([], [])
 
 
-@pytest.mark.parametrize("reply", [NO_TASK, TASK], ids=["no task", "task"])
-def test_the_poll_that_is_held_at_a_stop_is_waited_for(reply: dict[str, Any], desk: Desk, stub: StubService) -> None:
-    """Told to stop while SWF holds the poll, it waits for that one: its task is given, and no other poll starts."""
-    stub.reply(POLL, reply, wait=desk.stop)
-    threading.Timer(0.1, desk.stop.set).start()
-    taken = desk.poll()
-    assert (taken and taken.task.token) == reply.get("taskToken")
+@pytest.mark.parametrize("response", [NO_TASK, TASK], ids=["no task", "task"])
+def test_a_poll_in_flight_at_a_stop_is_waited_for(
+    response: dict[str, Any], harness: Harness, stub: StubService
+) -> None:
+    """If it is stopped while a poll is in flight, its task is returned, and no other poll starts."""
+    stub.reply(POLL, response, action=harness.stop.set)
+    received = harness.receive()
+    assert (received and received.task.token) == response.get("taskToken")
     assert len(stub.requests) == 1
-    assert len(desk.held()) == (taken is not None)
+    assert len(harness.held()) == (received is not None)
 
 
-def test_a_poll_that_is_given_up_stays_on_record(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Given up while SWF holds it, the poll stays on record, and it is told to whom SWF may still hand a task."""
+def test_an_abandoned_poll_stays_on_record(tmp_path: Path, log: pytest.LogCaptureFixture) -> None:
+    """A signal that abandons the poll in flight leaves it on record, and its identity is logged."""
 
-    def held(*_: Any) -> None:
+    def poll_for_activity_task(**_: Any) -> None:
         raise Signalled(signal.SIGTERM)
 
-    monkeypatch.setattr(polling, "poll_once", held)
+    session: Any = SimpleNamespace(poll_client=SimpleNamespace(poll_for_activity_task=poll_for_activity_task))
+    harness = Harness(session, tmp_path / "state")
     with pytest.raises(Signalled):
-        desk.poll()
-    (told,) = desk.told
-    assert "under the identity me@here" in told
-    assert [row.kind for row in desk.held()] == ["broken_poll"]
+        harness.receive()
+    assert log.messages == [f"{MAY_HAVE_TASK}, which would stay open until it times out; see `swf held`"]
+    assert [held.kind for held in harness.held()] == ["broken_poll"]
 
 
-def test_a_poll_goes_on_without_a_ledger(desk: Desk, stub: StubService, tmp_path: Path) -> None:
-    """With no ledger, or one that can't be written, the task is given all the same, and has no key there."""
+@pytest.mark.parametrize("warnings", [0, 1], ids=["without a ledger", "with one that can't be written"])
+def test_polling_needs_no_ledger(
+    warnings: int, shared_session: Session, tmp_path: Path, stub: StubService, log: pytest.LogCaptureFixture
+) -> None:
+    """Without a ledger, or if it can't be written, the task is returned all the same, and has no key."""
     stub.reply(POLL, TASK)
     (tmp_path / "file").touch()
-    for folder, warnings in ((None, 0), (tmp_path / "file", 1)):
-        told: list[str] = []
-        desk.ledger = Ledger(folder, told.append)
-        taken = desk.poll()
-        assert taken is not None
-        assert (taken.key, len(told)) == (None, warnings)
-        assert "resize-1 of workflow video-7, run RUN" in taken.describe_location
-
-
-# --- signals
-
-
-ENDING = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
-
-
-@pytest.fixture
-def handlers(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Have no signal ignored, also where the tests run under nohup; and have them back at the end."""
-    before = {number: signal.signal(number, signal.SIG_DFL) for number in ENDING}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
-
-
-@pytest.mark.usefixtures("handlers")
-@pytest.mark.parametrize("number", ENDING)
-def test_the_first_signal_asks_and_the_second_gives_up(number: signal.Signals) -> None:
-    """The first signal only asks to stop, which is told; another one gives up at once."""
-    told: list[str] = []
-    with graceful_stop(told.append, clock(100, 100.3)) as asked:
-        assert not asked.stop.is_set()
-        os.kill(os.getpid(), number)
-        assert asked.stop.is_set()
-        assert asked.number == number
-        with pytest.raises(Signalled) as caught:
-            os.kill(os.getpid(), number)
-    assert caught.value.number == number
-    (line,) = told
-    assert line.startswith(f"{number.name}: ")
-    assert "up to 60 s" in line
-
-
-@pytest.mark.usefixtures("handlers")
-def test_an_echo_of_the_first_signal_is_not_a_second() -> None:
-    """`timeout` sends its signal twice at once, to the process and to its group: that is one request to stop."""
-    told: list[str] = []
-    with graceful_stop(told.append, clock(100, 100.1, 100.19)) as asked:
-        for _ in range(3):
-            os.kill(os.getpid(), signal.SIGTERM)
-        assert asked.stop.is_set()
-    assert len(told) == 1
-
-
-@pytest.mark.usefixtures("handlers")
-def test_signals_are_as_they_were_afterwards() -> None:
-    """Afterwards each signal does what it did before; one that was ignored (`nohup`) stays ignored throughout."""
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    with graceful_stop(lambda line: None) as asked:
-        os.kill(os.getpid(), signal.SIGHUP)
-        assert not asked.stop.is_set()
-        assert signal.getsignal(signal.SIGINT) is not signal.default_int_handler
-    assert [signal.getsignal(number) for number in ENDING] == [
-        signal.default_int_handler,
-        signal.SIG_DFL,
-        signal.SIG_IGN,
-    ]
+    received = Harness(shared_session, tmp_path / "file" if warnings else None).receive()
+    assert received is not None
+    assert (received.key, len(log.messages)) == (None, warnings)
+    assert received.describe_location() == (
+        "the task is not recorded, and stays open until it times out: resize-1 of workflow video-7, run RUN"
+    )

@@ -1,8 +1,9 @@
-"""Completing, failing and cancelling: retried, and settled through history when a reply was lost."""
+"""Completing, failing and cancelling: retried, and settled through the history if a response is lost."""
 
-import socket
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -20,450 +21,691 @@ from swf_cli.errors import (
     ThrottlingError,
     UnknownResource,
 )
-from swf_cli.ledger.records import HeldTask, PollSource
+from swf_cli.history import End
+from swf_cli.ledger.records import HeldTask
 from swf_cli.ledger.store import Ledger
 from swf_cli.models import ExecutionId, TaskReference, WorkerTask
-from swf_cli.responding import Answer, answer, prune, read_end
+from swf_cli.responding import Outcome, Responder, Settlement, close_task, find_end, prune
+from swf_cli.retry import AccessGate, Retrier
+from tests.helpers.aws import SETTINGS
 from tests.helpers.cli import TASK
+from tests.helpers.clock import FakeClock, InstantEvent
+from tests.helpers.ledger import SOURCE, record_task
+from tests.helpers.operations import CANCEL, COMPLETE, FAIL, HEARTBEAT, HISTORY
 from tests.helpers.stub_service import StubService
-
-CANCEL, HEARTBEAT = "RespondActivityTaskCanceled", "RecordActivityTaskHeartbeat"
-HISTORY = "GetWorkflowExecutionHistory"
 
 TOKEN_ALONE = TaskReference("TOKEN")
 REFERENCE = TaskReference("TOKEN", "video", ExecutionId("video-7", "RUN"), 6)
 
-ANSWERS: dict[str, tuple[Answer, str, dict[str, str]]] = {
-    "complete": (Answer("completed", result="ok"), "RespondActivityTaskCompleted", {"result": "ok"}),
-    "fail": (
-        Answer("failed", reason="why", details="how"),
-        "RespondActivityTaskFailed",
-        {"reason": "why", "details": "how"},
-    ),
-    "cancel": (Answer("cancelled", details="how"), CANCEL, {"details": "how"}),
+OUTCOMES: dict[str, tuple[Outcome, str, dict[str, str]]] = {
+    "complete": (Outcome("completed", result="ok"), COMPLETE, {"result": "ok"}),
+    "fail": (Outcome("failed", reason="why", details="how"), FAIL, {"reason": "why", "details": "how"}),
+    "cancel": (Outcome("cancelled", details="how"), CANCEL, {"details": "how"}),
 }
-"""Each answer, its operation, and what is sent beside the token."""
-EVENTS = {"complete": "ActivityTaskCompleted", "fail": "ActivityTaskFailed", "cancel": "ActivityTaskCanceled"}
+"""Each outcome, its operation, and what is sent besides the token."""
+EVENTS = {COMPLETE: "ActivityTaskCompleted", FAIL: "ActivityTaskFailed", CANCEL: "ActivityTaskCanceled"}
 
-each_answer = pytest.mark.parametrize(("what", "operation", "sent"), ANSWERS.values(), ids=ANSWERS)
+each_outcome = pytest.mark.parametrize(("outcome", "operation", "sent"), OUTCOMES.values(), ids=OUTCOMES)
 
 
 def event(number: int, kind: str, **values: Any) -> dict[str, Any]:
-    """Make a history event, as it goes over the wire."""
+    """Return a history event, as SWF sends it."""
     attributes = f"{kind[0].lower()}{kind[1:]}EventAttributes"
     return {"eventId": number, "eventTimestamp": 0, "eventType": kind, attributes: values}
 
 
-def ended(kind: str, **values: Any) -> dict[str, Any]:
-    """Make the event that ended the task that `REFERENCE` names."""
+def closing(kind: str, **values: Any) -> dict[str, Any]:
+    """Return the event that closed the task of `REFERENCE`."""
     return event(8, kind, scheduledEventId=5, startedEventId=6, **values)
 
 
 STARTED = event(6, "ActivityTaskStarted", scheduledEventId=5)
 
 
-class Desk:
-    """Answers, on a clock that only moves when somebody sleeps; each wait is of one second."""
+class Harness:
+    """Responds over the stub, with a ledger; waits move its clock, and last 1, 2, 4, 8, 8… seconds."""
 
-    def __init__(self, session: Session, stub: StubService, folder: Path) -> None:
+    def __init__(self, session: Session, folder: Path) -> None:
         self.session = session
-        self.stub = stub
-        self.told: list[str] = []
-        self.slept: list[float] = []
-        self.ledger = Ledger(folder, pytest.fail)
+        self.clock = FakeClock()
+        self.stop = InstantEvent(self.clock)
+        self.ledger = Ledger(folder)
 
-    def take(self) -> str:
-        """Put the task in the ledger, and give its key."""
-        key = self.ledger.begin_poll(PollSource("video", "resize", "me", None, "us-east-1", self.stub.url), "poll")
-        assert self.ledger.assign_task(key, WorkerTask.from_api(TASK))
-        return key
+    def record(self, **attributes: Any) -> str:
+        """Put the task in the ledger, and return its key."""
+        source = replace(SOURCE, **attributes)
+        return record_task(self.ledger, WorkerTask.from_api(TASK), source)
 
-    def answer(self, what: Answer, task: TaskReference = TOKEN_ALONE, retry_for: float = 60.0) -> None:
-        """Answer."""
-        answer(
-            self.session.no_retry,
-            task,
-            what,
-            self.ledger,
-            retry_for=retry_for,
-            tell=self.told.append,
-            clock=lambda: 1_000.0 + sum(self.slept),
-            sleep=self.slept.append,
-            wait=lambda attempt, most: 1.0,
-        )
+    def responder(self, **how: Any) -> Responder:
+        """Return a responder."""
+        retrier = partial(Retrier, clock=self.clock, jitter=lambda: 1.0)
+        return Responder(self.session.no_retry, **{"retry_for": 60.0, "retrier": retrier, "stop": self.stop, **how})
+
+    def close_task(self, outcome: Outcome, task: TaskReference = TOKEN_ALONE, **how: Any) -> None:
+        """Close the task."""
+        close_task(self.responder(**how), task, outcome, self.ledger)
+
+    def respond(self, outcome: Outcome, **how: Any) -> Settlement:
+        """Respond to the task, whose execution is known."""
+        return self.responder(**how).respond(REFERENCE, outcome)
 
     def held(self) -> list[str | None]:
-        """Give the tokens of the tasks that are held."""
+        """Return the tokens of the tasks that are held."""
         return [held.token for held in self.ledger.list_held()]
 
 
 @pytest.fixture
-def desk(env: dict[str, str], stub: StubService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
-    """A desk that calls the stub."""
-    for name, value in env.items():
-        monkeypatch.setenv(name, value)
-    desk = Desk(Session(), stub, tmp_path / "state")
-    yield desk
-    desk.ledger.close()
+def stub(shared_stub: StubService) -> StubService:
+    """The service that the harness calls."""
+    return shared_stub
 
 
-# --- answers that are heard
+@pytest.fixture
+def harness(shared_session: Session, tmp_path: Path) -> Iterator[Harness]:
+    """A harness with a fresh ledger."""
+    harness = Harness(shared_session, tmp_path / "state")
+    yield harness
+    harness.ledger.close()
 
 
-@each_answer
-def test_an_answer_is_sent_once(
-    what: Answer, operation: str, sent: dict[str, str], desk: Desk, stub: StubService
+# --- responses that arrive
+
+
+@each_outcome
+def test_a_response_is_sent_once(
+    outcome: Outcome,
+    operation: str,
+    sent: dict[str, str],
+    harness: Harness,
+    stub: StubService,
+    log: pytest.LogCaptureFixture,
 ) -> None:
-    """An answer that SWF takes is sent once, with all that was given; the task is held no more."""
+    """A response that SWF accepts is sent once, with everything that was given; the task is held no more."""
     stub.reply(operation)
-    desk.take()
-    desk.answer(what)
+    harness.record()
+    harness.close_task(outcome)
     assert stub.requests == [(operation, {"taskToken": "TOKEN", **sent})]
-    assert (desk.told, desk.held()) == ([], [])
+    assert (log.messages, harness.held()) == ([], [])
 
 
-@each_answer
-def test_a_task_that_is_not_open_is_told(
-    what: Answer, operation: str, sent: dict[str, str], desk: Desk, stub: StubService
+def test_a_task_of_another_machine_can_be_closed(harness: Harness, stub: StubService) -> None:
+    """Closing a task that is not in the ledger leaves the others there."""
+    stub.reply(COMPLETE)
+    harness.record()
+    harness.close_task(COMPLETED, TaskReference("ANOTHER"))
+    assert harness.held() == ["TOKEN"]
+
+
+@each_outcome
+def test_a_task_that_is_not_open_is_an_error(
+    outcome: Outcome, operation: str, sent: dict[str, str], harness: Harness, stub: StubService
 ) -> None:
-    """When SWF knows no such open task, and nothing tells whose history to ask, that is exit 5."""
-    for refused in (operation, HEARTBEAT):
-        stub.fault(refused, "UnknownResourceFault", "Unknown activity")
+    """If SWF knows no such open task, and its execution is not known, that is exit code 5."""
+    for rejected in (operation, HEARTBEAT):
+        stub.fault(rejected, "UnknownResourceFault", "Unknown activity")
     with pytest.raises(TaskNotOpen, match="Unknown activity") as caught:
-        desk.answer(what)
+        harness.close_task(outcome)
     assert (caught.value.exit_code, isinstance(caught.value, TaskClosed)) == (5, False)
     assert HISTORY not in stub.operations()
 
 
-@each_answer
+@each_outcome
 def test_a_fault_alone_does_not_prove_that_a_task_is_closed(
-    what: Answer, operation: str, sent: dict[str, str], desk: Desk, stub: StubService
+    outcome: Outcome, operation: str, sent: dict[str, str], harness: Harness, stub: StubService
 ) -> None:
-    """A refusal that history does not bear out leaves the task on record: exit 5, asked once, not waited for."""
-    for refused in (operation, HEARTBEAT):
-        stub.fault(refused, "UnknownResourceFault", "Unknown activity")
+    """A rejection that the history does not confirm leaves the task in the ledger; the history is read once."""
+    for rejected in (operation, HEARTBEAT):
+        stub.fault(rejected, "UnknownResourceFault", "Unknown activity")
     stub.reply(HISTORY, {"events": [STARTED]})
-    desk.take()
+    harness.record()
     with pytest.raises(TaskNotOpen, match="Unknown activity"):
-        desk.answer(what)
+        harness.close_task(outcome)
     assert stub.operations().count(HISTORY) == 1
-    assert (desk.slept, desk.held()) == ([], ["TOKEN"])
+    assert (harness.stop.waits, harness.held()) == ([], ["TOKEN"])
 
 
-@each_answer
+@each_outcome
 @pytest.mark.parametrize(
     ("end", "words"),
     [
-        pytest.param(ended("ActivityTaskTimedOut", timeoutType="HEARTBEAT"), "timed out (HEARTBEAT)", id="timed out"),
+        pytest.param(
+            closing("ActivityTaskTimedOut", timeoutType="HEARTBEAT"), "timed out (HEARTBEAT)", id="timed out"
+        ),
         pytest.param(event(9, "WorkflowExecutionTerminated"), "execution was terminated", id="gone"),
     ],
 )
-def test_history_names_the_end_that_came_first(
-    end: dict[str, Any], words: str, what: Answer, operation: str, sent: dict[str, str], desk: Desk, stub: StubService
+def test_the_history_says_how_the_task_ended(
+    end: dict[str, Any],
+    words: str,
+    outcome: Outcome,
+    operation: str,
+    sent: dict[str, str],
+    harness: Harness,
+    stub: StubService,
 ) -> None:
-    """A task that is closed is exit 5, and told how it ended; only then does it leave the record."""
+    """A task that is closed is exit code 5, with how it ended; only then does it leave the ledger."""
     stub.fault(operation, "UnknownResourceFault", "Unknown activity")
     stub.reply(HISTORY, {"events": [end, STARTED]})
-    desk.take()
+    harness.record()
     with pytest.raises(TaskClosed) as caught:
-        desk.answer(what, REFERENCE)
+        harness.close_task(outcome, REFERENCE)
     assert (caught.value.exit_code, caught.value.code) == (5, "UnknownResourceFault")
+    assert isinstance(caught.value.__cause__, UnknownResource)
     assert words in caught.value.message
-    assert desk.held() == []
+    assert harness.held() == []
 
 
-# --- answers whose reply is lost
+# --- responses whose reply is lost
 
 
 LOST: dict[str, Callable[[StubService, str], None]] = {
     "reset": lambda stub, operation: stub.reply(operation, reset=True),
+    "cut": lambda stub, operation: stub.reply(operation, b"{", cut=True),
+    "page of a gateway": lambda stub, operation: stub.reply(operation, b"<html>no reply</html>", status=504),
+}
+"""Replies that leave open what SWF did."""
+FAILED: dict[str, Callable[[StubService, str], None]] = {
     "500": lambda stub, operation: stub.fault(operation, "InternalFailure", status=500),
     "page": lambda stub, operation: stub.reply(operation, b"<html>busy</html>", status=503),
 }
+"""Failures of SWF, or before it, as which it closes no task; but it did so if the history says so."""
 
 
-@each_answer
-@pytest.mark.parametrize("lose", LOST.values(), ids=LOST)
-def test_a_refusal_after_a_lost_reply_is_not_believed(
+@each_outcome
+@pytest.mark.parametrize("lose", (LOST | FAILED).values(), ids=LOST | FAILED)
+def test_a_rejection_after_a_lost_reply_is_checked(
     lose: Callable[[StubService, str], None],
-    what: Answer,
+    outcome: Outcome,
     operation: str,
     sent: dict[str, str],
-    desk: Desk,
+    harness: Harness,
     stub: StubService,
+    log: pytest.LogCaptureFixture,
 ) -> None:
-    """A first try whose reply was lost may be why the second finds no open task: history says so, and all is well."""
+    """The second attempt may find the task closed by the first: the history shows that, and all is well."""
     lose(stub, operation)
     stub.fault(operation, "UnknownResourceFault", "Unknown activity")
-    kind = {key: EVENTS[name] for name, (_, key, _) in ANSWERS.items()}[operation]
-    stub.reply(HISTORY, {"events": [ended(kind, **sent), STARTED]})
-    desk.take()
-    desk.answer(what)  # by its token alone: the ledger knows the execution
+    stub.reply(HISTORY, {"events": [closing(EVENTS[operation], **sent), STARTED]})
+    harness.record()
+    harness.close_task(outcome)  # by its token alone: the ledger knows the execution
     assert stub.operations() == [operation, operation, HISTORY]
-    assert "trying again in 1.0 s" in desk.told[0]
-    assert desk.held() == []
+    (message,) = log.messages
+    assert message.endswith("; retrying in 1.0 s")
+    assert harness.held() == []
 
 
-@each_answer
-def test_without_an_execution_it_is_unknown(
-    what: Answer, operation: str, sent: dict[str, str], desk: Desk, stub: StubService
+@each_outcome
+def test_without_an_execution_the_outcome_is_unknown(
+    outcome: Outcome, operation: str, sent: dict[str, str], harness: Harness, stub: StubService
 ) -> None:
-    """With a token alone, and nothing in the ledger, no history can be asked: exit 6, and what would tell."""
+    """With a token alone, and no ledger, there is no history to read: exit code 6, and what would help."""
     stub.reply(operation, reset=True)
     stub.fault(operation, "UnknownResourceFault", "Unknown activity")
-    with pytest.raises(OutcomeUnknown, match=r"its reply lost .*--task or the ledger would tell") as caught:
-        desk.answer(what)
+    with pytest.raises(
+        OutcomeUnknown, match=r"its response was lost .*execution is unknown \(pass --task\)$"
+    ) as caught:
+        harness.close_task(outcome)
     assert caught.value.exit_code == 6
     assert "history" in str(caught.value.hint)
     assert stub.operations() == [operation] * 2
 
 
-@each_answer
+@each_outcome
 @pytest.mark.parametrize("lose", LOST.values(), ids=LOST)
-def test_an_answer_whose_reply_never_comes_is_unknown(
+def test_a_response_whose_replies_are_all_lost_is_unknown(
     lose: Callable[[StubService, str], None],
-    what: Answer,
+    outcome: Outcome,
     operation: str,
     sent: dict[str, str],
-    desk: Desk,
+    harness: Harness,
     stub: StubService,
 ) -> None:
-    """When no try is heard of as long as it is tried, the answer may have been taken: exit 6, and still on record."""
+    """If no attempt is answered in time, SWF may have accepted one: exit code 6, and the task stays in the ledger."""
     lose(stub, operation)
     stub.reply(HISTORY, {"events": [STARTED]})
-    desk.take()
-    with pytest.raises(OutcomeUnknown, match="history does not show the task closed") as caught:
-        desk.answer(what, retry_for=2.5)
+    harness.record()
+    with pytest.raises(OutcomeUnknown, match=r"history does not show the task closed$") as caught:
+        harness.close_task(outcome, retry_for=4.0)
     assert isinstance(caught.value.__cause__, SwfError)
     assert stub.operations() == [*[operation] * 3, HISTORY]
-    assert (desk.slept, desk.held()) == ([1.0, 1.0], ["TOKEN"])
+    assert (harness.stop.waits, harness.held()) == ([1.0, 2.0], ["TOKEN"])
 
 
-@each_answer
-def test_a_lost_reply_does_not_matter_when_the_next_is_heard(
-    what: Answer, operation: str, sent: dict[str, str], desk: Desk, stub: StubService
+@each_outcome
+def test_a_lost_reply_does_not_matter_if_a_later_attempt_is_accepted(
+    outcome: Outcome, operation: str, sent: dict[str, str], harness: Harness, stub: StubService
 ) -> None:
-    """When a later try is taken, the answer is given."""
+    """If a later attempt is accepted, the response was delivered."""
     stub.reply(operation, reset=True)
     stub.reply(operation)
-    desk.answer(what)
+    harness.close_task(outcome)
     assert stub.operations() == [operation] * 2
 
 
-COMPLETE = ANSWERS["complete"][0]
-COMPLETED = "RespondActivityTaskCompleted"
+COMPLETED = OUTCOMES["complete"][0]
 
 
 @pytest.fixture
 def lost(stub: StubService) -> None:
-    """A completion whose reply is lost, and whose second try finds no open task."""
-    stub.reply(COMPLETED, reset=True)
-    stub.fault(COMPLETED, "UnknownResourceFault", "Unknown activity")
+    """A completion whose reply is lost, and whose second attempt finds no open task."""
+    stub.reply(COMPLETE, reset=True)
+    stub.fault(COMPLETE, "UnknownResourceFault", "Unknown activity")
 
 
 @pytest.mark.usefixtures("lost")
 @pytest.mark.parametrize(
     ("end", "words"),
     [
-        (ended("ActivityTaskCompleted", result="other"), "it completed, by another answer"),
-        (ended("ActivityTaskCompleted"), "it completed, by another answer"),
-        (ended("ActivityTaskFailed", reason="bad"), "it failed"),
-        (ended("ActivityTaskCanceled"), "it was cancelled"),
-        (ended("ActivityTaskTimedOut", timeoutType="START_TO_CLOSE"), "it timed out (START_TO_CLOSE)"),
+        (closing("ActivityTaskCompleted", result="other"), "it completed, by another response"),
+        (closing("ActivityTaskCompleted"), "it completed, by another response"),
+        (closing("ActivityTaskFailed", reason="bad"), "it failed"),
+        (closing("ActivityTaskCanceled"), "it was cancelled"),
+        (closing("ActivityTaskTimedOut", timeoutType="START_TO_CLOSE"), "it timed out (START_TO_CLOSE)"),
         (event(9, "WorkflowExecutionTimedOut"), "its workflow execution timed out"),
         (event(9, "WorkflowExecutionContinuedAsNew"), "its workflow execution continued as new"),
     ],
 )
-def test_another_end_that_came_first_is_named(end: dict[str, Any], words: str, desk: Desk, stub: StubService) -> None:
-    """The same end with another result, another end, the execution's end: exit 5, which one, and off the record."""
+def test_another_end_is_named(end: dict[str, Any], words: str, harness: Harness, stub: StubService) -> None:
+    """Another result, another end, or the execution's end: exit code 5 with which, and out of the ledger."""
     stub.reply(HISTORY, {"events": [end, STARTED]})
-    desk.take()
+    harness.record()
     with pytest.raises(TaskClosed) as caught:
-        desk.answer(COMPLETE)
+        harness.close_task(COMPLETED)
     assert caught.value.message == f"the task is not open: {words}"
-    assert desk.held() == []
+    assert harness.held() == []
+
+
+def test_a_history_that_is_throttled_is_read_again(harness: Harness, stub: StubService) -> None:
+    """A read that fails for now is none of the attempts: the task is found closed, and is held no more."""
+    harness.record()
+    stub.fault(COMPLETE, "UnknownResourceFault", "Unknown activity")
+    for _ in range(4):
+        stub.fault(HISTORY, "ThrottlingException", "slow down")
+    stub.reply(HISTORY, {"events": [STARTED, closing("ActivityTaskTimedOut", timeoutType="HEARTBEAT")][::-1]})
+    with pytest.raises(TaskNotOpen, match="HEARTBEAT"):
+        harness.close_task(COMPLETED, REFERENCE)
+    assert harness.held() == []
+    assert harness.stop.waits == [1, 2, 4, 8]
+
+
+def test_the_same_end_by_another_process_is_not_ours(harness: Harness, stub: StubService) -> None:
+    """If no reply was lost, an equal end in the history is that of another response: exit code 5."""
+    stub.fault(COMPLETE, "UnknownResourceFault", "Unknown activity")
+    stub.reply(HISTORY, {"events": [closing("ActivityTaskCompleted", result="ok"), STARTED]})
+    with pytest.raises(TaskClosed, match=r"it completed$"):
+        harness.close_task(COMPLETED, REFERENCE)
+    settlement = harness.respond(COMPLETED)
+    assert (settlement.status, settlement.outcome) == ("closed", COMPLETED)
+    assert settlement.end == End("completed", result="ok")
 
 
 @pytest.mark.usefixtures("lost")
-def test_history_that_lags_is_read_again(desk: Desk, stub: StubService) -> None:
-    """History is eventually consistent: an end that it shows at the third look is in time."""
+def test_history_that_lags_is_read_again(harness: Harness, stub: StubService, log: pytest.LogCaptureFixture) -> None:
+    """History is eventually consistent: an end that only the third attempt shows is in time; the log is spared."""
     stub.reply(HISTORY, {"events": [STARTED]})
     stub.fault(HISTORY, "ThrottlingException", "Rate exceeded")
-    stub.reply(HISTORY, {"events": [ended("ActivityTaskCompleted", result="ok"), STARTED]})
-    desk.answer(COMPLETE, REFERENCE)
-    assert stub.operations() == [COMPLETED, COMPLETED, *[HISTORY] * 3]
-    assert desk.slept == [1.0, 1.0, 1.0]
+    stub.reply(HISTORY, {"events": [closing("ActivityTaskCompleted", result="ok"), STARTED]})
+    harness.close_task(COMPLETED, REFERENCE)
+    assert stub.operations() == [COMPLETE, COMPLETE, *[HISTORY] * 3]
+    assert harness.stop.waits == [1.0, 1.0, 2.0]
+    assert len(log.messages) == 1
 
 
 @pytest.mark.usefixtures("lost")
 @pytest.mark.parametrize(
-    ("retry_for", "reads"),
-    [(0.0, 1), (10.0, 9)],
-    ids=["at least once", "as long as it is retried"],
+    ("limits", "waits"),
+    [
+        pytest.param({"retry_for": 1.5}, [1.0], id="at least once"),
+        pytest.param({"retry_for": 10.0}, [1.0, 1.0, 2.0, 4.0], id="for as long as it is retried"),
+        pytest.param({"retry_for": 60.0, "history_for": 4.0}, [1.0, 1.0, 2.0], id="no longer than it may lag"),
+    ],
 )
-def test_history_that_never_shows_it_is_unknown(retry_for: float, reads: int, desk: Desk, stub: StubService) -> None:
-    """An end that does not show as long as is retried leaves it open: exit 6, and the task stays on record."""
+def test_history_that_never_shows_the_end_is_unknown(
+    limits: dict[str, Any], waits: list[float], harness: Harness, stub: StubService
+) -> None:
+    """If the history does not show the end in time: exit code 6, and the task stays in the ledger."""
     stub.reply(HISTORY, {"events": [STARTED]})
-    desk.take()
-    with pytest.raises(OutcomeUnknown, match="history does not show the task closed"):
-        desk.answer(COMPLETE, retry_for=retry_for)
-    assert stub.operations().count(HISTORY) == reads
-    assert sum(desk.slept) <= retry_for
-    assert desk.held() == ["TOKEN"]
+    harness.record()
+    with pytest.raises(OutcomeUnknown, match=r"history does not show the task closed$"):
+        harness.close_task(COMPLETED, **limits)
+    assert harness.stop.waits == waits
+    assert stub.operations().count(HISTORY) == len(waits)
+    assert harness.held() == ["TOKEN"]
 
 
 @pytest.mark.usefixtures("lost")
 @pytest.mark.parametrize(
-    ("fault", "reads"), [("AccessDeniedException", 1), ("OperationNotPermittedFault", 1), ("ThrottlingException", 9)]
+    ("fault", "reads"), [("AccessDeniedException", 1), ("OperationNotPermittedFault", 1), ("ThrottlingException", 4)]
 )
-def test_history_that_cannot_be_read_is_unknown(fault: str, reads: int, desk: Desk, stub: StubService) -> None:
-    """Where history is forbidden, or fails to the end, it can't be known: exit 6, and why."""
+def test_history_that_cannot_be_read_is_unknown(fault: str, reads: int, harness: Harness, stub: StubService) -> None:
+    """If reading the history is not permitted, or fails until the end: exit code 6, and why."""
     stub.fault(HISTORY, fault, "not for you")
-    with pytest.raises(OutcomeUnknown, match=rf"history could not be read: .*not for you \({fault}\)"):
-        desk.answer(COMPLETE, REFERENCE, retry_for=10)
+    with pytest.raises(OutcomeUnknown, match=rf"the history could not be read: .*not for you \({fault}\)$"):
+        harness.close_task(COMPLETED, REFERENCE, retry_for=10)
     assert stub.operations().count(HISTORY) == reads
 
 
-def test_a_refusal_of_another_kind_after_a_lost_reply_is_settled_too(desk: Desk, stub: StubService) -> None:
-    """Credentials that expire between two tries hide the outcome: history may be read still, else exit 6, not 7."""
-    stub.reply(COMPLETED, reset=True)
-    for operation in (COMPLETED, HISTORY):
+def test_another_rejection_after_a_lost_reply_is_checked_too(harness: Harness, stub: StubService) -> None:
+    """Credentials that expire between two attempts hide the outcome: exit code 6, not 7."""
+    stub.reply(COMPLETE, reset=True)
+    for operation in (COMPLETE, HISTORY):
         stub.fault(operation, "ExpiredTokenException", "expired")
     with pytest.raises(OutcomeUnknown, match="expired"):
-        desk.answer(COMPLETE, REFERENCE)
-    assert stub.operations() == [COMPLETED, COMPLETED, HISTORY]
+        harness.close_task(COMPLETED, REFERENCE)
+    assert stub.operations() == [COMPLETE, COMPLETE, HISTORY]
 
 
-# --- answers that certainly never arrived
+def test_the_message_is_that_of_the_attempt_that_was_lost(harness: Harness, stub: StubService) -> None:
+    """What a later attempt said does not hide why the outcome is unknown; it is the cause."""
+    stub.reply(COMPLETE, reset=True)
+    stub.fault(COMPLETE, "InternalFailure", "later", status=500)
+    stub.fault(COMPLETE, "ExpiredTokenException", "expired")
+    stub.reply(HISTORY, {"events": [STARTED]})
+    settlement = harness.respond(COMPLETED, retry_for=3.5)
+    assert (settlement.status, settlement.outcome) == ("unknown", COMPLETED)
+    assert settlement.error is not None
+    assert "Connection was closed" in settlement.error.message
+    assert settlement.error.hint == "check the execution history for the task's closing event"
+    assert isinstance(settlement.error.__cause__, AccessError)
 
 
-@each_answer
+# --- responses that certainly never arrived
+
+
+@each_outcome
 @pytest.mark.parametrize(
-    ("fault", "kind", "exit_code", "tries"),
-    [("ThrottlingException", ThrottlingError, 1, 3), ("OperationNotPermittedFault", AccessError, 7, 1)],
+    ("fault", "kind", "attempts"),
+    [
+        ("ThrottlingException", ThrottlingError, 3),
+        ("InternalFailure", ServiceError, 3),
+        ("OperationNotPermittedFault", AccessError, 1),
+    ],
 )
-def test_what_certainly_never_happened_is_told(
+def test_a_response_that_was_certainly_not_accepted_is_its_own_error(
     fault: str,
     kind: type[SwfError],
-    exit_code: int,
-    tries: int,
-    what: Answer,
+    attempts: int,
+    outcome: Outcome,
     operation: str,
     sent: dict[str, str],
-    desk: Desk,
+    harness: Harness,
     stub: StubService,
 ) -> None:
-    """An answer that was throttled to the end, or not permitted, was not given, and is no unknown."""
-    stub.fault(operation, fault)
-    desk.take()
-    with pytest.raises(kind) as caught:
-        desk.answer(what, retry_for=2.5)
-    assert caught.value.exit_code == exit_code
-    assert stub.operations() == [operation] * tries
-    assert desk.held() == ["TOKEN"]
+    """A response that failed until the end, or was not permitted, was not delivered, and is not unknown."""
+    stub.fault(operation, fault, status=500 if kind is ServiceError else 400)
+    harness.record()
+    with pytest.raises(kind):
+        harness.close_task(outcome, retry_for=4.0)
+    assert stub.operations() == [operation] * attempts
+    assert harness.held() == ["TOKEN"]
+    settlement = harness.respond(outcome, retry_for=0)
+    status = "rejected" if kind is AccessError else "undelivered"
+    assert (settlement.status, settlement.outcome, settlement.is_confirmed) == (status, outcome, False)
+    assert HISTORY not in stub.operations()
 
 
-@each_answer
-def test_an_answer_that_never_arrived_is_told(what: Answer, operation: str, sent: dict[str, str], desk: Desk) -> None:
-    """When nobody listens as long as it is tried, the answer certainly never arrived: exit 1."""
-    with socket.socket() as taken:  # bound, but not listening
-        taken.bind(("127.0.0.1", 0))
-        desk.session = Session(endpoint_url=f"http://127.0.0.1:{taken.getsockname()[1]}")
-        with pytest.raises(NetworkError) as caught:
-            desk.answer(what, REFERENCE, retry_for=2.5)
-    assert (type(caught.value), caught.value.exit_code) == (NetworkError, 1)
-    assert len(desk.told) == 2
-
-
-@pytest.mark.parametrize(("retry_for", "tries"), [(0.0, 1), (1.0, 1), (1.5, 2), (10.0, 10)])
-def test_what_may_pass_is_retried_so_long_and_no_longer(
-    retry_for: float, tries: int, desk: Desk, stub: StubService
+@each_outcome
+def test_a_response_that_never_left_is_a_network_error(
+    outcome: Outcome,
+    operation: str,
+    sent: dict[str, str],
+    harness: Harness,
+    refused_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    log: pytest.LogCaptureFixture,
 ) -> None:
-    """No try starts after --retry-for, and at least one is made."""
-    stub.fault(COMPLETED, "ThrottlingException")
+    """If nothing listens for as long as it is retried, the response certainly never arrived: exit code 1."""
+    for name, value in SETTINGS.items():
+        monkeypatch.setenv(name, value)
+    harness.session = Session(endpoint_url=refused_url)
+    with pytest.raises(NetworkError) as caught:
+        harness.close_task(outcome, REFERENCE, retry_for=4.0)
+    assert (type(caught.value), caught.value.exit_code) == (NetworkError, 1)
+    assert [message.rpartition("; ")[2] for message in log.messages if "Could not connect" in message] == [
+        "retrying in 1.0 s",
+        "retrying in 2.0 s",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("retry_for", "waits"), [(0.0, []), (1.0, []), (1.5, [1.0]), (24.0, [1.0, 2.0, 4.0, 8.0, 8.0])]
+)
+def test_transient_errors_are_retried_for_the_given_time(
+    retry_for: float, waits: list[float], harness: Harness, stub: StubService
+) -> None:
+    """No attempt starts after --retry-for, and at least one is made; delays grow to 8 s."""
+    stub.fault(COMPLETE, "ThrottlingException")
     with pytest.raises(ThrottlingError):
-        desk.answer(COMPLETE, retry_for=retry_for)
-    assert len(stub.requests) == tries
-    assert len(desk.told) == tries - 1
+        harness.close_task(COMPLETED, retry_for=retry_for)
+    assert harness.stop.waits == waits
+    assert len(stub.requests) == len(waits) + 1
 
 
-# --- cancelling a task that nobody asked to cancel
+# --- cancelling a task whose cancellation was not requested
 
 
-CANCELLED = ANSWERS["cancel"][0]
+CANCELLED = OUTCOMES["cancel"][0]
 
 
-def test_cancelling_an_open_task_that_nobody_asked_to_cancel(desk: Desk, stub: StubService) -> None:
-    """SWF refuses to cancel a task unasked; a heartbeat tells that it is open: exit 1, and what to do instead."""
+def test_cancelling_without_a_request(harness: Harness, stub: StubService) -> None:
+    """SWF rejects that; a heartbeat shows that the task is open: exit code 1, and what to do instead."""
     stub.fault(CANCEL, "UnknownResourceFault", "Unknown activity")
     stub.reply(HEARTBEAT, {"cancelRequested": False})
-    with pytest.raises(UnknownResource, match="nobody asked to cancel it") as caught:
-        desk.answer(CANCELLED)
-    assert (caught.value.exit_code, caught.value.hint) == (1, "complete it or fail it")
+    with pytest.raises(UnknownResource, match=r"^cancellation of this task was not requested$") as caught:
+        harness.close_task(CANCELLED)
+    assert (caught.value.exit_code, caught.value.hint) == (1, "complete or fail the task")
     assert (caught.value.code, caught.value.request_id) == ("UnknownResourceFault", "REQUEST")
+    assert isinstance(caught.value.__cause__, UnknownResource)
     assert stub.requests == [(CANCEL, {"taskToken": "TOKEN", "details": "how"}), (HEARTBEAT, {"taskToken": "TOKEN"})]
 
 
-def test_a_task_that_was_not_cancelled_is_still_held(desk: Desk, stub: StubService) -> None:
-    """An open task that nobody asked to cancel stays on record."""
+def test_a_task_that_was_not_cancelled_is_still_held(harness: Harness, stub: StubService) -> None:
+    """An open task whose cancellation was not requested stays in the ledger."""
     stub.fault(CANCEL, "UnknownResourceFault", "Unknown activity")
     stub.reply(HEARTBEAT, {"cancelRequested": False})
     stub.reply(HISTORY, {"events": [STARTED]})
-    desk.take()
+    harness.record()
     with pytest.raises(UnknownResource):
-        desk.answer(CANCELLED)
-    assert desk.held() == ["TOKEN"]
+        harness.close_task(CANCELLED)
+    assert harness.held() == ["TOKEN"]
+    settlement = harness.respond(CANCELLED)
+    assert (settlement.status, settlement.outcome, settlement.is_confirmed) == ("rejected", CANCELLED, False)
 
 
-def test_cancelling_just_as_cancellation_is_requested(desk: Desk, stub: StubService) -> None:
-    """When SWF refused, and yet cancellation was requested, another try is advised: exit 1."""
+def test_cancelling_just_as_cancellation_is_requested(harness: Harness, stub: StubService) -> None:
+    """If SWF rejected it although cancellation was requested, the advice is to try again: exit code 1."""
     stub.fault(CANCEL, "UnknownResourceFault")
     stub.reply(HEARTBEAT, {"cancelRequested": True})
-    with pytest.raises(UnknownResource, match="cancellation of this task was requested") as caught:
-        desk.answer(CANCELLED)
+    message = r"^SWF rejected the cancellation, although it was requested$"
+    with pytest.raises(UnknownResource, match=message) as caught:
+        harness.close_task(CANCELLED)
     assert (caught.value.exit_code, caught.value.hint) == (1, "try again in a moment")
 
 
 @pytest.mark.parametrize("fault", ["OperationNotPermittedFault", "ThrottlingException", "InternalFailure"])
-def test_cancelling_when_the_heartbeat_does_not_tell(fault: str, desk: Desk, stub: StubService) -> None:
-    """Where the heartbeat fails, both reasons are named: exit 1, and not the heartbeat's own failure."""
+def test_cancelling_when_the_heartbeat_fails(fault: str, harness: Harness, stub: StubService) -> None:
+    """If the heartbeat fails, both reasons are named: exit code 1, and not the heartbeat's own error."""
     stub.fault(CANCEL, "UnknownResourceFault")
     stub.fault(HEARTBEAT, fault, status=500 if fault == "InternalFailure" else 400)
-    with pytest.raises(UnknownResource, match="closed, or nobody asked") as caught:
-        desk.answer(CANCELLED)
+    message = r"^SWF rejected the cancellation: the task is closed, or its cancellation was not requested$"
+    with pytest.raises(UnknownResource, match=message) as caught:
+        harness.close_task(CANCELLED)
     assert (caught.value.exit_code, caught.value.code) == (1, "UnknownResourceFault")
     assert type(caught.value) is UnknownResource
 
 
-def test_cancelling_with_a_token_that_is_none_asks_no_further(desk: Desk, stub: StubService) -> None:
-    """A token that SWF never gave is exit 5 at once."""
+def test_cancelling_with_an_unknown_token_sends_no_heartbeat(harness: Harness, stub: StubService) -> None:
+    """A token that SWF does not know is exit code 5 at once."""
     stub.fault(CANCEL, "ValidationException", "Invalid token")
     with pytest.raises(TaskNotOpen):
-        desk.answer(CANCELLED)
+        harness.close_task(CANCELLED)
     assert stub.operations() == [CANCEL]
+
+
+# --- responses that are delivered however long it takes
+
+
+def test_an_access_error_waits_for_new_credentials(harness: Harness, stub: StubService) -> None:
+    """Also when a lost response made the outcome unknown: the session is reset, and the response is sent again."""
+    resets: list[float] = []
+    gate = AccessGate(lambda: resets.append(harness.clock.now), clock=harness.clock)
+    stub.reply(COMPLETE, reset=True)
+    stub.fault(COMPLETE, "ExpiredTokenException", "expired")
+    stub.reply(COMPLETE)
+    stub.reply(HISTORY, {"events": [STARTED]})
+    settlement = harness.responder(gate=gate, retry_for=inf, history_for=1.0).deliver(REFERENCE, COMPLETED)
+    assert (settlement.status, settlement.outcome, settlement.error) == ("accepted", COMPLETED, None)
+    assert len(resets) == 1
+    assert harness.stop.waits == [1.0, 30.0]
+
+
+def test_without_a_gate_an_access_error_is_retried(
+    harness: Harness, stub: StubService, log: pytest.LogCaptureFixture
+) -> None:
+    """It is logged, and the next attempt follows after the usual delay."""
+    stub.fault(COMPLETE, "AccessDeniedException", "not for you")
+    stub.reply(COMPLETE)
+    assert harness.responder().deliver(REFERENCE, COMPLETED).status == "accepted"
+    assert log.messages == [f"{COMPLETE}: not for you (AccessDeniedException); retrying in 1.0 s"]
+
+
+def test_a_stop_abandons_a_response(harness: Harness, stub: StubService) -> None:
+    """When it is stopped, the settlement has the response that was not delivered, and why."""
+    stub.fault(COMPLETE, "AccessDeniedException", "not for you")
+    harness.stop.set()
+    settlement = harness.responder().deliver(REFERENCE, COMPLETED)
+    assert (settlement.status, settlement.outcome) == ("undelivered", COMPLETED)
+    assert isinstance(settlement.error, AccessError)
+
+
+def test_rejected_details_are_logged(harness: Harness, stub: StubService, log: pytest.LogCaptureFixture) -> None:
+    """A failure without the details that SWF rejects is better than none; the log says why they are missing."""
+    stub.fault(FAIL, "ValidationException", "no control characters")
+    stub.reply(FAIL)
+    assert harness.responder().deliver(REFERENCE, Outcome.failed("why", "how")).status == "accepted"
+    assert stub.requests[-1] == (FAIL, {"taskToken": "TOKEN", "reason": "why"})
+    message = f"SWF rejected the details: {FAIL}: no control characters (ValidationException)"
+    assert log.messages == [message]
+
+
+def test_a_rejected_cancellation_becomes_a_failure(harness: Harness, stub: StubService) -> None:
+    """A cancellation that SWF rejects as malformed, even without details, is reported as a failure that says so."""
+    stub.fault(CANCEL, "ValidationException", "odd")
+    stub.reply(FAIL)
+    settlement = harness.responder().deliver(REFERENCE, Outcome("cancelled"))
+    reason = f"SWF rejected the cancellation: {CANCEL}: odd (ValidationException)"
+    assert settlement == Settlement("accepted", Outcome("failed", reason=reason))
+    assert stub.requests[-1] == (FAIL, {"taskToken": "TOKEN", "reason": reason})
+
+
+@pytest.mark.parametrize("details", [None, "how"])
+def test_a_cancellation_that_swf_never_accepts_becomes_a_failure(
+    details: str | None, harness: Harness, stub: StubService
+) -> None:
+    """A requested cancellation that SWF keeps rejecting is reported as a failure, with its details if it has any."""
+    stub.fault(CANCEL, "UnknownResourceFault", "no cancellation was requested")
+    stub.reply(HISTORY, {"events": [STARTED]})
+    stub.reply(HEARTBEAT, {"cancelRequested": True})
+    stub.reply(FAIL)
+    settlement = harness.responder().deliver(REFERENCE, Outcome("cancelled", details=details))
+    failure = Outcome("failed", reason="SWF did not accept the cancellation", details=details)
+    assert settlement == Settlement("accepted", failure)
+    assert stub.operations().count(CANCEL) == 6
+
+
+# --- outcomes and settlements as text
+
+
+def test_a_reason_is_cut_to_swfs_limit() -> None:
+    """A failure keeps the first 256 characters of its reason; empty details are none."""
+    assert Outcome.failed("x" * 255 + "yz") == Outcome("failed", reason="x" * 255 + "y")
+    assert Outcome.failed("x", "").details is None
+    assert Outcome.failed("x", "how") == Outcome("failed", reason="x", details="how")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "end", "matches"),
+    [
+        (Outcome("completed", result="ok"), End("completed", result="ok"), True),
+        (Outcome("completed", result=""), End("completed"), True),
+        (Outcome("completed"), End("completed", result=""), True),
+        (Outcome("completed", result="ok"), End("completed", result="OK"), False),
+        (Outcome("failed", reason="a", details="b"), End("failed", reason="a", details="b"), True),
+        (Outcome("failed", reason="a", details="b"), End("failed", reason="x", details="b"), False),
+        (Outcome("failed", reason="a", details="b"), End("failed", reason="a", details="x"), False),
+        (Outcome("failed"), End("cancelled"), False),
+        (Outcome("cancelled", details="a"), End("cancelled", details="a"), True),
+    ],
+)
+def test_an_outcome_matches_the_end_it_causes(outcome: Outcome, end: End, matches: bool) -> None:
+    """State, result, reason and details are compared; an empty text and none are the same."""
+    assert outcome.matches(end) is matches
+
+
+@pytest.mark.parametrize(
+    ("settlement", "text", "confirmed"),
+    [
+        (Settlement("accepted", COMPLETED), "completed", True),
+        (Settlement("accepted", Outcome.failed("exit 3")), "failed (exit 3)", True),
+        (Settlement("closed", end=End("failed")), "was closed elsewhere: it failed", True),
+        (
+            Settlement("not_open", error=TaskNotOpen("Unknown activity")),
+            "was closed elsewhere: Unknown activity",
+            False,
+        ),
+        (Settlement("not_open"), "was closed elsewhere: reason unknown", False),
+        (Settlement("undelivered", error=NetworkError("no")), "not closed: the response was not delivered", False),
+        (Settlement("rejected", error=AccessError("no access")), "no access", False),
+        (Settlement("unknown", error=OutcomeUnknown("who knows")), "who knows", False),
+    ],
+)
+def test_a_settlement_can_be_logged(settlement: Settlement, text: str, confirmed: bool) -> None:
+    """A line of the log says what became of the task, and only the certain cases count as closed."""
+    assert (str(settlement), settlement.is_confirmed) == (text, confirmed)
 
 
 # --- reading how a task ended
 
 
-def test_history_is_read_backwards_to_the_start_of_the_task(desk: Desk, stub: StubService) -> None:
-    """Of a long history only the end is read: backwards, page after page, no further than the task's start."""
+def test_history_is_read_backwards_to_the_start_of_the_task(harness: Harness, stub: StubService) -> None:
+    """Of a long history only the end is read: backwards, page by page, no further than the task's start."""
     stub.reply(HISTORY, {"events": [event(300, "MarkerRecorded")], "nextPageToken": "2"})
     stub.reply(HISTORY, {"events": [event(9, "MarkerRecorded"), STARTED], "nextPageToken": "3"})
-    assert read_end(desk.session.no_retry, REFERENCE) is None
-    first, second = (arguments for _, arguments in stub.requests)
-    assert (first["execution"], first["domain"]) == ({"workflowId": "video-7", "runId": "RUN"}, "video")
-    assert first["reverseOrder"] is second["reverseOrder"] is True
-    assert ("nextPageToken" in first, second["nextPageToken"]) == (False, "2")
+    assert find_end(harness.session.no_retry, REFERENCE) is None
+    execution = {"workflowId": "video-7", "runId": "RUN"}
+    first = {"domain": "video", "execution": execution, "reverseOrder": True, "maximumPageSize": 100}
+    assert [arguments for _, arguments in stub.requests] == [first, {**first, "nextPageToken": "2"}]
 
 
-def test_a_tasks_own_end_counts_before_its_executions(desk: Desk, stub: StubService) -> None:
-    """When the execution ended too, on a later page even, what counts is how the task itself ended."""
+def test_a_history_may_have_an_empty_page(harness: Harness, stub: StubService) -> None:
+    """A page without events is no end, and not the last page."""
+    stub.reply(HISTORY, {"nextPageToken": "2"})
+    stub.reply(HISTORY, {})
+    assert find_end(harness.session.no_retry, REFERENCE) is None
+    assert len(stub.requests) == 2
+
+
+def test_a_tasks_own_end_counts_before_its_executions(harness: Harness, stub: StubService) -> None:
+    """If the execution ended too, how the task itself ended counts, even on a later page."""
     stub.reply(HISTORY, {"events": [event(300, "WorkflowExecutionCompleted")], "nextPageToken": "2"})
-    stub.reply(HISTORY, {"events": [ended("ActivityTaskFailed", reason="bad"), STARTED]})
-    end = read_end(desk.session.no_retry, REFERENCE)
+    stub.reply(HISTORY, {"events": [closing("ActivityTaskFailed", reason="bad"), STARTED]})
+    end = find_end(harness.session.no_retry, REFERENCE)
     assert end is not None
     assert (end.state, end.reason) == ("failed", "bad")
+
+
+@pytest.mark.parametrize("pages", [1, 2])
+def test_the_executions_end_is_the_end_of_its_tasks(pages: int, harness: Harness, stub: StubService) -> None:
+    """A task without an end of its own ended with its execution, also if its start is on a later page."""
+    end = event(300, "WorkflowExecutionTerminated")
+    if pages == 1:
+        stub.reply(HISTORY, {"events": [end, STARTED]})
+    else:
+        stub.reply(HISTORY, {"events": [end], "nextPageToken": "2"})
+        stub.reply(HISTORY, {"events": [STARTED]})
+    found = find_end(harness.session.no_retry, REFERENCE)
+    assert found is not None
+    assert (found.state, str(found)) == ("gone", "its workflow execution was terminated")
 
 
 @pytest.mark.parametrize(
@@ -474,54 +716,75 @@ def test_a_tasks_own_end_counts_before_its_executions(desk: Desk, stub: StubServ
         replace(REFERENCE, task_started_execution_history_event_id=None),
     ],
 )
-def test_a_reference_that_lacks_a_part_names_no_history(
-    reference: TaskReference, desk: Desk, stub: StubService
+def test_a_reference_that_lacks_a_part_has_no_history(
+    reference: TaskReference, harness: Harness, stub: StubService
 ) -> None:
     """Domain, execution and started event are all needed to find a task's end."""
     with pytest.raises(LookupError):
-        read_end(desk.session.no_retry, reference)
+        find_end(harness.session.no_retry, reference)
     assert stub.requests == []
 
 
 # --- prune
 
 
-def test_prune_drops_what_history_shows_closed_and_nothing_else(desk: Desk, stub: StubService) -> None:
-    """Tasks that are closed go; open ones, polls that broke, and what can't be read, which is told, stay."""
-    keys = [desk.take() for _ in range(3)]
-    broken = desk.ledger.begin_poll(PollSource("video", "resize", "me", None, "us-east-1", stub.url), "poll")
-    desk.ledger.mark_poll_lost(broken)
+def test_prune_drops_the_tasks_that_are_closed(
+    harness: Harness, stub: StubService, log: pytest.LogCaptureFixture
+) -> None:
+    """Closed tasks go; open ones, lost polls, and tasks whose history can't be read, which is logged, stay."""
+    keys = [harness.record() for _ in range(3)]
+    poll = harness.ledger.record_poll(SOURCE, "poll")
+    poll.mark_lost()
     stub.reply(HISTORY, {"events": [STARTED]})
     stub.reply(HISTORY, {"events": [event(9, "WorkflowExecutionCompleted"), STARTED]})
     stub.fault(HISTORY, "OperationNotPermittedFault", "not for you")
-    asked = [held.key for held in desk.ledger.list_held() if held.key in keys]
-    sessions: list[HeldTask] = []
+    asked = [held.key for held in harness.ledger.list_held() if held.key in keys]
+    places: list[HeldTask] = []
 
     def session_of(held: HeldTask) -> Session:
-        sessions.append(held)
-        return desk.session
+        places.append(held)
+        return harness.session
 
-    prune(desk.ledger, session_of, desk.told.append)
-    assert {held.key for held in desk.ledger.list_held()} == {broken, asked[0], asked[2]}
-    (told,) = desk.told
-    assert told.startswith(f"{asked[2]} stays: ")
-    assert "not for you" in told
-    assert len(sessions) == 1  # one place, one session
-    assert set(stub.operations()) == {HISTORY}  # a heartbeat would move the task's clock
+    prune(harness.ledger, session_of)
+    assert {held.key for held in harness.ledger.list_held()} == {poll.key, asked[0], asked[2]}
+    (message,) = log.messages
+    assert message.startswith(f"{asked[2]} is kept: ")
+    assert "not for you" in message
+    assert len(places) == 1  # one place, one session
+    assert set(stub.operations()) == {HISTORY}  # a heartbeat would restart the task's heartbeat timeout
 
 
-def test_prune_goes_on_when_a_place_cannot_be_reached(desk: Desk, stub: StubService) -> None:
-    """A profile that is gone, or a place that is down, keeps its tasks, and does not keep others from being read."""
-    desk.take()
-    stub.reply(HISTORY, {"events": [ended("ActivityTaskCompleted"), STARTED]})
-    away = desk.ledger.begin_poll(PollSource("video", "resize", "me", "gone", "us-east-1", stub.url), "poll")
-    desk.ledger.assign_task(away, WorkerTask.from_api({**TASK, "taskToken": "AWAY"}))
+def test_prune_goes_on_if_a_place_cannot_be_reached(
+    harness: Harness, stub: StubService, log: pytest.LogCaptureFixture
+) -> None:
+    """A profile that is gone, or a service that is down, keeps its own tasks only."""
+    harness.record()
+    away = harness.record(profile="gone")
+    stub.reply(HISTORY, {"events": [closing("ActivityTaskCompleted"), STARTED]})
 
     def session_of(held: HeldTask) -> Session:
         if held.profile == "gone":
             raise ServiceError("no such profile")
-        return desk.session
+        return harness.session
 
-    prune(desk.ledger, session_of, desk.told.append)
-    assert desk.held() == ["AWAY"]
-    assert desk.told == [f"{away} stays: no such profile"]
+    prune(harness.ledger, session_of)
+    assert [held.key for held in harness.ledger.list_held()] == [away]
+    assert log.messages == [f"{away} is kept: no such profile"]
+
+
+@pytest.mark.parametrize(
+    ("different", "value"), [("profile", "another"), ("region", "eu-west-3"), ("endpoint", "https://another.example")]
+)
+def test_prune_asks_each_place_itself(different: str, value: str, harness: Harness, stub: StubService) -> None:
+    """Tasks that were received with another profile, region or endpoint are looked up there."""
+    harness.record()
+    harness.record(**{different: value})
+    stub.reply(HISTORY, {"events": [STARTED]})
+    places: list[str | None] = []
+
+    def session_of(held: HeldTask) -> Session:
+        places.append(getattr(held, different))
+        return harness.session
+
+    prune(harness.ledger, session_of)
+    assert sorted(map(str, places)) == sorted([str(getattr(SOURCE, different)), value])

@@ -1,123 +1,162 @@
-"""The `swf` command: its subcommands by purpose, each loaded when it is run; and the boundary for errors."""
+"""The root of the command line: the commands by purpose, and the boundary where errors become exit codes."""
 
-import sys
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from itertools import pairwise
 from typing import Final
 
 import click
-from click.core import ParameterSource
 
 from .._version import __version__
 from ..errors import ExitCode, OutputError, Signalled, SwfError
 from ..output import shell, terminal
+from . import topics
 from .group import LazyGroup
+from .timing import Timing
+from .usage import MissingCommand, explain
 
 SECTIONS: Final = {
-    "Take a task, keep it alive, finish it": {
+    "Handle one task": {
         "poll": "Wait for a task and print it.",
-        "heartbeat": "Tell SWF that a task is alive, and hear whether it should stop.",
-        "complete": "Close a task as completed, with its result.",
-        "fail": "Close a task as failed, with a reason.",
-        "cancel": "Close a task as cancelled, once its cancellation was requested.",
+        "heartbeat": "Send a heartbeat and report whether cancellation was requested.",
+        "complete": "Complete a task, with its result.",
+        "fail": "Fail a task, with a reason.",
+        "cancel": "Report a task as cancelled, once cancellation was requested.",
     },
     "Find what is stuck": {
-        "stuck": "Find the open tasks that look stuck: why each does, and what to do.",
-        "tasks": "Show the activity tasks of an execution.",
+        "stuck": "Find open tasks that look stuck, why, and what to do.",
+        "tasks": "Show the activity tasks of an execution or a domain.",
     },
-    "Work on every task": {
-        "work": "Run COMMAND once for each task: a worker of any program.",
+    "Run a worker": {
+        "work": "Run COMMAND for each task, as an activity worker.",
     },
-    "See what waits, and what is held": {
-        "pending": "Count the tasks that wait on task lists.",
-        "held": "List the tasks that this machine took and has not closed.",
+    "Inspect queues and held tasks": {
+        "pending": "Count the tasks waiting on task lists.",
+        "held": "List tasks taken on this machine and not closed.",
     },
     "Try it without AWS": {
-        "local": "Run a local SWF, and put tasks on its lists.",
+        "local": "Run a local SWF and schedule tasks on it.",
     },
-    "Set up the shell": {
-        "completion": "Print the completion script of a shell.",
+    "Help and shell completion": {
+        "help": "Show help for a command or a topic.",
+        "completion": "Print a shell completion script.",
     },
 }
 
 
+class Root(LazyGroup):
+    """The root group: it lists the topics of `swf help` too."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the topics, and where to read on."""
+        with formatter.section("Topics of `swf help TOPIC`"):
+            formatter.write_dl(list(topics.SUMMARIES.items()))
+        super().format_epilog(ctx, formatter)
+
+
 @click.command(
-    cls=LazyGroup,
+    cls=Root,
     package="swf_cli.cli.commands",
     sections=SECTIONS,
     context_settings={"help_option_names": ["--help", "-h"], "max_content_width": 100},
-    epilog="`swf COMMAND --help` tells a command's options and gives an example.",
+    epilog="Run `swf COMMAND --help` for options and examples. Options common to all commands, such as --domain and "
+    "--output, may stand before or after the command.",
 )
-@click.version_option(__version__, message="swf %(version)s")
-def swf() -> None:
-    """Work with Amazon SWF activity tasks: take one, keep it alive, finish it, and count what waits."""
+@click.version_option(__version__, message="swf %(version)s", help="Show the version and exit.")
+@click.pass_context
+def swf(ctx: click.Context) -> None:
+    """Poll, run and inspect Amazon SWF activity tasks."""
+    if ctx.invoked_subcommand in ("help", "completion"):  # they log nothing, and start in no time
+        return
+    import threading
+
+    from ..output.log import configure_logging, log_thread_error
+
+    configure_logging()
+    threading.excepthook = log_thread_error
 
 
-def run(args: Sequence[str]) -> int:
-    """Run the command line and give its exit code: the one place where an error becomes a line and a code."""
+def run(args: Sequence[str], timing: Timing | None = None) -> int:
+    """Run the command line and return its exit code: the one place where an error becomes a line and a code."""
+    if shell_name := os.environ.get("_SWF_COMPLETE"):
+        from .shells import complete
+
+        return complete(swf, shell_name, args)
     code: int = ExitCode.REFUSED
     try:
-        code = _run(args)
+        code = _run(args, timing)
     except Signalled as end:
         code = 128 + end.number
         raise
     finally:
-        # What a shell evals must tell it of every failure: the exit code of `$(…)` inside eval is lost.
-        if code and args[:1] == ["poll"] and "--eval" in args and not {"--help", "-h"}.intersection(args):
+        # A shell must learn of every failure from what it evaluates: the exit code of `$(...)` in an eval is lost.
+        if code and _is_for_eval(args):
             _write_shell_failure(code)
+        terminal.flush_stderr()
     return code
 
 
-def _run(args: Sequence[str]) -> int:
+def _is_for_eval(args: Sequence[str]) -> bool:
+    """Return whether the output of this command line is evaluated by a shell: `swf poll --eval`."""
+    own = list(_own_options(args))
+    name = next((arg for arg in own if arg in swf.list_commands(click.Context(swf))), None)
+    return name == "poll" and "--eval" in own and not {"--help", "-h"}.intersection(own)
+
+
+def _run(args: Sequence[str], timing: Timing | None) -> int:
     try:
-        _check_utf8(args)
-        return int(swf.main(list(args), prog_name="swf", standalone_mode=False) or 0)
-    except click.exceptions.NoArgsIsHelpError as error:
-        with suppress(OSError):
-            sys.stderr.write(f"{error.format_message()}\n")
+        return int(swf.main(list(args), prog_name="swf", standalone_mode=False, obj=timing) or 0)
+    except MissingCommand as error:
+        for line in error.help.splitlines():
+            terminal.print_stderr(line)
         return ExitCode.USAGE
     except click.ClickException as error:
-        # click lists choices on lines of their own.
-        _explain(args, error, " ".join(_message(error).split()), _usage_hint(args, error))
+        _print_error(args, error, *explain(error))
         return error.exit_code
     except click.Abort as error:
-        _explain(args, error, "given up", None)
+        _print_error(args, error, "aborted", None)
         return ExitCode.REFUSED
     except OutputError as error:
-        if error.message:  # else the reader has gone away, and knows
-            _explain(args, error, error.message, None)
+        if error.message:  # empty if the reader closed the pipe
+            _print_error(args, error, error.message, None)
         return error.exit_code
     except SwfError as error:
-        _explain(args, error, error.message, error.hint)
+        _print_error(args, error, error.message, error.hint)
         return error.exit_code
     except OSError as error:
-        # What click itself prints, such as help, goes to stdout without passing by `render.write`.
+        # click itself writes some output, such as help, to stdout, not through `terminal.write_stdout`.
         terminal.discard_stdout()
-        _explain(args, error, terminal.why_not_written(error), None)
+        _print_error(args, error, terminal.describe_write_error(error), None)
         return ExitCode.REFUSED
     except Exception as error:
-        _explain(args, error, f"unexpected {type(error).__name__}: {error}", "--debug shows where it comes from")
+        _print_error(args, error, f"unexpected {type(error).__name__}: {error}", "add --debug for a traceback")
         return ExitCode.REFUSED
 
 
-def _check_utf8(args: Sequence[str]) -> None:
-    for before, arg in zip(("", *args), args, strict=False):
-        try:
-            arg.encode()
-        except UnicodeEncodeError as error:
-            what = f"the value of {before}" if before.startswith("-") else "an argument"
-            raise click.UsageError(f"{what} is not UTF-8 text: {arg!r}.") from error
+def _print_error(args: Sequence[str], error: BaseException, message: str, hint: str | None) -> None:
+    from ..output.log import configure_logging, report_error
+
+    own = list(_own_options(args))
+    is_usage = isinstance(error, click.UsageError)  # where it was raised says nothing about it
+    lines = list(_traceback(error)) if "--debug" in own and not is_usage else []
+    if "--log-format=json" in own or ("--log-format", "json") in pairwise(own):
+        configure_logging("json")  # the error may be one of the command line itself
+    report_error(message.rstrip("."), hint, lines)
 
 
-def _explain(args: Sequence[str], error: BaseException, message: str, hint: str | None) -> None:
-    if "--debug" in _own_options(args):
-        import traceback
+def _traceback(error: BaseException) -> Iterator[str]:
+    """Yield the lines of a traceback, with each message as one: it may hold line breaks of others."""
+    import traceback
 
-        for line in "".join(traceback.format_exception(error)).splitlines():
-            terminal.print_stderr(line)
-    terminal.print_stderr(f"swf: {message.rstrip('.')}")
-    if hint:
-        terminal.print_stderr(f"hint: {hint}")
+    origin = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    if origin is not None:
+        yield from _traceback(origin)
+        yield "which led to:"
+    yield "Traceback (most recent call last):"
+    for frame in traceback.format_tb(error.__traceback__):
+        yield from frame.splitlines()
+    yield f"{type(error).__module__}.{type(error).__qualname__}: {error}"
 
 
 def _own_options(args: Sequence[str]) -> Iterator[str]:
@@ -125,20 +164,6 @@ def _own_options(args: Sequence[str]) -> Iterator[str]:
         if arg == "--":
             return
         yield arg
-
-
-def _message(error: click.ClickException) -> str:
-    """Give click's message, without the variable that it names beside an option that was given itself."""
-    message, param = error.format_message(), getattr(error, "param", None)
-    ctx: click.Context | None = getattr(error, "ctx", None)
-    given = ctx and param and ctx.get_parameter_source(param.name) is ParameterSource.COMMANDLINE
-    return message.replace(f" (env var: {param.envvar!r})", "", 1) if given and param else message
-
-
-def _usage_hint(args: Sequence[str], error: click.ClickException) -> str | None:
-    ctx: click.Context | None = getattr(error, "ctx", None)
-    command = " ".join(["swf", *args[:1]]) if ctx is None else ctx.command_path
-    return f"see `{command} --help`" if isinstance(error, click.UsageError) else None
 
 
 def _write_shell_failure(code: int) -> None:

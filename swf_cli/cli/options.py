@@ -1,93 +1,145 @@
-"""What the commands share: their options, the values these take, and how a task or a text is named."""
+"""Options that commands share, and the values they lead to: a task, a text, where and as whom SWF is called.
+
+Style of help, for every command:
+- One imperative summary; an option's text is a phrase, not a sentence about its value.
+- The command's own options come first, then the sections Task, AWS and Output (`command.Option` knows its section).
+- A default reads "[default: ...]" and a variable "[env var: ...]"; `command.Option` writes both.
+- An option that may be repeated ends with "Can be passed multiple times."
+- Numbers have the metavar N; ID is in capitals. Verbs: retry, return, wait, skip, reject.
+"""
 
 import os
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import wraps
+from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 from click.core import ParameterSource
 
-from ..models import LIMITS, TaskReference, check_text
+from ..errors import ConfigurationError
+from ..models import LIMITS, TaskReference, is_protected_url
 from ..output.format import Output
-from ..output.terminal import print_stderr
+from ..redaction import register_token
 from . import completers
-from .params import BoundedText, Duration, EndpointUrl, Query
+from .command import TASK, option
+from .common import declare_common
+from .inputs import read_diagnosis, read_task, read_text
+from .params import BoundedText, DiagnosisText, Duration, Identifier
+from .timing import Timing
+from .usage import UsageError
 
 if TYPE_CHECKING:
     from ..client.session import Session
     from ..ledger.records import HeldTask
     from ..ledger.store import Ledger
+    from ..responding import Responder
+    from ..retry import Retrier
 
 
 Command = Callable[..., Any]
 Decorator = Callable[[Command], Command]
 
-_MOST_BYTES_A_CHARACTER: Final = 4
-_TASK_FILE_LIMIT: Final = 1_048_576  # SWF's own limit on a request, and so on all that a task may hold
-
 
 @dataclass(frozen=True, slots=True)
 class GlobalOptions:
-    """What the options that every command takes were set to."""
+    """The values of the options that every command takes."""
 
     domain: str
-    """SWF domain; only the commands that require it may rely on it."""
+    """SWF domain; empty if a command that does not require it was run without."""
 
     profile: str | None
     region: str | None
     endpoint_url: str | None
     output: Output
+    timing: Timing
 
     def session(self, **settings: Any) -> "Session":
-        """Give the session that these options name; the settings are further ones of `Session`."""
+        """Return a session for these options; `settings` are passed to `Session`."""
         from ..client.session import Session
 
-        return Session(profile=self.profile, region=self.region, endpoint_url=self.endpoint_url, **settings)
+        return Session(
+            profile=self.profile,
+            region=self.region,
+            endpoint_url=self.endpoint_url,
+            **self.timing.read_timeouts,
+            **settings,
+        )
 
-    def of(self, held: "HeldTask") -> "GlobalOptions":
-        """Go where a row of the ledger came from: its profile, region and endpoint."""
+    @property
+    def retrier(self) -> "Callable[..., Retrier]":
+        """Creates what waits between attempts."""
+        from ..retry import Retrier
+
+        return partial(Retrier, first=self.timing.first_delay)
+
+    def responder(self, retry_for: float) -> "Responder":
+        """Return what responds to a task, and retries for this many seconds."""
+        from ..responding import Responder
+
+        session = self.session()
+        # A service that hangs must be noticed in time for another attempt.
+        client = session.with_timeout(retry_for) if retry_for else session.no_retry
+        return Responder(client, retry_for=retry_for, retrier=self.retrier)
+
+    def for_held_task(self, held: "HeldTask") -> "GlobalOptions":
+        """Return the options with the profile, region and endpoint that a row of the ledger was recorded with.
+
+        Raise ConfigurationError if that endpoint is neither on this machine nor encrypted, and was not configured:
+        anybody who could write to the ledger would learn what is sent there.
+        """
+        configured = (self.endpoint_url, *map(os.environ.get, ("AWS_ENDPOINT_URL_SWF", "AWS_ENDPOINT_URL")))
+        if not is_protected_url(held.endpoint) and held.endpoint not in configured:
+            message = f"{held.key} was received from {held.endpoint}, which is not encrypted"
+            raise ConfigurationError(message, hint="pass --endpoint-url to confirm that address")
         return replace(self, profile=held.profile, region=held.region, endpoint_url=held.endpoint)
 
     def ledger(self) -> "Ledger":
-        """Give the ledger that the environment names."""
+        """Return the ledger that the environment names; close it."""
         from ..ledger.store import Ledger
 
-        return Ledger.from_env(os.environ, lambda warning: print_stderr(f"swf: warning: {warning}"))
+        return Ledger.from_env(os.environ)
 
 
 def common_options(*, domain_required: bool = False) -> Decorator:
-    """Add the options that every command takes; the command gets them as its first argument, a `GlobalOptions`."""
+    """Add the common options; the command gets them as its first argument, a `GlobalOptions`."""
 
     def decorate(command: Command) -> Command:
         @wraps(command)
         def with_common(**arguments: Any) -> Any:
             return command(_common(arguments), **arguments)
 
-        return _apply(_common_options(domain_required), with_common)
+        return _apply(declare_common(domain_required=domain_required), with_common)
 
     return decorate
 
 
 def task_options(command: Command) -> Command:
-    """Add the options that name a task, and the global ones; it gets `GlobalOptions` and a `TaskReference`."""
+    """Add the options that name a task, and the common ones; the command gets GlobalOptions and a TaskReference."""
     options = [
-        click.option(
+        option(
             "--token",
+            metavar="TOKEN",
             envvar="SWF_TASK_TOKEN",
-            show_envvar=True,
-            type=BoundedText("token"),
-            help="Token of the task.",
+            section=TASK,
+            type=Identifier("token"),
+            help="Task token.",
         ),
-        click.option(
+        option(
             "--task",
             "task_file",
+            metavar="FILE",
+            section=TASK,
             type=click.Path(),
-            help="File that holds what `swf poll` printed (JSON); - is stdin.",
+            help="Read the task from FILE, the JSON that `swf poll` prints; - reads stdin.",
         ),
-        click.option("--held", metavar="KEY", help="Key of the task in `swf held`; its beginning is enough."),
+        option(
+            "--held",
+            metavar="KEY",
+            section=TASK,
+            shell_complete=completers.held_keys,
+            help="Key, or unique prefix of the key, of a task in `swf held`.",
+        ),
     ]
 
     @wraps(command)
@@ -96,93 +148,65 @@ def task_options(command: Command) -> Command:
         given = [f"--{name}" for name in ("token", "task_file", "held") if is_given(name)]
         if len(given) > 1:
             names = " and ".join(name.removesuffix("_file") for name in given)
-            raise click.UsageError(f"{names} both name a task: give one of them.")
+            raise UsageError(f"{names} are mutually exclusive", hint="name the task with one of them")
         if held is not None:
             common, task = _find_held(common, held)
         elif task_file is not None:
-            task = _read_task(task_file)
+            task = read_task(task_file)
         elif token is not None:
             task = TaskReference(token)
         else:
-            raise click.UsageError("no task is named: give --token, --task or --held, or set SWF_TASK_TOKEN.")
+            raise UsageError("no task given", hint="use --task, --token or --held, or set SWF_TASK_TOKEN")
+        register_token(task.token)
         return command(common, task, **arguments)
 
-    return _apply([*options, *_common_options(False)], with_task)
-
-
-def _common_options(domain_required: bool) -> list[Decorator]:
-    return [
-        click.option(
-            "--domain",
-            "-d",
-            envvar="SWF_DOMAIN",
-            show_envvar=True,
-            required=domain_required,
-            type=BoundedText("domain"),
-            shell_complete=completers.domains,
-            help="SWF domain.",
-        ),
-        click.option(
-            "--profile",
-            shell_complete=completers.profiles,
-            help="AWS profile.  [env var: AWS_PROFILE]",
-        ),
-        click.option("--region", help="AWS region.  [env var: AWS_REGION]"),
-        click.option(
-            "--endpoint-url",
-            type=EndpointUrl(),
-            help="Address of the service, in place of AWS's own.  [env var: AWS_ENDPOINT_URL_SWF]",
-        ),
-        click.option(
-            "--output",
-            "-o",
-            envvar="SWF_OUTPUT",
-            show_envvar=True,
-            type=click.Choice(["table", "json", "text"]),
-            help="Form of the data; without it a table on a terminal, else JSON.",
-        ),
-        click.option("--query", type=Query(), help="JMESPath expression to apply to the JSON."),
-        click.option(
-            "--color",
-            type=click.Choice(["auto", "always", "never"]),
-            default="auto",
-            help="Colour; auto is on a terminal, unless NO_COLOR is set.  [env var: NO_COLOR]",
-        ),
-        click.option("--verbose", "-v", is_flag=True, help="Say on stderr what is called."),
-        click.option("--debug", is_flag=True, help="As --verbose; and show where an error comes from."),
-    ]
+    return _apply([*options, *declare_common()], with_task)
 
 
 def _common(arguments: dict[str, Any]) -> GlobalOptions:
-    """Take the common options out of a command's arguments."""
+    """Take the common options out of a command's arguments, and set up logging for them."""
     verbose, debug = arguments.pop("verbose"), arguments.pop("debug")
     if verbose or debug:
-        _log_to_stderr(debug)
+        from ..output.log import set_verbosity
+
+        set_verbosity(verbose=verbose, debug=debug)
     return GlobalOptions(
         domain=arguments.pop("domain") or "",
         profile=arguments.pop("profile"),
         region=arguments.pop("region"),
         endpoint_url=arguments.pop("endpoint_url"),
         output=Output(arguments.pop("output"), arguments.pop("query"), arguments.pop("color")),
+        timing=click.get_current_context().find_object(Timing) or Timing(),
     )
 
 
 def _find_held(common: GlobalOptions, key: str) -> tuple[GlobalOptions, TaskReference]:
-    """Find a task in the ledger."""
+    """Return the task of a row of the ledger, and options for the service that it came from."""
     try:
-        held = common.ledger().find_key(key)
+        with common.ledger() as ledger:
+            held = ledger.find_key(key)
         task = held.reference
     except ValueError as error:
-        raise click.BadParameter(f"{error}.", param_hint="--held") from error
-    return common.of(held), task
+        raise UsageError(f"--held: {error}", hint="pass a key that `swf held` shows") from error
+    return common.for_held_task(held), task
 
 
 def text_or_file(name: str, kind: str, what: str) -> Decorator:
-    """Add `--NAME TEXT` and `--NAME-file FILE`, of which one may be given; the command gets the text as `NAME`."""
-    _, most = LIMITS[kind]
+    """Add `--NAME TEXT` and `--NAME-file FILE`, which exclude each other; the command gets the text as `NAME`.
+
+    A result that is too long is an error; of details that are, the end is kept.
+    """
+    _, maximum = LIMITS[kind]
+    is_diagnosis = kind == "details"
+    text_type = DiagnosisText(kind) if is_diagnosis else BoundedText(kind)
     options = [
-        click.option(f"--{name}", type=BoundedText(kind), help=f"{what}, at most {most:,} characters."),
-        click.option(f"--{name}-file", type=click.Path(), help=f"File that holds the {name} (UTF-8); - is stdin."),
+        option(f"--{name}", type=text_type, help=f"{what}, up to {maximum:,} characters."),
+        option(
+            f"--{name}-file",
+            metavar="FILE",
+            type=click.Path(),
+            help=f"Read the {name} from FILE (UTF-8); - reads stdin.",
+        ),
     ]
 
     def decorate(command: Command) -> Command:
@@ -191,10 +215,11 @@ def text_or_file(name: str, kind: str, what: str) -> Decorator:
             path = arguments.pop(f"{name}_file")
             if path is not None:
                 if arguments[name] is not None:
-                    raise click.UsageError(f"--{name} and --{name}-file both give the {name}: give one of them.")
+                    raise UsageError(f"--{name} and --{name}-file are mutually exclusive")
                 if path == "-" and click.get_current_context().params.get("task_file") == "-":
-                    raise click.UsageError(f"--task and --{name}-file can't both read stdin.")
-                arguments[name] = _read_text(path, f"--{name}-file", kind)
+                    raise UsageError(f"--task and --{name}-file cannot both read stdin")
+                read = read_diagnosis if is_diagnosis else read_text
+                arguments[name] = read(path, f"--{name}-file", kind)
             return command(*positional, **arguments)
 
         return _apply(options, with_text)
@@ -203,134 +228,84 @@ def text_or_file(name: str, kind: str, what: str) -> Decorator:
 
 
 def _apply(options: Sequence[Decorator], command: Command) -> Command:
-    for option in reversed(options):
-        command = option(command)
+    for add in reversed(options):
+        command = add(command)
     return command
 
 
-def _read_task(path: str) -> TaskReference:
-    import json
-
-    text = _decode(_read(path, "--task", _TASK_FILE_LIMIT, "a task"), "--task")
-    try:
-        task = TaskReference.from_json(json.loads(text))
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise click.BadParameter("what it names is not JSON.", param_hint="--task") from error
-    except ValueError as error:
-        raise click.BadParameter(f"{error}.", param_hint="--task") from error
-    _check(task.token, "--task", "token")
-    return task
-
-
-def _read_text(path: str, option: str, kind: str) -> str:
-    _, most = LIMITS[kind]
-    data = _read(path, option, most * _MOST_BYTES_A_CHARACTER, f"SWF's {most:,} characters")
-    return _check(_decode(data, option), option, kind)
-
-
-def _read(path: str, option: str, limit: int, most: str) -> bytes:
-    """Read a file, or stdin for `-`; no more bytes of it than `most`, in words, can have."""
-    try:
-        if path == "-":
-            data = sys.stdin.buffer.read(limit + 1)
-        else:
-            with open(path, "rb") as file:
-                data = file.read(limit + 1)
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise click.BadParameter(f"can't read {path}: {reason}.", param_hint=option) from error
-    if len(data) > limit:
-        raise click.BadParameter(f"{path} is longer than {most}.", param_hint=option)
-    return data
-
-
-def _decode(data: bytes, option: str) -> str:
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise click.BadParameter("what it names is not UTF-8 text.", param_hint=option) from error
-
-
-def _check(text: str, option: str, kind: str) -> str:
-    try:
-        check_text(kind, text)
-    except ValueError as error:
-        raise click.BadParameter(f"{error}.", param_hint=option) from error
-    return text
-
-
-def _log_to_stderr(debug: bool) -> None:
-    """Say each call to SWF on stderr, and with `debug` what botocore does up to it; never what a call carries."""
-    import logging
-
-    handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("swf: %(message)s"))
-    names = ["swf_cli"]
-    if debug:
-        names += [
-            "botocore.credentials",
-            "botocore.configprovider",
-            "botocore.retries",
-            "urllib3.connectionpool",
-        ]
-    for name in names:
-        logger = logging.getLogger(name)
-        logger.addHandler(handler)
-        logger.setLevel(logging.DEBUG)
-
-
 def is_given(parameter: str) -> bool:
-    """Tell whether a parameter of the command was given as an option, not by its variable or default."""
+    """Return whether a parameter was given on the command line, not by its variable or default."""
     return click.get_current_context().get_parameter_source(parameter) is ParameterSource.COMMANDLINE
 
 
-def poller_options(command: Command) -> Command:
-    """Add `--task-list` and `--identity`, for who takes tasks; the command gets an identity always."""
-    options = [
-        click.option(
-            "--task-list",
-            "-t",
-            envvar="SWF_TASK_LIST",
-            show_envvar=True,
-            required=True,
-            type=BoundedText("task list"),
-            help="Task list to take from.",
-        ),
-        click.option(
-            "--identity",
-            envvar="SWF_IDENTITY",
-            show_envvar=True,
-            type=BoundedText("identity"),
-            help="Who takes, for the execution's history; HOST:PID unless given.",
-        ),
-    ]
+def task_lists_option(help_text: str, *, required: bool = False) -> Decorator:
+    """Add `--task-list`, which may be repeated; the command gets a tuple as `task_lists`."""
+    return option(
+        "--task-list",
+        "-t",
+        "task_lists",
+        metavar="NAME",
+        envvar="SWF_TASK_LIST",
+        required=required,
+        multiple=True,
+        type=BoundedText("task list"),
+        shell_complete=completers.task_lists,
+        help=f"{help_text} Can be passed multiple times.",
+    )
+
+
+def _only_one(ctx: click.Context, param: click.Parameter, task_lists: tuple[str, ...]) -> str | None:
+    """Return the one task list of those given. Raise BadParameter if they differ: a poll waits on one list."""
+    if len(names := dict.fromkeys(task_lists)) > 1:
+        raise click.BadParameter(f"only one task list can be polled, not {len(names)}", ctx, param)
+    return next(iter(names), None)
+
+
+def task_list_option(command: Command) -> Command:
+    """Add `--task-list` for a command that polls one list; the command gets it as `task_list`."""
+    add = option(
+        "--task-list",
+        "-t",
+        metavar="NAME",
+        envvar="SWF_TASK_LIST",
+        required=True,
+        multiple=True,
+        type=BoundedText("task list"),
+        shell_complete=completers.task_lists,
+        callback=_only_one,
+        help="Task list to poll.",
+    )
+    return add(command)
+
+
+def identity_option(command: Command) -> Command:
+    """Add `--identity`; the command always gets one."""
+    add = option(
+        "--identity",
+        envvar="SWF_IDENTITY",
+        default_text="HOST:PID",
+        type=BoundedText("identity"),
+        help="Worker identity recorded in the execution history.",
+    )
 
     @wraps(command)
     def with_identity(*positional: Any, identity: str | None, **arguments: Any) -> Any:
         return command(*positional, identity=identity or default_identity(), **arguments)
 
-    return _apply(options, with_identity)
+    return add(with_identity)
 
 
-def retry_option(command: Command) -> Command:
-    """Add `--retry-for`; the command gets it as `retry_for`, in seconds."""
-    option = click.option(
-        "--retry-for",
-        type=Duration(),
-        default="60s",
-        show_default=True,
-        help="Try again for so long what may pass, and ask history so long what became of it.",
-    )
-    return option(command)
-
-
-def tell(line: str) -> None:
-    """Say on stderr what goes on."""
-    print_stderr(f"swf: {line}")
+retry_option: Final = option(
+    "--retry-for",
+    type=Duration(),
+    default="60s",
+    help="How long to retry transient errors and, if a response was lost, to check the history.",
+)
+"""Add `--retry-for`; the command gets it as `retry_for`, in seconds."""
 
 
 def default_identity() -> str:
-    """Give the identity of this process: HOST:PID, at most 256 characters."""
-    import socket
+    """Return the default identity: HOST:PID, at most 256 characters."""
+    from ..processes import host_name
 
-    return f"{socket.gethostname()[:240]}:{os.getpid()}"
+    return f"{host_name()[:240]}:{os.getpid()}"

@@ -1,17 +1,24 @@
-"""The types of option values."""
+"""The types of option values. What they check with is imported when they do: every start loads this module."""
 
+import math
+import os
 import re
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
+from click.shell_completion import CompletionItem
 
-from ..models import check_text
-from ..output.format import compile_query
+if TYPE_CHECKING:
+    ParamType = click.ParamType[Any]
+else:
+    ParamType = click.ParamType  # generic from click 8.4 on
 
 _UNITS: Final = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
+_LONGEST: Final = 99_999_999
+"""The longest duration, in seconds (three years): as many digits as SWF gives a timeout."""
 
 
-class BoundedText(click.ParamType[str]):
+class BoundedText(ParamType):
     """Text within SWF's limits: `kind` is a key of `LIMITS`. An environment variable is one value, blanks and all."""
 
     name = "text"
@@ -20,73 +27,179 @@ class BoundedText(click.ParamType[str]):
         self.kind = kind
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Give the text as it is, or refuse it."""
+        """Return the text unchanged, or fail."""
+        from ..models import check_text
+
         try:
             check_text(self.kind, value)
         except ValueError as error:
-            self.fail(f"{error}.", param, ctx)
+            self.fail(str(error), param, ctx)
         return str(value)
 
     def split_envvar_value(self, rv: str) -> list[str]:
-        """Take the variable whole, where click would split it at blanks."""
+        """Return the variable's value as one, where click would split it at blanks."""
         return [rv]
 
 
-class Duration(click.ParamType[int]):
-    """A span of time such as `45`, `45s`, `5m`, `1h30m` or `2d`, in seconds."""
+class Identifier(BoundedText):
+    """A token or run ID, which hold no whitespace: what copying it from a terminal inserted is dropped."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the identifier without whitespace, or fail."""
+        return super().convert(drop_whitespace(value), param, ctx)
+
+
+def drop_whitespace(text: str) -> str:
+    """Return text without any whitespace."""
+    return "".join(text.split())
+
+
+class DiagnosisText(ParamType):
+    """Text that explains a failure, which it never keeps from being reported: what does not fit is changed.
+
+    Of a `reason` that is too long the beginning is kept, of `details` the end; bytes that are not UTF-8 become
+    U+FFFD. Either is said on stderr.
+    """
+
+    name = "text"
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the text, or what can be sent of it."""
+        from .inputs import fit_diagnosis
+
+        name = f"--{param.name}" if param is not None else self.kind
+        return fit_diagnosis(os.fsencode(value), name, self.kind)
+
+
+class Choice(ParamType):
+    """One of some words."""
+
+    name = "choice"
+
+    def __init__(self, *words: str) -> None:
+        self.words = words
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
+        """Return the words as help shows them: `[table|json|text]`."""
+        return f"[{'|'.join(self.words)}]"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the word, or fail."""
+        if value not in self.words:
+            self.fail(f"{value!r} is not one of {', '.join(self.words)}", param, ctx)
+        return str(value)
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Complete a word."""
+        return [CompletionItem(word) for word in self.words if word.startswith(incomplete)]
+
+
+class WholeNumber(ParamType):
+    """A whole number from `minimum` to `maximum`."""
+
+    name = "n"
+
+    def __init__(self, minimum: int = 0, maximum: int = 2**31 - 1) -> None:
+        self.minimum = minimum
+        self.maximum = maximum
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the number, or fail."""
+        if isinstance(value, int):
+            return value
+        if not re.fullmatch("[+-]?[0-9]{1,20}", value, re.ASCII):
+            self.fail(f"{value!r} is not a whole number", param, ctx)
+        number = int(value)
+        if not self.minimum <= number <= self.maximum:
+            self.fail(f"{number} is not between {self.minimum:,} and {self.maximum:,}", param, ctx)
+        return number
+
+
+class Number(ParamType):
+    """A number from `minimum` to `maximum`."""
+
+    name = "n"
+
+    def __init__(self, minimum: float, maximum: float) -> None:
+        self.minimum = minimum
+        self.maximum = maximum
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the number, or fail."""
+        try:
+            number = float(value)
+        except ValueError:
+            number = math.nan
+        if math.isnan(number):
+            self.fail(f"{value!r} is not a number", param, ctx)
+        if not self.minimum <= number <= self.maximum:
+            self.fail(f"{value} is not between {self.minimum:,} and {self.maximum:,}", param, ctx)
+        return number
+
+
+class Duration(ParamType):
+    """A duration such as `45`, `45s`, `5m`, `1h30m` or `2d`, in seconds, of at least `minimum`."""
 
     name = "duration"
 
-    def __init__(self, least: int = 0) -> None:
-        self.least = least
+    def __init__(self, minimum: int = 0) -> None:
+        self.minimum = minimum
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Give the seconds."""
+        """Return the seconds, or fail."""
         try:
             seconds = value if isinstance(value, int) else parse_duration(value)
         except ValueError as error:
-            self.fail(f"{error}.", param, ctx)
-        if seconds < self.least:
-            self.fail(f"{value} is less than {self.least}s.", param, ctx)
+            self.fail(str(error), param, ctx)
+        if seconds < self.minimum:
+            self.fail(f"{value} is less than {self.minimum}s", param, ctx)
         return seconds
 
 
-class EndpointUrl(click.ParamType[str]):
-    """The address of a service: http or https, and a host."""
+class EndpointUrl(ParamType):
+    """The URL of a service: http or https, and a host."""
 
     name = "url"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Give the address as it is, or refuse it."""
-        from ..client.session import check_endpoint_url
+        """Return the URL unchanged, or fail."""
+        from ..models import check_endpoint_url
 
         try:
             check_endpoint_url(value)
         except ValueError as error:
-            self.fail(f"{error}.", param, ctx)
+            self.fail(str(error), param, ctx)
         return str(value)
 
 
-class Query(click.ParamType[Any]):
+class Query(ParamType):
     """A JMESPath expression."""
 
     name = "expr"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Give the expression compiled."""
+        """Return the compiled expression, or fail."""
+        from ..output.format import compile_query
+
         if not isinstance(value, str):
             return value
         try:
             return compile_query(value)
         except ValueError as error:
-            self.fail(f"not a JMESPath expression: {error}", param, ctx)
+            self.fail(f"{value!r} is not a JMESPath expression: {error}", param, ctx)
 
 
 def parse_duration(text: str) -> int:
-    """Read a duration such as `45`, `45s`, `5m`, `1h30m` or `2d`; give its seconds. Raises ValueError."""
-    if re.fullmatch("[0-9]{1,9}", text, re.ASCII):
-        return int(text)
-    match = re.fullmatch("".join(f"(?:([0-9]{{1,9}}){unit})?" for unit in _UNITS), text, re.ASCII)
+    """Return the seconds of a duration such as `45`, `45s`, `5m`, `1h30m` or `2d`. Raise ValueError if invalid."""
+    match = re.fullmatch("".join(f"(?:([0-9]+){unit})?" for unit in _UNITS) + "|([0-9]+)", text, re.ASCII)
     if not text or match is None:
         raise ValueError(f"{text!r} is not a duration such as 45, 45s, 5m, 1h30m or 2d")
-    return sum(int(count or 0) * seconds for count, seconds in zip(match.groups(), _UNITS.values(), strict=True))
+    counts = [count or "0" for count in match.groups()]
+    too_long = any(len(count.lstrip("0")) > len(str(_LONGEST)) for count in counts)
+    seconds = 0 if too_long else sum(int(n) * unit for n, unit in zip(counts, [*_UNITS.values(), 1], strict=True))
+    if too_long or seconds > _LONGEST:
+        raise ValueError(f"{text!r} is longer than {_LONGEST // _UNITS['d']}d")
+    return seconds

@@ -1,1 +1,1 @@
-"""The only package that imports botocore: sessions, calls, and what a failed call means."""
+"""The only package that imports botocore, when the first client is created: sessions, calls, and their failures."""

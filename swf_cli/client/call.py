@@ -1,42 +1,66 @@
 """The one way to call an SWF operation."""
 
+import logging
 import time
 from typing import TYPE_CHECKING, Any
 
-from ..errors import SwfError
-from .faults import _attempts, _may_have_acted, _translate
+from ..errors import CredentialsError, SwfError
+from ..redaction import redact
+from .attempt import attempt
+from .faults import begin_call, kinds, translate
+from .session import Session, SessionClient
 
 if TYPE_CHECKING:
     import botocore.client
-    import botocore.session
+
+    from .session import Client
+
+_log = logging.getLogger(__name__)
 
 
-def call(client: "botocore.client.BaseClient", operation: str, **arguments: Any) -> dict[str, Any]:
-    """Call an SWF operation, named as botocore's method (`poll_for_activity_task`), and give its reply.
+def call(client: "Client", operation: str, **arguments: Any) -> dict[str, Any]:
+    """Call an SWF operation, named as botocore's method (`poll_for_activity_task`), and return its response.
 
-    Raises SwfError, or one of its kinds, for whatever goes wrong; never botocore's own exceptions.
+    If SWF rejects the credentials of a session's client, and the session finds others, the call is made once more.
+    Raise SwfError, or a class of it, for whatever goes wrong; never an exception of botocore.
     """
-    _attempts.unclear = False
+    if not isinstance(client, SessionClient):
+        return _call(client, None, operation, arguments)
+    session = client.session
+    generation = session.generation
+    try:
+        return _call(client.botocore, session, operation, arguments)
+    except CredentialsError as error:
+        if not session.renew(generation):
+            raise
+        _log.debug("%s; calling again with other credentials", error.message)
+    return _call(client.botocore, session, operation, arguments)
+
+
+def _call(
+    client: "botocore.client.BaseClient", session: Session | None, operation: str, arguments: dict[str, Any]
+) -> dict[str, Any]:
+    begin_call(is_tracked=session is not None and session.is_tracked)
     started = time.monotonic()
     try:
-        reply: dict[str, Any] = getattr(client, operation)(**arguments)
+        response: dict[str, Any] = getattr(client, operation)(**arguments)
     except SwfError as error:
-        _log(operation, started, error)
+        _log_call(operation, started, error)
         raise
     except Exception as error:
-        # Not only botocore's own: what it can't parse ends in whatever its parser stumbled over.
-        # Of a client that we did not make, the last try's error is all there is to go by.
-        fault = _translate(error, possibly_executed=_attempts.unclear or _may_have_acted(error))
-        _log(operation, started, fault)
+        # Not only botocore's own exceptions: its parser raises others for what it can't parse.
+        fault = translate(error)
+        if session is not None and not attempt.is_signed and "ParamValidationError" not in kinds(error):
+            fault = session.explain(error)
+        fault.message = redact(fault.message, arguments.get("taskToken"))
+        fault.args = (fault.message,)
+        _log_call(operation, started, fault)
         raise fault from error
-    _log(operation, started, None)
-    return reply
+    _log_call(operation, started, None)
+    return response
 
 
-def _log(operation: str, started: float, error: SwfError | None) -> None:
-    import logging  # no part of start-up: botocore has loaded it by now
-
-    outcome = "done" if error is None else error.code or type(error).__name__
+def _log_call(operation: str, started: float, error: SwfError | None) -> None:
+    outcome = "ok" if error is None else error.code or type(error).__name__
     request = f", request {error.request_id}" if error and error.request_id else ""
-    seconds = time.monotonic() - started
-    logging.getLogger("swf_cli").info("%s: %s (%.3f s%s)", operation, outcome, seconds, request)
+    _log.debug("%s: %s (%.3f s%s)", operation, outcome, time.monotonic() - started, request)

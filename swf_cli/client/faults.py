@@ -1,13 +1,11 @@
-"""A session, its two clients (one to poll, one for the rest), and the one way to call SWF.
-
-This is the only room that knows botocore, and it loads botocore when the first client is needed.
-"""
+"""What a failed call means: botocore's exceptions, and replies that are not SWF's, as SwfError."""
 
 import threading
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from ..errors import (
     AccessError,
+    CredentialsError,
     InvalidRequest,
     InvalidResponseError,
     LimitExceededError,
@@ -18,13 +16,13 @@ from ..errors import (
     ThrottlingError,
     UnknownResource,
 )
+from .attempt import attempt
 
-if TYPE_CHECKING:
-    pass
-
-_HINT_CREDENTIALS = "run `aws configure`, or set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
-_HINT_EXPIRED = "sign in again (`aws sso login`, or whatever gave you these credentials)"
-_HINT_POLICY = "the README lists the least IAM policy that each command needs"
+HINT_CREDENTIALS: Final = "run `aws configure`, or set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+HINT_EXPIRED: Final = "sign in again (`aws sso login`, or whatever issued these credentials)"
+HINT_REGION: Final = "pass --region, or set AWS_REGION, or the profile's region"
+_HINT_CLOCK: Final = "check the secret key, the region, and that this machine's clock is right"
+_HINT_POLICY: Final = "the IAM policy must allow swf:{operation} on this domain (see `swf help iam`)"
 
 _FAULTS: Final[dict[str, type[SwfError]]] = {
     "UnknownResourceFault": UnknownResource,
@@ -49,9 +47,9 @@ _FAULTS: Final[dict[str, type[SwfError]]] = {
         ThrottlingError,
     ),
 }
-# What AWS calls a request whose credentials it does not take, and what to do about each.
-_NO_ACCESS: Final = {
-    **dict.fromkeys(("ExpiredToken", "ExpiredTokenException"), _HINT_EXPIRED),
+# The fault codes of a request whose credentials AWS rejects, and what to do about each.
+_ACCESS_FAULTS: Final = {
+    **dict.fromkeys(("ExpiredToken", "ExpiredTokenException"), HINT_EXPIRED),
     **dict.fromkeys(
         (
             "IncompleteSignature",
@@ -63,130 +61,195 @@ _NO_ACCESS: Final = {
             "OptInRequired",
             "UnrecognizedClientException",
         ),
-        _HINT_CREDENTIALS,
+        HINT_CREDENTIALS,
     ),
-    **dict.fromkeys(
-        ("InvalidSignatureException", "RequestExpired", "SignatureDoesNotMatch"),
-        "check the secret key, the region, and that this machine's clock is right",
-    ),
+    **dict.fromkeys(("InvalidSignatureException", "RequestExpired", "SignatureDoesNotMatch"), _HINT_CLOCK),
     **dict.fromkeys(("AccessDenied", "AccessDeniedException", "OperationNotPermittedFault"), _HINT_POLICY),
 }
-# botocore's exceptions, by name, that mean that there is no way to sign a request.
+# botocore's exceptions, by name, if a request can't be signed.
 _UNSIGNED: Final = {
-    "NoCredentialsError": _HINT_CREDENTIALS,
-    "PartialCredentialsError": _HINT_CREDENTIALS,
-    "CredentialRetrievalError": _HINT_CREDENTIALS,
-    "MetadataRetrievalError": _HINT_CREDENTIALS,
-    "UnknownCredentialError": _HINT_CREDENTIALS,
-    "NoAuthTokenError": _HINT_EXPIRED,
-    "TokenRetrievalError": _HINT_EXPIRED,
-    "SSOError": _HINT_EXPIRED,
-    "LoginError": _HINT_EXPIRED,
-    "RefreshWithMFAUnsupportedError": _HINT_EXPIRED,
-    "NoRegionError": "pass --region, or set AWS_REGION, or the profile's region",
-    "InvalidConfigError": "look at ~/.aws/config",
-    "MissingDependencyException": "this profile needs the package that the message names",
+    "NoCredentialsError": HINT_CREDENTIALS,
+    "PartialCredentialsError": HINT_CREDENTIALS,
+    "CredentialRetrievalError": HINT_CREDENTIALS,
+    "MetadataRetrievalError": HINT_CREDENTIALS,
+    "UnknownCredentialError": HINT_CREDENTIALS,
+    "NoAuthTokenError": HINT_EXPIRED,
+    "TokenRetrievalError": HINT_EXPIRED,
+    "SSOError": HINT_EXPIRED,
+    "LoginError": HINT_EXPIRED,
+    "RefreshWithMFAUnsupportedError": HINT_EXPIRED,
+    "NoRegionError": HINT_REGION,
+    "InvalidConfigError": "check ~/.aws/config",
+    "MissingDependencyException": "install the package that this profile needs",
 }
-# botocore's exceptions, by name, that are raised before a request has left.
-_NEVER_SENT: Final = frozenset(
-    {"ConnectTimeoutError", "EndpointConnectionError", "ParamValidationError", "ProxyConnectionError"}
+# botocore's exceptions, by name, that are raised before a request is sent; for connections that don't report it.
+_NEVER_SENT: Final = frozenset({"ConnectTimeoutError", "EndpointConnectionError", "ParamValidationError"})
+_NOT_CONNECTED: Final = (
+    "CERTIFICATE_VERIFY_FAILED",
+    "Tunnel connection failed",
+    "Failed to establish a new connection",
 )
+_GATEWAY_STATUSES: Final = frozenset({500, 502, 504})
+"""HTTP statuses with which a gateway says that it got no usable response; SWF may have executed the request."""
+
+_EXCERPT: Final = 200  # characters of a page
+_MAX_RETRY_AFTER: Final = 60.0  # seconds
 
 
-class _Attempts(threading.local):
-    """What is known of the tries of the call that this thread is making."""
+class _Call(threading.local):
+    """What is known of the attempts of the call that this thread is making."""
 
-    unclear = False
-    """Whether one of them may have reached SWF although its answer is lost."""
-
-
-_attempts = _Attempts()
+    possibly_executed = False
+    """Whether SWF may have executed one of them although its response was lost."""
 
 
-def _note_attempt(response: Any = None, caught_exception: Exception | None = None, **_: Any) -> None:
-    """Hear of each single try (botocore's `needs-retry`), since the error of the last says nothing of the others."""
-    if caught_exception is not None:
-        _attempts.unclear |= _may_have_acted(caught_exception)
+_call: Final = _Call()
+
+
+def begin_call(*, is_tracked: bool) -> None:
+    """Forget the attempts of this thread's previous call. `is_tracked`: whether connections report what they sent."""
+    attempt.is_tracked = is_tracked
+    _call.possibly_executed = attempt.is_signed = attempt.is_sent = False
+
+
+def record_signed(**_: Any) -> None:
+    """Record that a request was signed (botocore's `before-send` event), and let botocore send it."""
+    attempt.is_signed = True
+
+
+def record_attempt(operation: Any, response: Any = None, caught_exception: Exception | None = None, **_: Any) -> None:
+    """Record an attempt (botocore's `needs-retry` event): the error of the last does not describe earlier ones.
+
+    Raise InvalidResponseError for a response that was cut short, which older botocores notice before `check_response`
+    can.
+    """
+    error = caught_exception
+    if error is not None:
+        wrapped = getattr(error, "kwargs", {}).get("error")
+        if any("IncompleteRead" in kinds(cause) for cause in getattr(wrapped, "args", ())):
+            raise _unusable(operation) from error
+        _call.possibly_executed |= _is_possibly_executed(error)
     elif response is not None:
-        _attempts.unclear |= response[0].status_code >= 500
+        parsed = response[1] or {}
+        _call.possibly_executed |= _is_gateway_failure(parsed.get("Error", {}).get("Code"), response[0].status_code)
 
 
-def _may_have_acted(error: Exception) -> bool:
-    """Tell whether SWF may have done what was asked, going by the error alone."""
-    # botocore's network errors have a `response` too: None.
-    response = getattr(error, "response", None) or {}
-    status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
-    if status is not None:
-        return bool(status >= 500)
-    kinds = _kinds(error)
-    if "SSLError" in kinds:
-        return "CERTIFICATE_VERIFY_FAILED" not in str(error)
-    return not kinds & (_NEVER_SENT | _UNSIGNED.keys())
+def _is_possibly_executed(error: Exception) -> bool:
+    """Return whether SWF may have executed the request that failed this way."""
+    response = getattr(error, "response", None)  # of botocore's network errors: None
+    if isinstance(response, dict) and "Error" in response:
+        status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+        return _is_gateway_failure(response["Error"].get("Code"), status)
+    if attempt.is_tracked:
+        return attempt.is_sent
+    names = kinds(error)
+    if names & {"SSLError", "ProxyConnectionError"}:
+        message = f"{error} {getattr(error, 'kwargs', {}).get('error')}"
+        return not any(text in message for text in _NOT_CONNECTED)
+    return not names & (_NEVER_SENT | _UNSIGNED.keys())
 
 
-def _check_reply(response_dict: dict[str, Any], operation_model: Any, **_: Any) -> None:
-    """Refuse a reply that was cut short or isn't JSON (botocore's `before-parse`).
+def _is_gateway_failure(code: Any, status: Any) -> bool:
+    return status in _GATEWAY_STATUSES and str(code) == str(status)
 
-    botocore takes both for an empty reply, and an empty reply to a poll reads as "no task". A refusal that isn't
-    JSON is none of SWF's but of something in between: it is put in words that botocore reads.
+
+def check_response(response_dict: dict[str, Any], operation_model: Any, **_: Any) -> None:
+    """Raise InvalidResponseError for a response that was cut short or isn't JSON (botocore's `before-parse` event).
+
+    botocore reads both as an empty response, and an empty response to a poll means "no task". An error status whose
+    body isn't JSON comes from something between us and SWF: its body is replaced by one that botocore can read, with
+    the status as its code.
     """
     import json
 
     body, status = response_dict["body"], response_dict["status_code"]
-    length = response_dict["headers"].get("content-length")
-    whole = length is None or not length.isdigit() or len(body) >= int(length)
+    headers = response_dict["headers"]
+    length = headers.get("content-length", "")
+    # An empty body has a length, unless its head was cut.
+    is_whole = len(body) >= int(length) if length.isdigit() else bool(body) or "transfer-encoding" in headers
     try:
-        reply = json.loads(body.decode()) if body or operation_model.output_shape is not None else {}
-    except ValueError:
-        reply = None
+        response = json.loads(body.decode()) if body or operation_model.output_shape is not None else {}
+    except (ValueError, RecursionError):
+        response = None
     if status >= 300:
-        if not isinstance(reply, dict) or not isinstance(reply.get("__type", ""), str):
-            page = body.decode("utf-8", "replace")
+        if not isinstance(response, dict) or not isinstance(response.get("__type", ""), str):
+            page = body[: 16 * _EXCERPT].decode("utf-8", "replace")
             response_dict["body"] = json.dumps({"__type": str(status), "message": page}).encode()
-    elif not whole or not isinstance(reply, dict):
-        raise InvalidResponseError(
-            f"the reply to {operation_model.name} is cut short or isn't SWF's", possibly_executed=True
-        )
+    elif not is_whole or not isinstance(response, dict):
+        raise _unusable(operation_model)
 
 
-def _kinds(error: Exception) -> set[str]:
+def _unusable(operation_model: Any) -> InvalidResponseError:
+    message = f"the response to {operation_model.name} is cut short or isn't SWF's"
+    return InvalidResponseError(message, possibly_executed=True)
+
+
+def kinds(error: BaseException) -> set[str]:
+    """Return the names of an exception's class and of its bases: botocore is not imported to name them."""
     return {kind.__name__ for kind in type(error).__mro__}
 
 
-def _translate(error: Exception, *, possibly_executed: bool) -> SwfError:
-    """Make an SwfError of an exception of botocore's."""
+def translate(error: Exception) -> SwfError:
+    """Return the SwfError for an exception that the current call raised."""
+    wrapped = getattr(error, "kwargs", {}).get("error")
+    if isinstance(wrapped, SwfError):  # raised below botocore
+        return wrapped
+    possibly_executed = _call.possibly_executed or _is_possibly_executed(error)
     response = getattr(error, "response", None)
     if isinstance(response, dict) and "Error" in response:
         return _translate_fault(error, response, possibly_executed)
-    kinds = _kinds(error)
-    message = str(error).strip().rstrip(".")
-    for kind, hint in _UNSIGNED.items():
-        if kind in kinds:
-            return AccessError(message, hint=hint)
-    if "ParamValidationError" in kinds:
+    names = kinds(error)
+    message = describe(error)
+    for name, hint in _UNSIGNED.items():
+        if name in names:
+            return (AccessError if hint is HINT_REGION else CredentialsError)(message, hint=hint)
+    if "ParamValidationError" in names:
         return InvalidRequest(message)
     return NetworkError(message, possibly_executed=possibly_executed)
 
 
+def describe(error: Exception) -> str:
+    """Return an exception's message in one line."""
+    return " ".join(str(error).split()).rstrip(".") or type(error).__name__
+
+
 def _translate_fault(error: Exception, response: dict[str, Any], possibly_executed: bool) -> SwfError:
     metadata = response.get("ResponseMetadata", {})
+    status = metadata.get("HTTPStatusCode", 0)
     code = str(response["Error"].get("Code", ""))
     message = str(response["Error"].get("Message") or "no message").strip()
     operation = getattr(error, "operation_name", "SWF")
-    kind = _FAULTS.get(code, ServiceError if metadata.get("HTTPStatusCode", 0) >= 500 else SwfError)
-    hint = _NO_ACCESS.get(code)
+    kind, hint = _FAULTS.get(code), _ACCESS_FAULTS.get(code)
     if hint is not None:
-        kind = AccessError
+        kind = AccessError if hint is _HINT_POLICY else CredentialsError
+        hint = hint.format(operation=operation)
     elif kind is InvalidRequest and message.lower().startswith("invalid token"):
         kind, message = TaskNotOpen, f"SWF does not know this token: {message}"
     elif code.isdigit():
-        # Not SWF's words but those of something in between, often a whole page.
-        message = " ".join(message.split())[:200]
+        # From something between us and SWF, often a whole page.
+        kind, message = ServiceError, " ".join(message.split())[:_EXCERPT]
+    elif kind is None:
+        kind = ServiceError if status >= 500 or status in (408, 429) else SwfError
     return kind(
         f"{operation}: {message} ({code})",
         code=code,
         request_id=metadata.get("RequestId"),
         retry_attempts=metadata.get("RetryAttempts", 0),
+        retry_after=_read_retry_after(metadata.get("HTTPHeaders", {}).get("retry-after")),
         possibly_executed=possibly_executed,
         hint=hint,
     )
+
+
+def _read_retry_after(value: str | None) -> float:
+    """Return the seconds of a Retry-After header, a minute at most; 0 if there is none."""
+    if not value:
+        return 0.0
+    from email.utils import parsedate_to_datetime
+    from time import time
+
+    try:
+        seconds = float(value) if value.strip().isdigit() else parsedate_to_datetime(value).timestamp() - time()
+    except (ValueError, TypeError, OverflowError):
+        return 0.0
+    return min(max(seconds, 0.0), _MAX_RETRY_AFTER)

@@ -1,16 +1,15 @@
-"""A loader that finds SWF's service model without searching every service's folder."""
+"""A loader that finds SWF's service model without searching the directory of every service."""
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    import botocore.client
     import botocore.session
 
 
-def _use_fast_loader(session: "botocore.session.Session") -> None:
-    """Find SWF's model without a search of every service's folder, which costs more than all else of a client.
+def use_fast_loader(session: "botocore.session.Session") -> None:
+    """Make a session find SWF's model directly: botocore's search costs more than the rest of creating a client.
 
-    For swf only: profiles with roles or SSO call other services, and those go to botocore's own loader.
+    Other services, which profiles with roles or SSO call, are found by botocore's own loader.
     """
     from botocore.loaders import Loader
 

@@ -1,32 +1,46 @@
-"""A session: credentials, region, profile, and the clients made from them."""
+"""Sessions: credentials, region, profile and endpoint, and the SWF clients made from them."""
 
 import os
-from functools import cache, cached_property
-from typing import TYPE_CHECKING, Final
+import threading
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from .._version import __version__
-from ..errors import AccessError, ConfigurationError, NetworkError
-from .faults import _HINT_CREDENTIALS, _HINT_EXPIRED, _UNSIGNED, _check_reply, _kinds, _note_attempt, _translate
-from .loader import _use_fast_loader
+from ..errors import AccessError, ConfigurationError, NetworkError, SwfError
+from ..models import check_endpoint_url
+from .credentials import CredentialSource
+from .faults import HINT_REGION, check_response, kinds, record_attempt, record_signed, translate
+from .loader import use_fast_loader
 
 if TYPE_CHECKING:
     import botocore.client
     import botocore.session
 
-# SWF holds a poll for up to 60 s and needs some more to answer. Giving up before it does loses the task it answers.
-POLL_READ_TIMEOUT: Final = 90
-LEAST_POLL_READ_TIMEOUT: Final = 70
-CALL_READ_TIMEOUT: Final = 20
-CONNECT_TIMEOUT: Final = 5
-CALL_ATTEMPTS: Final = 3
-_HINT_SETTING = "look at the AWS_… variables and at the profile, in ~/.aws/config and ~/.aws/credentials"
+    Client: TypeAlias = "botocore.client.BaseClient | SessionClient"
+    """What calls take: a client of a caller's own, or one of a session."""
+
+POLL_READ_TIMEOUT: Final = 70
+"""Seconds. SWF holds a poll for up to 60 and may respond later; AWS asks for at least this. With the time to connect,
+a poll is given up 75 seconds after it began."""
+
+_CALL_READ_TIMEOUT: Final = 20
+_CONNECT_TIMEOUT: Final = 5
+_CALL_ATTEMPTS: Final = 3
+_HINT_SETTING = "check the AWS_… variables and the profile in ~/.aws/config and ~/.aws/credentials"
 
 
 class Session:
-    """Where and as whom SWF is called: one botocore session, and two clients over it, made when first used.
+    """Where and as whom SWF is called. Clients are created when first used, and may be shared by threads.
 
-    Credentials, region, profile and endpoint are found as the `aws` command finds them; an argument wins over
-    the environment. Raises AccessError when there is no region or there are no credentials.
+    Credentials, region, profile and endpoint are found as the `aws` command finds them; an argument wins over the
+    environment. Creating a client raises AccessError if there is no region or there are no credentials, and
+    ConfigurationError for a setting that can't be used.
+
+    Args:
+        poll_read_timeout: seconds to wait for the response to a poll
+        call_read_timeout: seconds to wait for the response to any other call
+        connections: how many connections a client keeps open
     """
 
     def __init__(
@@ -36,63 +50,96 @@ class Session:
         region: str | None = None,
         endpoint_url: str | None = None,
         poll_read_timeout: float = POLL_READ_TIMEOUT,
+        call_read_timeout: float = _CALL_READ_TIMEOUT,
         connections: int = 10,
     ) -> None:
         self._profile = profile
         self._region = region
         self._endpoint_url = endpoint_url
-        self._poll_read_timeout = poll_read_timeout
+        self._call_read_timeout = call_read_timeout
         self._connections = connections
-        self._quick: dict[int, botocore.client.BaseClient] = {}
+        self._lock = threading.RLock()
+        self._clients: dict[tuple[float, int], botocore.client.BaseClient] = {}
+        self._loaded: _Found | None = None
+        self.generation = 0
+        """How often the credentials were looked up again."""
+        self.is_tracked = False
+        """Whether its clients report how far a request got."""
+        self.poll_client = SessionClient(self, poll_read_timeout, attempts=1)
+        """Client for polls: it outlasts SWF's hold, and never retries."""
+        self.client = SessionClient(self, call_read_timeout, attempts=_CALL_ATTEMPTS)
+        """Client for every other call: it retries transient errors."""
+        self.no_retry = SessionClient(self, call_read_timeout, attempts=1)
+        """Client for calls that their caller retries: one attempt each."""
 
-    @cached_property
-    def poll_client(self) -> "botocore.client.BaseClient":
-        """The client to poll with: it outlasts SWF's hold, and never polls again by itself."""
-        return self._create_client(self._poll_read_timeout, attempts=1)
-
-    @cached_property
-    def client(self) -> "botocore.client.BaseClient":
-        """The client for every other call: it tries again what may pass."""
-        return self._create_client(CALL_READ_TIMEOUT, attempts=CALL_ATTEMPTS)
-
-    @cached_property
-    def no_retry(self) -> "botocore.client.BaseClient":
-        """The client for calls that their caller tries again: one try of each."""
-        return self._create_client(CALL_READ_TIMEOUT, attempts=1)
-
-    def with_timeout(self, seconds: float) -> "botocore.client.BaseClient":
-        """Give a client for calls that are worth waiting for only so long, of some whole seconds: one try of each."""
-        whole = max(1, min(CALL_READ_TIMEOUT, int(seconds)))
-        client = self._quick.get(whole)  # another thread may `renew` meanwhile
-        if client is None:
-            client = self._quick[whole] = self._create_client(whole, attempts=1)
-        return client
+    def with_timeout(self, seconds: float) -> "SessionClient":
+        """Return a client that waits for a response for this many whole seconds: one attempt of each call."""
+        whole = max(1, min(self._call_read_timeout, int(seconds)))
+        return SessionClient(self, whole, attempts=1)
 
     def reset(self) -> None:
-        """Forget the clients and credentials, so that the next ones are made from what is configured then."""
-        for name in ("poll_client", "client", "no_retry", "_session"):
-            self.__dict__.pop(name, None)
-        self._quick.clear()
+        """Drop the clients and credentials; the next call creates them from what is configured then."""
+        with self._lock:
+            self._loaded = None
+            self._clients = {}
+            self.generation += 1
+
+    def renew(self, generation: int) -> bool:
+        """Look credentials up again, after those of a generation were rejected. Return whether there are others."""
+        with self._lock:
+            if self.generation != generation:
+                return True  # another thread did it
+            if self._loaded is None:
+                return False  # they could not even be found
+            try:
+                found = self._load()
+            except SwfError:
+                return False
+            if found.credentials == self._loaded.credentials:
+                return False
+            self.reset()
+            self._loaded = found
+            return True
+
+    def explain(self, error: Exception) -> SwfError:
+        """Return the error to raise for one that was raised before a request was signed."""
+        return self._found.source.explain(error)
 
     @property
     def profile(self) -> str | None:
-        """The profile to ask for to come here again; None for none.
+        """The profile to pass to get the same credentials again; None for none.
 
-        Asked for by AWS_PROFILE, a profile gives way to keys in the environment; asked for by argument, it does not.
+        Named by AWS_PROFILE, a profile gives way to keys in the environment; named by an argument, it does not.
         """
-        if not self._profile and getattr(self._session.get_credentials(), "method", "") == "env":
+        session = self._found.session
+        if not self._profile and getattr(session.get_credentials(), "method", "") == "env":
             return None
-        return self._session.profile
+        return session.profile
 
-    @cached_property
-    def _session(self) -> "botocore.session.Session":
+    def botocore_client(self, read_timeout: float, attempts: int) -> "botocore.client.BaseClient":
+        """Return the botocore client with these settings; see the class for the errors of creating it."""
+        client = self._clients.get((read_timeout, attempts))
+        if client is None:
+            with self._lock:
+                client = self._clients.get((read_timeout, attempts))
+                if client is None:
+                    client = self._clients[read_timeout, attempts] = self._create_client(read_timeout, attempts)
+        return client
+
+    @property
+    def _found(self) -> "_Found":
+        if self._loaded is None:
+            self._loaded = self._load()
+        return self._loaded
+
+    def _load(self) -> "_Found":
         import botocore.session
 
         session = botocore.session.Session(profile=self._profile or None)
         if not session.get_config_variable("profile"):
-            # An empty AWS_PROFILE counts as none.
+            # An empty AWS_PROFILE counts as unset.
             session.get_component("config_store").set_config_variable("profile", None)
-        _use_fast_loader(session)
+        use_fast_loader(session)
         _share_role_cache(session)
         region = (
             self._region
@@ -101,76 +148,92 @@ class Session:
             or session.get_scoped_config().get("region")
         )
         if not region:
-            raise AccessError("no region is set", hint=_UNSIGNED["NoRegionError"])
+            raise AccessError("no region is set", hint=HINT_REGION)
         # Set on the session, so that the calls to STS and SSO that a profile needs go to the same region.
         session.set_config_variable("region", region)
-        credentials = session.get_credentials()
-        if credentials is None:
-            raise AccessError("no AWS credentials were found", hint=_HINT_CREDENTIALS)
-        # A role's or SSO's are fetched here, so that a failure to get them is never taken for a failed call to SWF.
-        credentials.get_frozen_credentials()
-        return session
+        source = CredentialSource(session)
+        return _Found(session, source, source.load())
 
     def _create_client(self, read_timeout: float, attempts: int) -> "botocore.client.BaseClient":
         from botocore.config import Config
         from botocore.exceptions import BotoCoreError, ClientError
 
+        from .transport import track_requests
+
         try:
-            client = self._session.create_client(
+            session = self._found.session
+            client = session.create_client(
                 "swf",
                 endpoint_url=self._endpoint_url,
                 config=Config(
-                    connect_timeout=min(CONNECT_TIMEOUT, read_timeout),
+                    connect_timeout=min(_CONNECT_TIMEOUT, read_timeout),
                     read_timeout=read_timeout,
                     retries={"mode": "standard", "total_max_attempts": attempts},
                     tcp_keepalive=True,
                     max_pool_connections=self._connections,
-                    # botocore would put it together anew for each call, which is a tenth of what a call costs.
-                    user_agent=self._session.user_agent(),
+                    # botocore would build it anew for each call, a tenth of the cost of a call.
+                    user_agent=session.user_agent(),
                     user_agent_extra=f"swf-cli/{__version__}",
                 ),
             )
             check_endpoint_url(client.meta.endpoint_url)
+        except OSError as error:
+            message = f"cannot read the AWS configuration: {error.strerror}: {error.filename}"
+            raise AccessError(message, hint=_HINT_SETTING) from error
         except ValueError as error:
-            # An endpoint that is no URL, or a region that is no part of a host's name.
+            # The endpoint is not a URL, or the region is not part of a host name.
             raise ConfigurationError(str(error).strip().rstrip("."), hint=_HINT_SETTING) from error
-        except EOFError as error:
-            raise AccessError("nobody typed the MFA code that the profile asks for", hint=_HINT_EXPIRED) from error
         except (BotoCoreError, ClientError) as error:
-            fault = _translate(error, possibly_executed=False)
-            if isinstance(fault, NetworkError) and not _kinds(error) & {"ConnectionError", "HTTPClientError"}:
+            fault = translate(error)
+            if isinstance(fault, NetworkError) and not kinds(error) & {"ConnectionError", "HTTPClientError"}:
                 fault = ConfigurationError(fault.message, hint=_HINT_SETTING)
             raise fault from error
-        client.meta.events.register("before-parse.swf", _check_reply)
-        client.meta.events.register("needs-retry.swf", _note_attempt)
+        self.is_tracked = track_requests(client)
+        client.meta.events.register("before-parse.swf", check_response)
+        client.meta.events.register("before-send.swf", record_signed)
+        client.meta.events.register("needs-retry.swf", record_attempt)
         return client
 
 
-def check_endpoint_url(url: str) -> None:
-    """Refuse an address that is not http or https with a host. Raises ValueError."""
-    import re
-    from urllib.parse import urlsplit
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What a session found where it looked for credentials."""
 
-    try:
-        parts = urlsplit(url)
-        good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:
-        good = False
-    if not good or not url.isascii() or re.search(r"\s", url):
-        raise ValueError(f"{url!r} is not a URL such as http://127.0.0.1:5000")
+    session: "botocore.session.Session"
+    source: CredentialSource
+    credentials: Any
+
+
+class SessionClient:
+    """A client of a session: it goes on with the session's new credentials after `Session.reset`."""
+
+    def __init__(self, session: Session, read_timeout: float, *, attempts: int) -> None:
+        self.session = session
+        self._settings = read_timeout, attempts
+
+    @property
+    def botocore(self) -> "botocore.client.BaseClient":
+        """The botocore client of the moment."""
+        return self.session.botocore_client(*self._settings)
+
+    @property
+    def meta(self) -> Any:
+        """The metadata of the botocore client: region, endpoint, configuration."""
+        return self.botocore.meta
 
 
 def _share_role_cache(session: "botocore.session.Session") -> None:
-    """Keep a role's credentials where `aws` keeps them, so that an MFA code is asked for once, not at each call."""
-    from pathlib import Path
-
+    """Keep a role's credentials where `aws` keeps them, so that one MFA code serves many commands."""
     from botocore.utils import JSONFileCache
 
-    cache = JSONFileCache(str(Path("~/.aws/cli/cache").expanduser()))
+    home = os.path.expanduser("~")
+    if home == "~":  # neither HOME nor an entry in the user database
+        return
+    cache = JSONFileCache(os.path.join(home, ".aws", "cli", "cache"))
     session.get_component("credential_provider").get_provider("assume-role").cache = cache
 
 
 @cache
 def default_session() -> Session:
-    """Give the session of the Python layer's functions when they are handed no client: one for the process."""
+    """Return the session that the functions of `swf_cli` use if they are given no client."""
     return Session()

@@ -1,17 +1,20 @@
-"""The rows of the ledger as values."""
+"""The rows of the ledger, as values."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
-from ..models import ActivityId, ExecutionId, TaskReference
+from ..models import ActivityId, ExecutionId, TaskReference, check_endpoint_url, check_text
+from .locks import HOLDER_NAME
 
 Taker = Literal["poll", "work"]
+"""The command that polled: `swf poll` or `swf work`."""
 
 
 @dataclass(frozen=True, slots=True)
 class PollSource:
-    """Where a poll goes, and as whom."""
+    """Where a poll is sent, and as whom."""
 
     domain: str
     task_list: str
@@ -23,10 +26,10 @@ class PollSource:
 
 @dataclass(frozen=True, slots=True)
 class HeldTask:
-    """A row of the ledger: a task that this machine took and has not closed, or a poll that broke."""
+    """A task that this machine received and has not closed, or a poll that was lost."""
 
     key: str
-    """Names the row; any beginning of it that no other row has does too."""
+    """Names the row; so does any prefix of it that no other row has."""
 
     kind: Literal["task", "broken_poll"]
     token: str | None
@@ -41,11 +44,11 @@ class HeldTask:
     pid: int
 
     holder_alive: bool | None
-    """Whether the process that took it lives; None when it was `swf poll`, which ends once it has told its caller."""
+    """Whether the process that received it is alive; None for `swf poll`, which ends once it has printed the task."""
 
-    taken_by: Literal["poll", "work"]
+    taken_by: Taker
     taken_at: float
-    """When it was taken, or when the poll began, in seconds since the epoch."""
+    """When it was received, or when the poll began, in seconds since the epoch."""
 
     profile: str | None
     region: str
@@ -54,54 +57,98 @@ class HeldTask:
     group: int | None = None
     """Process group of the command that `swf work` runs on the task."""
 
-    group_started: str | None = None
-    """Fingerprint of the process that leads it, see `processes.start_id`."""
+    group_start_id: str | None = None
+    """Start ID of the leader of that group, see `processes.start_id`."""
 
     @property
     def reference(self) -> TaskReference:
-        """What names the task. Raises ValueError for a poll that broke."""
+        """The task's reference. Raises ValueError for a lost poll."""
         if self.token is None:
-            raise ValueError(f"{self.key} is a poll that broke: if it got a task, its token is lost")
+            raise ValueError(f"{self.key} is a lost poll: if it received a task, the token is unknown")
         return TaskReference(self.token, self.domain, self.execution, self.task_started_execution_history_event_id)
 
+    @property
+    def run_id(self) -> str | None:
+        """Run ID of the task's execution; None for a lost poll."""
+        return self.execution.run_id if self.execution else None
 
-def _read_row(row: Mapping[str, Any], lives: bool) -> HeldTask:
-    task = row["kind"] == "task"
+
+def read_row(row: Mapping[str, Any], holder_is_alive: bool) -> HeldTask:
+    """Return a row of the database as a value. The row is valid, see `check_row`."""
+    is_task = row["kind"] == "task"
     return HeldTask(
         key=row["key"],
-        kind="task" if task else "broken_poll",
-        token=row["token"] if task else None,
-        id=row["id"] if task else None,
-        activity=ActivityId(row["activity_name"], row["activity_version"]) if task else None,
-        execution=ExecutionId(row["workflow_id"], row["run_id"]) if task else None,
-        task_started_execution_history_event_id=row["started_event_id"] if task else None,
+        kind="task" if is_task else "broken_poll",
+        token=row["token"] if is_task else None,
+        id=row["id"] if is_task else None,
+        activity=ActivityId(row["activity_name"], row["activity_version"]) if is_task else None,
+        execution=ExecutionId(row["workflow_id"], row["run_id"]) if is_task else None,
+        task_started_execution_history_event_id=row["started_event_id"] if is_task else None,
         domain=row["domain"],
         task_list=row["task_list"],
         identity=row["identity"],
         host=row["host"],
         pid=row["pid"],
-        holder_alive=None if task and row["taken_by"] == "poll" and not lives else lives,
+        holder_alive=None if is_task and row["taken_by"] == "poll" and not holder_is_alive else holder_is_alive,
         taken_by=row["taken_by"],
         taken_at=row["taken_at"],
         profile=row["profile"],
         region=row["region"],
         endpoint=row["endpoint"],
         group=row["process_group"],
-        group_started=row["group_started"],
+        group_start_id=row["group_started"],
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Holding:
-    """What this machine's ledger says of a task, or of a poll that broke."""
+_TASK_TEXTS: Final = {
+    "token": "token",
+    "id": "activity id",
+    "activity_name": "activity name",
+    "activity_version": "activity version",
+    "workflow_id": "workflow id",
+    "run_id": "run id",
+}
+_TEXTS: Final = {"domain": "domain", "task_list": "task list", "identity": "identity"}
+_SHORT_TEXT: Final = re.compile("[^\0\ud800-\udfff]{1,1024}", re.DOTALL)
+"""What SWF sets no limit to; neither a NUL nor what UTF-8 can't encode."""
 
-    key: str
-    taken_at: float
-    task_list: str
-    identity: str
-    run_id: str | None = None
-    """Run of the task's execution; None for a poll that broke."""
+_LATEST_TIME: Final = 4_102_444_800.0  # 2100-01-01
 
-    started_event_id: int | None = None
-    holder_alive: bool | None = None
-    """None when it can't be known: `swf poll` took it, and whoever it told may live."""
+
+def check_row(row: Mapping[str, Any]) -> None:
+    """Raise ValueError unless each value of a row is of the kind that this program writes: none is trusted."""
+    is_task = row["kind"] == "task"
+    for column, kind in (_TEXTS | (_TASK_TEXTS if is_task else {})).items():
+        if not isinstance(row[column], str):
+            raise ValueError(f"{column} is not text")
+        check_text(kind, row[column])
+    for column in ("host", "region", "endpoint", "profile", "group_started", "holder_start"):
+        value = row[column]
+        if value is None and column in ("profile", "group_started", "holder_start"):
+            continue
+        if not isinstance(value, str) or not re.fullmatch(_SHORT_TEXT, value):
+            raise ValueError(f"{column} is not a short text")
+    try:
+        check_endpoint_url(row["endpoint"])
+    except ValueError as error:
+        raise ValueError(f"endpoint: {error}") from error
+    taken_at = row["taken_at"]
+    has_group = row["process_group"] is not None
+    checks = {
+        "key": isinstance(row["key"], str) and re.fullmatch("[0-9a-f]{8,64}", row["key"]),
+        "kind": row["kind"] in ("poll", "task", "broken_poll"),
+        "holder": HOLDER_NAME.fullmatch(str(row["holder"])),
+        "region": re.fullmatch("[a-z0-9-]+", row["region"]),
+        "taken_by": row["taken_by"] in ("poll", "work"),
+        "taken_at": isinstance(taken_at, float) and 0 <= taken_at < _LATEST_TIME,
+        "pid": _is_id(row["pid"], 1),
+        "started_event_id": not is_task or _is_id(row["started_event_id"], 1),
+        "process_group": not has_group or (_is_id(row["process_group"], 2) and row["group_started"] is not None),
+    }
+    for column, is_valid in checks.items():
+        if not is_valid:
+            raise ValueError(f"{column} is not valid")
+
+
+def _is_id(value: Any, minimum: int) -> bool:
+    return isinstance(value, int) and minimum <= value < 2**31

@@ -1,4 +1,4 @@
-"""Time as the local SWF sees it: it can be moved ahead, or run faster than the service's."""
+"""The clock of a local SWF: it can run faster than real time, and can be advanced."""
 
 import math
 import time
@@ -6,22 +6,26 @@ from collections.abc import Callable
 
 
 class Clock:
-    """Epoch seconds, from a source of seconds; they run `speed` times as fast, and can be moved ahead."""
+    """Epoch seconds that run `speed` times as fast as `real_time`, a function that returns seconds."""
 
-    def __init__(self, source: Callable[[], float] = time.time, *, speed: float = 1.0) -> None:
-        self._source = source
+    def __init__(self, real_time: Callable[[], float] = time.time, *, speed: float = 1.0) -> None:
+        self.real_time = real_time
         self._speed = speed
-        self._start = source()
-        self._ahead = 0.0
+        self._start = real_time()
+        self._advanced = 0.0
 
     def now(self) -> float:
-        """Tell the time."""
-        return self._start + (self._source() - self._start) * self._speed + self._ahead
+        """Return the time in epoch seconds."""
+        return self.at(self.real_time())
+
+    def at(self, real_time: float) -> float:
+        """Return what the clock shows at a real time, as far as it is known now."""
+        return self._start + (real_time - self._start) * self._speed + self._advanced
 
     def advance(self, seconds: float) -> None:
-        """Move ahead."""
-        self._ahead += seconds
+        """Move the clock forward by a number of its own seconds."""
+        self._advanced += seconds
 
-    def seconds_until(self, now: float) -> float | None:
-        """Tell how many seconds of the source's a now is away: 0 when it is past, None when it never comes."""
-        return None if now == math.inf else max(0.0, (now - self.now()) / self._speed)
+    def real_seconds_until(self, moment: float) -> float | None:
+        """Return the real seconds until a moment: 0 if it is past, None if it never comes."""
+        return None if moment == math.inf else max(0.0, (moment - self.now()) / self._speed)

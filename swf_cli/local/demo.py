@@ -1,27 +1,33 @@
-"""The main job, step by step, against a local SWF."""
+"""The main commands at work against a local SWF, step by step."""
 
 import subprocess
 from collections.abc import Callable, Mapping
 from typing import Final
 
 STEPS: Final = (
-    ("A task is put on the list `resize`, as a workflow's decider would do it.",
-     "swf local schedule --task-list resize --activity resize --input in.png"),
-    ("It waits there.", "swf pending --task-list resize"),
-    ("A worker takes it; from now on it is the worker's.", "swf poll --task-list resize > task.json"),
-    ("Until it is closed, this machine remembers it.", "swf held"),
-    ("Work goes on: SWF is told, and tells whether to stop.", "swf heartbeat --task task.json --details 'half way'"),
-    ("The work is done.", "swf complete --task task.json --result out.png"),
-    ("Nothing waits, and nothing is held.", "swf pending --task-list resize && swf held"),
+    ("Schedule a task on the task list `resize`, as a workflow's decider would.",
+     "swf local schedule --task-list resize --activity resize --workflow-id video-7 --input in.png"),
+    ("One task is waiting.", "swf pending --task-list resize"),
+    ("Poll for it, as a worker does.", "swf poll --task-list resize > task.json"),
+    ("This machine records the task until it is closed.", "swf held"),
+    ("Send a heartbeat; the response says whether to stop.", "swf heartbeat --task task.json --details 'half way'"),
+    ("Complete the task.", "swf complete --task task.json --result out.png"),
+    ("Nothing is waiting, and nothing is held.", "swf pending --task-list resize && swf held"),
 )  # fmt: skip
+
+END: Final = """\
+Done: one task went from scheduled to completed on a local SWF, which ends now.
+Next: run `swf local serve` for a local SWF that stays, or `swf --help` for all commands.
+"""
 
 
 def walk(env: Mapping[str, str], folder: str, show: Callable[[str], None]) -> int:
-    """Run each step by a shell in a folder, showing it first; give the exit code of the first that fails, else 0."""
+    """Show and run each step in a shell. Return 0, or the exit code of the first step that fails."""
     for why, command in STEPS:
         show(f"# {why}\n$ {command}\n")
         code = subprocess.run(["sh", "-c", command], env=env, cwd=folder, check=False).returncode
         if code:
             return code
         show("\n")
+    show(END)
     return 0

@@ -1,19 +1,24 @@
-"""SWF's state machine for the activity path, in memory: operations by name, polls that are held, and time."""
+"""SWF's state machine in memory: operations by name, long polls, and time."""
 
 import math
 from collections.abc import Callable, Mapping
+from functools import partial
 from threading import Condition, Lock
 from typing import Final
 
-from . import executions, polls, registry, visibility
+from . import executions, polls, registry, tags, visibility
 from .clock import Clock
-from .entities import Answer, Args, TaskKind
+from .entities import Answer, Args, Poll, TaskKind
 from .faults import Fault
-from .quotas import RateLimits
+from .lifecycle import finish
+from .matching import end_all_polls
+from .quotas import Limits
 from .service import ServiceState
+from .timeouts import advance_to
 
 _OPERATIONS: Final[Mapping[str, Callable[[ServiceState, Args], Answer]]] = {
     **registry.OPERATIONS,
+    **tags.OPERATIONS,
     **executions.OPERATIONS,
     **visibility.OPERATIONS,
 }
@@ -21,19 +26,20 @@ _OPERATIONS: Final[Mapping[str, Callable[[ServiceState, Args], Answer]]] = {
 _POLLS: Final[Mapping[str, TaskKind]] = {"PollForActivityTask": "activity", "PollForDecisionTask": "decision"}
 
 OPERATIONS: Final = frozenset({*_OPERATIONS, *_POLLS})
-"""SWF's names of the operations that are supported."""
+"""The names of the operations."""
+
+DEFAULT_REGION: Final = "us-east-1"
 
 
-def _still_there() -> bool:
+def _always_connected() -> bool:
     return True
 
 
 class Engine:
-    """A local SWF without the wire. Safe to call from many threads.
+    """A local SWF without HTTP. Safe to call from many threads.
 
-    `hold` is how long a poll is held, in seconds of the clock. `deliver_to_disconnected`: whether a held
-    poll whose caller has gone is given a task all the same, as SWF is reported to do.
-    `quotas`: whether SWF's request rates hold.
+    `hold` is the longest time that a poll waits, in real seconds, whatever the clock shows. With
+    `deliver_to_disconnected`, a task may go to a poll whose client has disconnected, as reported of SWF.
     """
 
     def __init__(
@@ -42,60 +48,95 @@ class Engine:
         *,
         hold: float = 60.0,
         deliver_to_disconnected: bool = True,
-        quotas: bool = False,
+        limits: Limits | None = None,
     ) -> None:
         self.clock = clock or Clock()
-        self._service = ServiceState(hold=hold, deliver_to_disconnected=deliver_to_disconnected)
-        self._rate_limits = RateLimits() if quotas else None
+        self._new_state = partial(
+            ServiceState,
+            clock=self.clock,
+            hold=hold,
+            deliver_to_disconnected=deliver_to_disconnected,
+            limits=limits or Limits(),
+        )
+        self._states: dict[str, ServiceState] = {}
+        """The state of each region that was called."""
         self._lock = Lock()
-        self._sooner = Condition(self._lock)
-        self._waited_for = math.inf
+        self._deadline_changed = Condition(self._lock)
+        self._awaited_deadline = math.inf
         self._closed = False
 
-    def call(self, operation: str, args: Args, *, alive: Callable[[], bool] = _still_there) -> Answer:
-        """Carry out an operation of SWF's; the arguments must be such as its service model allows.
+    def call(
+        self,
+        operation: str,
+        args: Args,
+        *,
+        region: str = DEFAULT_REGION,
+        alive: Callable[[], bool] = _always_connected,
+    ) -> Answer:
+        """Run an operation in a region; its arguments must be valid by SWF's service model.
 
-        A poll is held until a task comes or its time is over; `alive` tells whether its caller is still there.
-        Raises Fault for what SWF refuses, and for an operation that is not supported.
+        A poll returns when it receives a task or its time is over; `alive` returns whether its client is still
+        connected. Raise Fault if SWF rejects the call, or if there is no such operation.
         """
         if operation not in OPERATIONS:
-            raise Fault("UnknownOperationException", f"{operation} is not supported by this local SWF")
+            raise Fault("UnknownOperationException", f"{operation} is not an operation of SWF")
         kind = _POLLS.get(operation)
         with self._lock:
-            self._service.move_to(self.clock.now())
-            if self._rate_limits:
-                self._rate_limits.take(operation, self._service.now)
+            service = self._state(region)
+            advance_to(service, self.clock.now())
             try:
                 if kind is None:
-                    return _OPERATIONS[operation](self._service, args)
+                    return _OPERATIONS[operation](service, args)
                 if args.get("nextPageToken"):
-                    return polls.next_page(self._service, args)
-                poll = polls.hold(self._service, kind, args, alive)
+                    return polls.next_page(service, args)
+                poll = polls.hold(service, kind, args, alive)
             finally:
-                self._service.settle()
-                if self._service.next_deadline() < self._waited_for:
-                    self._sooner.notify()
+                finish(service)
+                if service.deadlines.next_deadline() < self._awaited_deadline:
+                    self._deadline_changed.notify()
+        self.wait_for(poll)
+        return polls.respond(service, kind, poll.task, args)
+
+    def wait_for(self, poll: Poll) -> None:
+        """Wait for the end of a poll."""
         poll.done.wait()
-        return polls.answer(self._service, kind, poll.task, args)
+
+    def _state(self, region: str) -> ServiceState:
+        if region not in self._states:
+            self._states[region] = self._new_state(region)
+        return self._states[region]
+
+    def held_polls(
+        self, domain: str, task_list: str, kind: TaskKind = "activity", *, region: str = DEFAULT_REGION
+    ) -> tuple[Poll, ...]:
+        """Return the polls that wait on a task list, the oldest first."""
+        with self._lock:
+            return tuple(self._state(region).domain(domain).task_list(kind, task_list).polls)
 
     def advance(self, seconds: float) -> None:
-        """Move the clock ahead: whatever comes due happens before this returns, in order, each at its own time."""
+        """Move the clock forward, and process in order whatever becomes due, each at its own time."""
         with self._lock:
             self.clock.advance(seconds)
-            self._service.move_to(self.clock.now())
-            self._sooner.notify()
+            self._advance_all()
+            self._deadline_changed.notify()
+
+    def _advance_all(self) -> None:
+        for service in self._states.values():
+            advance_to(service, self.clock.now())
 
     def keep_time(self) -> None:
-        """Let things happen as they come due, until `close`: for a thread of its own."""
+        """Process deadlines as they come, until `close`. Run it in a thread of its own."""
         with self._lock:
             while not self._closed:
-                self._service.move_to(self.clock.now())
-                self._waited_for = self._service.next_deadline()
-                self._sooner.wait(self.clock.seconds_until(self._waited_for))
+                self._advance_all()
+                deadlines = [service.deadlines.next_deadline() for service in self._states.values()]
+                self._awaited_deadline = min(deadlines, default=math.inf)
+                self._deadline_changed.wait(self.clock.real_seconds_until(self._awaited_deadline))
 
     def close(self) -> None:
-        """End: polls that are held are answered with no task, `keep_time` returns."""
+        """End all polls without a task, and `keep_time`."""
         with self._lock:
             self._closed = True
-            self._service.dismiss()
-            self._sooner.notify()
+            for service in self._states.values():
+                end_all_polls(service)
+            self._deadline_changed.notify()

@@ -1,21 +1,24 @@
-"""What a local SWF remembers: domains, types, executions with their histories and open tasks, and who polls."""
+"""The entities of a local SWF: domains, types, executions with their histories and open tasks, and polls."""
 
 import math
 from bisect import bisect_left, insort
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from threading import Event
 from typing import Any, Literal
 
 from ..models import ExecutionId
+from .clock import Clock
+from .deadlines import Expirable
+from .quotas import MAX_EXECUTION_SECONDS
 
 Args = Mapping[str, Any]
-"""The arguments of an operation, as they come over the wire: checked against SWF's service model."""
+"""The arguments of an operation as they are on the wire, validated against SWF's service model."""
 
 Answer = dict[str, Any]
-"""What an operation answers, as it goes over the wire."""
+"""The response of an operation as it is on the wire."""
 
 TaskKind = Literal["activity", "decision"]
 TypeKind = Literal["activity", "workflow"]
@@ -25,42 +28,32 @@ TypeKey = tuple[str, str]
 
 
 def seconds(timeout: str) -> float:
-    """Read an SWF timeout; "NONE" is infinite."""
+    """Return the seconds of an SWF timeout; "NONE" is infinite."""
     return math.inf if timeout == "NONE" else float(timeout)
 
 
 @dataclass(slots=True, eq=False)
-class Expirable:
-    """Something that happens at a now of its own, unless it is over by then."""
-
-    queued_for: float = field(default=math.inf, init=False)
-    """The now for which it stands in the queue of deadlines."""
-
-    def deadline(self) -> float:
-        """Tell when it is due; infinite when it is over, or never due."""
-        raise NotImplementedError
-
-
-@dataclass(slots=True, eq=False)
 class Poll(Expirable):
-    """A long poll that is held (PollForActivityTask, PollForDecisionTask)."""
+    """A long poll in flight (PollForActivityTask, PollForDecisionTask)."""
 
     task_list: "TaskList"
     identity: str | None
+    clock: Clock
     until: float
+    """The real time at which it ends: neither the clock's speed nor an advance ends it sooner."""
     alive: Callable[[], bool]
-    """Tells whether whoever polls is still there."""
+    """Returns whether the client is still connected."""
     task: "Task | None" = None
     done: Event = field(default_factory=Event)
 
     def deadline(self) -> float:
-        """When the poll is answered with no task."""
-        return math.inf if self.done.is_set() else self.until
+        """Return when the poll ends without a task."""
+        return math.inf if self.done.is_set() else self.clock.at(self.until)
 
 
 @dataclass(slots=True, eq=False)
 class Task(Expirable):
-    """An open task: on its task list until it is started."""
+    """An open task. It is on its task list until it is started."""
 
     execution: "Execution"
     task_list: "TaskList"
@@ -69,18 +62,25 @@ class Task(Expirable):
     scheduled_at: float
     open: bool = field(default=True, init=False)
     started_id: int = field(default=0, init=False)
-    """Event id of the task's start; 0 while it waits."""
+    """Event ID of its start; 0 if it is not started."""
     started_at: float = field(default=0.0, init=False)
 
 
 @dataclass(slots=True, eq=False)
 class DecisionTask(Task):
-    """A decision task; at most one of an execution is open."""
+    """A decision task. Until the one before it ends, it is scheduled but not on its task list."""
+
+    schedule_to_start: str = "NONE"
+    """Timeout of a temporary task list, in which it must be started."""
+    waiting_since: float = field(default=math.inf, init=False)
+    """When it was put on its task list."""
 
     def deadline(self) -> float:
-        """Start-to-close, from the execution's configuration."""
-        if not self.open or not self.started_id:
+        """Return when its start-to-close timeout ends it, or that of a temporary task list."""
+        if not self.open:
             return math.inf
+        if not self.started_id:
+            return self.waiting_since + seconds(self.schedule_to_start)
         return self.started_at + seconds(self.execution.configuration["taskStartToCloseTimeout"])
 
 
@@ -91,30 +91,30 @@ class ActivityTask(Task):
     attributes: dict[str, Any]
     """Attributes of its ActivityTaskScheduled event."""
     heartbeat_at: float = field(default=0.0, init=False)
-    """When it was started, or last gave a heartbeat."""
+    """When it was started, or last sent a heartbeat."""
     details: str | None = field(default=None, init=False)
-    """Details of the last heartbeat."""
+    """Details of the last heartbeat that had any."""
     cancel_requested_id: int = field(default=0, init=False)
-    """Event id of the latest cancellation request; 0 when there is none."""
+    """Event ID of the last cancellation request; 0 if there was none."""
 
     @property
     def activity_id(self) -> str:
-        """Activity id, chosen by the decider."""
+        """Activity ID, chosen by the decider."""
         activity_id: str = self.attributes["activityId"]
         return activity_id
 
     def first_timeout(self) -> tuple[float, str]:
-        """Tell which of the four timeouts is due first, and when."""
+        """Return when the first of its timeouts is due, and its type."""
         limits = {"SCHEDULE_TO_CLOSE": self.scheduled_at + seconds(self.attributes["scheduleToCloseTimeout"])}
         if self.started_id:
             limits["START_TO_CLOSE"] = self.started_at + seconds(self.attributes["startToCloseTimeout"])
             limits["HEARTBEAT"] = self.heartbeat_at + seconds(self.attributes["heartbeatTimeout"])
         else:
             limits["SCHEDULE_TO_START"] = self.scheduled_at + seconds(self.attributes["scheduleToStartTimeout"])
-        return min((now, kind) for kind, now in limits.items())
+        return min((due, timeout_type) for timeout_type, due in limits.items())
 
     def deadline(self) -> float:
-        """The first of its four timeouts."""
+        """Return when the first of its four timeouts ends it."""
         return self.first_timeout()[0] if self.open else math.inf
 
 
@@ -128,17 +128,17 @@ class Timer(Expirable):
     fires_at: float
 
     def deadline(self) -> float:
-        """When it fires."""
+        """Return when it fires."""
         return self.fires_at if self.execution.timers.get(self.timer_id) is self else math.inf
 
 
 class TaskList:
-    """Tasks that wait for a worker, by priority (higher first), then age; and the polls that wait for a task."""
+    """Tasks that wait for a poll, by priority (highest first) then age; and polls that wait for a task."""
 
     def __init__(self) -> None:
         self.polls: OrderedDict[Poll, None] = OrderedDict()
         self.waiting = 0
-        """How many tasks wait."""
+        """Number of tasks that wait."""
         self._heap: list[tuple[int, int, Task]] = []
         self._pushed = 0
 
@@ -149,61 +149,116 @@ class TaskList:
         heappush(self._heap, (-task.priority, self._pushed, task))
 
     def pop(self) -> Task:
-        """Take the next task; there must be one."""
+        """Remove and return the next task. There must be one."""
         while True:
             task = heappop(self._heap)[2]
             if task.open:
                 self.waiting -= 1
                 return task
 
-    def drop(self, task: Task) -> None:
-        """Close a task: if it waits here, it is never taken."""
+    def close(self, task: Task) -> None:
+        """Close a task. If it waits, no poll will receive it."""
         task.open = False
         if not task.started_id:
             self.waiting -= 1
 
 
 @dataclass(slots=True, eq=False)
+class Child:
+    """A child execution, as its parent knows it."""
+
+    execution: "Execution"
+    started_id: int
+    """Event ID of the parent's ChildWorkflowExecutionStarted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What an execution is started with."""
+
+    workflow_id: str
+    run_id: str
+    type: TypeKey
+    configuration: dict[str, Any]
+    """DescribeWorkflowExecution's `executionConfiguration`."""
+    tags: Sequence[str] | None
+    input: str | None
+    parent: "Execution | None" = None
+    initiated_id: int = 0
+    """Event ID of the parent's StartChildWorkflowExecutionInitiated."""
+    continued_run_id: str | None = None
+    """Run ID of the execution that it continues."""
+
+
+@dataclass(slots=True, eq=False)
 class Execution(Expirable):
-    """A workflow execution, with its history and what is open of it."""
+    """A workflow execution, with its history and its open tasks and timers."""
 
     domain: "Domain"
     id: ExecutionId
     type: TypeKey
     number: int
-    """Its place among the domain's executions, in the order of their starts."""
+    """Index in `Domain.executions`."""
     started_at: float
     configuration: dict[str, Any]
     """DescribeWorkflowExecution's `executionConfiguration`."""
-    tags: list[str]
+    tags: Sequence[str]
     decision_list: str
     """Name of the task list of its decision tasks."""
+    temporary_list: tuple[str, str] | None = None
+    """A task list that overrides `decision_list`, and the timeout after which it no longer does."""
     events: list[dict[str, Any]] = field(default_factory=list)
     activities: dict[int, ActivityTask] = field(default_factory=dict)
-    """Open activity tasks by the event id of their scheduling."""
+    """Open activity tasks by the event ID of their scheduling."""
     activity_ids: dict[str, ActivityTask] = field(default_factory=dict)
-    """Open activity tasks by activity id."""
+    """Open activity tasks by activity ID."""
     timers: dict[str, Timer] = field(default_factory=dict)
-    """Open timers by timer id."""
+    """Open timers by timer ID."""
+    children: dict[int, Child] = field(default_factory=dict)
+    """Open child executions by the event ID of their StartChildWorkflowExecutionInitiated."""
+    starting_children: int = 0
+    """Number of child executions that are initiated and not yet started."""
+    parent: "Execution | None" = None
+    initiated_id: int = 0
+    """Event ID of the parent's StartChildWorkflowExecutionInitiated; 0 without a parent."""
     decision: DecisionTask | None = None
-    news: bool = False
-    """Whether something happened, since the decision task started, that a decider must see."""
+    """The decision task that waits or is started."""
+    next_decision: DecisionTask | None = None
+    """A decision task that was scheduled while `decision` is started, and is delivered after its end."""
+    responding: bool = False
+    """Whether decisions are being carried out: a decision task is scheduled after the last of them."""
+    decision_requested: bool = False
+    """Whether a decision task was requested meanwhile."""
     previous_started_id: int = 0
-    """Event id of the start of the last decision task that was completed."""
+    """Event ID of the start of the last decision task that was completed."""
+    over_limit: bool = False
+    """Whether its history has reached the limit, so that it is about to be terminated."""
     closed_at: float | None = None
     close_status: str | None = None
+    closed_counts: dict[str, int] | None = None
     cancel_requested: bool = False
     context: str | None = None
     latest_activity_at: float | None = None
 
     def deadline(self) -> float:
-        """Start-to-close."""
+        """Return when its start-to-close timeout ends it."""
         if self.closed_at is not None:
             return math.inf
-        return self.started_at + seconds(self.configuration["executionStartToCloseTimeout"])
+        timeout = seconds(self.configuration["executionStartToCloseTimeout"])
+        return self.started_at + min(timeout, MAX_EXECUTION_SECONDS)
 
-    def record(self, now: float, event: str, **attributes: Any) -> int:
-        """Add an event to the history, and give its id; attributes that are None are left out."""
+    def open_counts(self) -> dict[str, int]:
+        """Return DescribeWorkflowExecution's `openCounts`: those at its close if it is closed."""
+        return self.closed_counts or {
+            "openActivityTasks": len(self.activities),
+            "openDecisionTasks": int(self.decision is not None),
+            "openTimers": len(self.timers),
+            "openChildWorkflowExecutions": len(self.children),
+            "openLambdaFunctions": 0,
+        }
+
+    def add_event(self, now: float, event: str, attributes: Mapping[str, Any]) -> int:
+        """Add an event to the history and return its ID. Attributes that are None are left out."""
         event_id = len(self.events) + 1
         self.events.append(
             {
@@ -219,8 +274,13 @@ class Execution(Expirable):
 
     @property
     def wire(self) -> dict[str, str]:
-        """SWF's WorkflowExecution."""
+        """SWF's WorkflowExecution structure."""
         return {"workflowId": self.id.id, "runId": self.id.run_id}
+
+    @property
+    def wire_type(self) -> dict[str, str]:
+        """SWF's WorkflowType structure."""
+        return {"name": self.type[0], "version": self.type[1]}
 
     def __str__(self) -> str:
         return f"WorkflowExecution=[workflowId={self.id.id}, runId={self.id.run_id}]"
@@ -228,7 +288,7 @@ class Execution(Expirable):
 
 @dataclass(slots=True, eq=False)
 class Registered:
-    """A workflow type or an activity type: its registration."""
+    """A registered workflow type or activity type."""
 
     key: TypeKey
     description: str | None
@@ -244,36 +304,42 @@ class Domain:
     name: str
     description: str | None
     retention: str
+    tags: dict[str, str | None]
     deprecated: bool = False
     types: dict[TypeKind, dict[TypeKey, Registered]] = field(default_factory=lambda: {"activity": {}, "workflow": {}})
     lists: dict[tuple[TaskKind, str], TaskList] = field(default_factory=dict)
     executions: list[Execution] = field(default_factory=list)
-    """All executions, in the order of their starts; elsewhere they are known by their place here."""
+    """All executions in order of their starts. The lists below hold indexes into it."""
     open: list[int] = field(default_factory=list)
     closed: list[int] = field(default_factory=list)
     closed_in_order: list[int] = field(default_factory=list)
-    """Closed ones in the order of their closing."""
+    """Closed executions in the order in which they closed."""
     runs: dict[str, list[int]] = field(default_factory=dict)
-    """The runs of each workflow id."""
+    """The runs of each workflow ID."""
 
     def task_list(self, kind: TaskKind, name: str) -> TaskList:
-        """Give a task list; SWF has every one that is asked for."""
+        """Return a task list, created on first use: every name is valid in SWF."""
         return self.lists.setdefault((kind, name), TaskList())
 
     def open_run(self, workflow_id: str) -> Execution | None:
-        """Give the one open run of a workflow id."""
+        """Return the open run of a workflow ID, or None if there is none."""
         runs = self.runs.get(workflow_id)
         latest = self.executions[runs[-1]] if runs else None
         return latest if latest and latest.closed_at is None else None
 
+    def find_open(self, workflow_id: str, run_id: str | None) -> Execution | None:
+        """Return the open run of a workflow ID, or None if there is none, or it is not the run of a given ID."""
+        execution = self.open_run(workflow_id)
+        return execution if execution and run_id in (None, "", execution.id.run_id) else None
+
     def add(self, execution: Execution) -> None:
-        """Take in an execution that has just started."""
+        """Add an execution that has just started."""
         self.executions.append(execution)
         self.open.append(execution.number)
         self.runs.setdefault(execution.id.id, []).append(execution.number)
 
     def move_to_closed(self, execution: Execution) -> None:
-        """Note that an execution has just closed."""
+        """Move an execution that has just closed from the open to the closed ones."""
         del self.open[bisect_left(self.open, execution.number)]
         insort(self.closed, execution.number)
         self.closed_in_order.append(execution.number)

@@ -1,52 +1,50 @@
-"""The operations that start executions, act on open ones, and answer or count tasks."""
+"""Operations that start and change executions, respond to tasks, and count pending tasks."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Final
 
+from .configuration import effective_configuration, first_missing
 from .decisions import respond_decision_task_completed
-from .entities import Answer, Args, Execution, TaskKind
+from .entities import Answer, Args, Execution, Start, TaskKind
 from .faults import Fault, unknown
+from .lifecycle import (
+    close_activity,
+    request_cancel,
+    request_decision,
+    start_execution,
+    terminate_execution,
+)
 from .registry import usable_domain, usable_type
 from .service import ServiceState
-
-_MOST_COUNTED: Final = 1_000
-"""The most pending tasks that are counted; beyond, the count is truncated."""
-
-_CONFIGURATION: Final = {
-    "executionStartToCloseTimeout": "defaultExecutionStartToCloseTimeout",
-    "taskList": "defaultTaskList",
-    "taskStartToCloseTimeout": "defaultTaskStartToCloseTimeout",
-    "childPolicy": "defaultChildPolicy",
-}
-"""What an execution must be given, or its type have a default for: in the order in which SWF looks."""
+from .tokens import new_run_id
 
 
 def _start(service: ServiceState, args: Args) -> Answer:
     domain = usable_domain(service, args["domain"])
     registered = usable_type(domain, "workflow", args["workflowType"])
-    configuration: dict[str, Any] = {}
-    for name, default in _CONFIGURATION.items():
-        value = args.get(name) or registered.defaults.get(default)
-        if value is None:
-            raise Fault("DefaultUndefinedFault", name)
-        configuration[name] = value
-    for name, default in (("taskPriority", "defaultTaskPriority"), ("lambdaRole", "defaultLambdaRole")):
-        value = args.get(name) or registered.defaults.get(default)
-        if value is not None:
-            configuration[name] = value
+    configuration = effective_configuration(args, registered.defaults)
+    if missing := first_missing(configuration):
+        raise Fault("DefaultUndefinedFault", missing)
     if domain.open_run(args["workflowId"]):
         raise Fault("WorkflowExecutionAlreadyStartedFault", "Already Started")
-    execution = service.start(
-        domain, args["workflowId"], registered.key, configuration, args.get("tagList") or [], args.get("input")
+    if len(domain.open) >= service.limits.open_executions:
+        raise Fault("LimitExceededFault", "Limit on open workflow executions per domain reached")
+    start = Start(
+        workflow_id=args["workflowId"],
+        run_id=new_run_id(),
+        type=registered.key,
+        configuration=configuration,
+        tags=args.get("tagList"),
+        input=args.get("input"),
     )
-    return {"runId": execution.id.run_id}
+    return {"runId": start_execution(service, domain, start).id.run_id}
 
 
 def _open_execution(service: ServiceState, args: Args) -> Execution:
-    """Find the open execution of a workflow id, and of a run id if there is one."""
+    """Return the open execution of a workflow ID, whose run ID must match if one is given."""
     workflow_id, run_id = args["workflowId"], args.get("runId")
-    execution = service.domain(args["domain"]).open_run(workflow_id)
-    if execution is None or run_id not in (None, "", execution.id.run_id):
+    execution = service.domain(args["domain"]).find_open(workflow_id, run_id)
+    if execution is None:
         if run_id:
             raise unknown(f"execution: WorkflowExecution=[workflowId={workflow_id}, runId={run_id}]")
         raise unknown(f"execution, workflowId = {workflow_id}")
@@ -55,34 +53,29 @@ def _open_execution(service: ServiceState, args: Args) -> Execution:
 
 def _signal(service: ServiceState, args: Args) -> Answer:
     execution = _open_execution(service, args)
-    execution.record(
-        service.now,
+    service.record(
+        execution,
         "WorkflowExecutionSignaled",
         signalName=args["signalName"],
         input=args.get("input"),
         externalInitiatedEventId=0,
     )
-    service.want_decision(execution)
+    request_decision(service, execution)
     return {}
 
 
 def _request_cancel(service: ServiceState, args: Args) -> Answer:
-    execution = _open_execution(service, args)
-    execution.record(service.now, "WorkflowExecutionCancelRequested", externalInitiatedEventId=0)
-    execution.cancel_requested = True
-    service.want_decision(execution)
+    request_cancel(service, _open_execution(service, args))
     return {}
 
 
 def _terminate(service: ServiceState, args: Args) -> Answer:
-    execution = _open_execution(service, args)
-    service.close(
-        execution,
-        "TERMINATED",
-        "WorkflowExecutionTerminated",
+    terminate_execution(
+        service,
+        _open_execution(service, args),
         reason=args.get("reason"),
         details=args.get("details"),
-        childPolicy=args.get("childPolicy") or execution.configuration["childPolicy"],
+        childPolicy=args.get("childPolicy"),
         cause="OPERATOR_INITIATED",
     )
     return {}
@@ -96,13 +89,15 @@ def _heartbeat(service: ServiceState, args: Args) -> Answer:
 
 
 def _complete(service: ServiceState, args: Args) -> Answer:
-    service.finish(service.activity_task(args["taskToken"]), "ActivityTaskCompleted", result=args.get("result"))
+    close_activity(
+        service, service.activity_task(args["taskToken"]), "ActivityTaskCompleted", result=args.get("result")
+    )
     return {}
 
 
 def _fail(service: ServiceState, args: Args) -> Answer:
     task = service.activity_task(args["taskToken"])
-    service.finish(task, "ActivityTaskFailed", reason=args.get("reason"), details=args.get("details"))
+    close_activity(service, task, "ActivityTaskFailed", reason=args.get("reason"), details=args.get("details"))
     return {}
 
 
@@ -110,7 +105,8 @@ def _cancel(service: ServiceState, args: Args) -> Answer:
     task = service.activity_task(args["taskToken"])
     if not task.cancel_requested_id:
         raise unknown(f"cancellation request of the activity, scheduledEventId = {task.scheduled_id}")
-    service.finish(
+    close_activity(
+        service,
         task,
         "ActivityTaskCanceled",
         details=args.get("details"),
@@ -122,7 +118,8 @@ def _cancel(service: ServiceState, args: Args) -> Answer:
 def _count(kind: TaskKind) -> Callable[[ServiceState, Args], Answer]:
     def operate(service: ServiceState, args: Args) -> Answer:
         waiting = service.domain(args["domain"]).task_list(kind, args["taskList"]["name"]).waiting
-        return {"count": min(waiting, _MOST_COUNTED), "truncated": waiting > _MOST_COUNTED}
+        limit = service.limits.counted_tasks
+        return {"count": min(waiting, limit), "truncated": waiting > limit}
 
     return operate
 
@@ -140,4 +137,4 @@ OPERATIONS: Final[Mapping[str, Callable[[ServiceState, Args], Answer]]] = {
     "CountPendingActivityTasks": _count("activity"),
     "CountPendingDecisionTasks": _count("decision"),
 }
-"""Operations by SWF's names."""
+"""Operations by name."""

@@ -1,4 +1,4 @@
-"""The faults of SWF, spelled as it spells them on the wire."""
+"""SWF's faults, as they appear on the wire."""
 
 from typing import Final
 
@@ -8,11 +8,15 @@ _NAMESPACES: Final = {
     "SerializationException": "com.amazon.coral.service",
     "UnknownOperationException": "com.amazon.coral.service",
     "RequestEntityTooLargeException": "com.amazon.coral.service",
+    "AccessDeniedException": "com.amazon.coral.service",
+    "MissingAuthenticationTokenException": "com.amazon.coral.service",
+    "ServiceUnavailableException": "com.amazon.coral.availability",
+    "UnrecognizedClientException": "com.amazon.coral.service",
 }
 
 
 class Fault(Exception):
-    """A call that SWF refuses: the fault's name without its namespace, what it says, and the HTTP status."""
+    """A rejected call: the fault's name without its namespace, its message, and the HTTP status."""
 
     def __init__(self, name: str, message: str, status: int = 400) -> None:
         super().__init__(f"{name}: {message}")
@@ -22,16 +26,16 @@ class Fault(Exception):
 
     @property
     def wire(self) -> dict[str, str]:
-        """The body of the answer."""
+        """The response body."""
         namespace = _NAMESPACES.get(self.name, "com.amazonaws.swf.base.model")
         return {"__type": f"{namespace}#{self.name}", "message": self.message}
 
 
 def unknown(what: str) -> Fault:
-    """Make the fault for a thing that SWF does not know, or that is closed."""
+    """Return an UnknownResourceFault for a resource that does not exist or is closed."""
     return Fault("UnknownResourceFault", f"Unknown {what}")
 
 
 def invalid(message: str) -> Fault:
-    """Make the fault for a request that breaks a rule of SWF's."""
+    """Return a ValidationException."""
     return Fault("ValidationException", message)

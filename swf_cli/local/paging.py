@@ -1,4 +1,4 @@
-"""Pages of an ordered list, and the tokens that lead from one to the next."""
+"""Pages of sorted lists, and page tokens."""
 
 import hashlib
 import json
@@ -9,24 +9,24 @@ from typing import Any, Final, TypeVar
 from .entities import Args
 from .faults import invalid
 from .service import ServiceState
+from .tokens import PAGE_TOKEN_BYTES
 
-MOST: Final = 1_000
-"""The most results on a page, and how many there are unless told."""
+MAX_PAGE_SIZE: Final = 1_000
+"""The largest page, and the default."""
 
-_LIFETIME: Final = 24 * 60 * 60
-"""Seconds for which SWF takes a page token."""
+_TOKEN_LIFETIME: Final = 24 * 60 * 60  # seconds
 
 
 def page_size(args: Args) -> int:
-    """Tell how many results a page may have."""
-    size: int = args.get("maximumPageSize") or MOST
+    """Return the number of results that a page may hold."""
+    size: int = args.get("maximumPageSize") or MAX_PAGE_SIZE
     return size
 
 
 def read_page_token(service: ServiceState, args: Args, scope: str) -> Any:
-    """Give the position that a page token holds; None when there is no token, so at the start.
+    """Return the position that a page token holds, or None without a token: the list's start.
 
-    Raises the fault that SWF gives for a token that is made up, too old, or of another query.
+    Raise the fault that SWF returns for a token that is made up, too old, or from another query.
     """
     token = args.get("nextPageToken")
     if not token:
@@ -34,16 +34,17 @@ def read_page_token(service: ServiceState, args: Args, scope: str) -> Any:
     content = service.tokens.verify(token)
     if content is None or content[:2] != ["page", _query(args, scope)]:
         raise invalid("Invalid token")
-    if service.now - content[2] > _LIFETIME:
+    if service.now - content[2] > _TOKEN_LIFETIME:
         raise invalid("Specified token has exceeded its maximum lifetime")
     return content[3]
 
 
 def page_token(service: ServiceState, args: Args, scope: str, position: Any) -> dict[str, str]:
-    """Give the answer's `nextPageToken`; nothing when there is no position to go on from."""
+    """Return the response's `nextPageToken` member, or nothing if `position` is None: this is the last page."""
     if position is None:
         return {}
-    return {"nextPageToken": service.tokens.sign("page", _query(args, scope), service.now, position)}
+    content = ("page", _query(args, scope), service.now, position)
+    return {"nextPageToken": service.tokens.sign(*content, size=PAGE_TOKEN_BYTES)}
 
 
 def _query(args: Args, scope: str) -> str:
@@ -64,9 +65,9 @@ def take(
     ascending: bool,
     size: int,
 ) -> tuple[list[V], K | None]:
-    """Take a page of what is wanted from sorted keys, and the key to go on after; None when that was all.
+    """Return a page of the wanted values of sorted keys, and its last key, or None if no page follows.
 
-    A key that went away, or came, between two pages moves no other.
+    Keys that are added or removed between two pages do not move the others.
     """
     low, high = 0, len(keys)
     if after is not None:

@@ -1,22 +1,23 @@
-"""PollForActivityTask and PollForDecisionTask: what is held, and what is answered."""
+"""PollForActivityTask and PollForDecisionTask."""
 
 from collections.abc import Callable
 from typing import Any
 
 from .entities import ActivityTask, Answer, Args, Poll, Task, TaskKind
+from .matching import hold_poll
 from .paging import page_token, read_page_token
 from .service import ServiceState
 from .visibility import events_page
 
 
 def hold(service: ServiceState, kind: TaskKind, args: Args, alive: Callable[[], bool]) -> Poll:
-    """Hold a poll; it is done at once when a task waits."""
+    """Hold a poll, which ends at once if a task waits."""
     task_list = service.domain(args["domain"]).task_list(kind, args["taskList"]["name"])
-    return service.poll(task_list, args.get("identity"), alive)
+    return hold_poll(service, task_list, args.get("identity"), alive)
 
 
-def answer(service: ServiceState, kind: TaskKind, task: Task | None, args: Args) -> Answer:
-    """Answer a poll that is done. Needs no lock: whoever has the token is the first to change anything of it."""
+def respond(service: ServiceState, kind: TaskKind, task: Task | None, args: Args) -> Answer:
+    """Return the response of a poll that has ended. Needs no lock: nobody else has the task's token yet."""
     if isinstance(task, ActivityTask):
         return _activity(service, task)
     if task is not None:
@@ -25,7 +26,7 @@ def answer(service: ServiceState, kind: TaskKind, task: Task | None, args: Args)
 
 
 def next_page(service: ServiceState, args: Args) -> Answer:
-    """Answer a PollForDecisionTask that asks for more of the history of a decision task it was given."""
+    """Return a further page of the history of a decision task (PollForDecisionTask with a `nextPageToken`)."""
     token, position = read_page_token(service, args, "poll")
     return _decision(service, service.decision_task(token), args, position)
 
@@ -52,7 +53,7 @@ def _decision(service: ServiceState, task: Task, args: Args, position: Any) -> A
         "startedEventId": task.started_id,
         "previousStartedEventId": previous,
         "workflowExecution": execution.wire,
-        "workflowType": {"name": execution.type[0], "version": execution.type[1]},
+        "workflowType": execution.wire_type,
         "events": events,
         **page_token(service, args, "poll", rest and [token, rest]),
     }

@@ -1,14 +1,21 @@
-"""SWF's quotas: a token bucket for each operation (the developer guide's table, the same in all regions)."""
+"""SWF's quotas: API rate limits, and limits on what is open at one time."""
 
+from dataclasses import dataclass
+from threading import Lock
 from typing import Final
 
 from .faults import Fault
 
-QUOTAS: Final = {
+MAX_EXECUTION_SECONDS: Final = 365 * 24 * 60 * 60
+MAX_RETENTION_DAYS: Final = 90
+
+RATES: Final = {
     "CountClosedWorkflowExecutions": (2000, 6),
     "CountOpenWorkflowExecutions": (2000, 6),
     "CountPendingActivityTasks": (200, 6),
     "CountPendingDecisionTasks": (200, 6),
+    "DeleteActivityType": (200, 6),
+    "DeleteWorkflowType": (200, 6),
     "DeprecateActivityType": (200, 6),
     "DeprecateDomain": (100, 6),
     "DeprecateWorkflowType": (200, 6),
@@ -21,6 +28,7 @@ QUOTAS: Final = {
     "ListClosedWorkflowExecutions": (200, 6),
     "ListDomains": (100, 6),
     "ListOpenWorkflowExecutions": (200, 48),
+    "ListTagsForResource": (50, 30),
     "ListWorkflowTypes": (200, 6),
     "PollForActivityTask": (2000, 200),
     "PollForDecisionTask": (2000, 200),
@@ -35,25 +43,47 @@ QUOTAS: Final = {
     "RespondDecisionTaskCompleted": (2000, 200),
     "SignalWorkflowExecution": (2000, 30),
     "StartWorkflowExecution": (2000, 200),
+    "TagResource": (50, 30),
     "TerminateWorkflowExecution": (2000, 60),
     "UndeprecateActivityType": (200, 6),
     "UndeprecateDomain": (100, 6),
     "UndeprecateWorkflowType": (200, 6),
+    "UntagResource": (50, 30),
 }
-"""The most calls at once, and how many more each second, for each operation and account."""
+"""Bucket size and refill rate a second of each operation (developer guide, the same in all regions)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """SWF's limits on what exists at one time."""
+
+    polls: int = 1_000
+    """Polls on a task list."""
+    open_tasks: int = 1_000
+    """Open activity tasks of an execution; likewise timers and child executions."""
+    open_executions: int = 100_000
+    """Open executions of a domain."""
+    events: int = 25_000
+    """Events of an execution, which the last of them terminates."""
+    tags: int = 50
+    """Tags of a domain."""
+    counted_tasks: int = 1_000
+    """Tasks that CountPendingActivityTasks counts before it reports `truncated`."""
 
 
 class RateLimits:
-    """The buckets of one account, full at first."""
+    """A token bucket for each operation, full at the start. Safe to use from many threads."""
 
     def __init__(self) -> None:
         self._levels: dict[str, tuple[float, float]] = {}
+        self._lock = Lock()
 
-    def take(self, operation: str, now: float) -> None:
-        """Take a token for a call; raises ThrottlingException when there is none."""
-        size, refill = QUOTAS[operation]
-        level, at = self._levels.get(operation, (size, now))
-        level = min(size, level + (now - at) * refill)
-        if level < 1:
-            raise Fault("ThrottlingException", "Rate exceeded")
-        self._levels[operation] = level - 1, now
+    def take(self, operation: str, now: float, tokens: int = 1) -> None:
+        """Take tokens for a call. Raise a ThrottlingException fault if the bucket holds fewer."""
+        size, refill = RATES[operation]
+        with self._lock:
+            level, at = self._levels.get(operation, (size, now))
+            level = min(size, level + (now - at) * refill)
+            if level < tokens:
+                raise Fault("ThrottlingException", "Rate exceeded")
+            self._levels[operation] = level - tokens, now

@@ -1,44 +1,46 @@
-"""The operations on domains and types."""
+"""Operations on domains, workflow types and activity types."""
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from .entities import Answer, Args, Domain, Registered, TypeKey, TypeKind
-from .faults import Fault, unknown
+from .faults import Fault, invalid, unknown
 from .paging import page_size, page_token, read_page_token, take
 from .service import ServiceState
 
 Operate = Callable[[ServiceState, Args], Answer]
 
-_ARN: Final = "arn:aws:swf:us-east-1:123456789012:/domain/"
+_ACCOUNT: Final = "123456789012"
+_TAG: Final = re.compile(r"[\w\s.:/=+\-@]*")  # letters and digits of any script, whitespace, and these symbols
 
 
 def usable_domain(service: ServiceState, name: str) -> Domain:
-    """Find a domain that is not deprecated."""
+    """Return a domain. Raise a DomainDeprecatedFault if it is deprecated."""
     domain = service.domain(name)
     if domain.deprecated:
         raise Fault("DomainDeprecatedFault", name)
     return domain
 
 
-def _spell(kind: TypeKind, key: TypeKey) -> str:
+def _format_type(kind: TypeKind, key: TypeKey) -> str:
     return f"{kind.capitalize()}Type=[name={key[0]}, version={key[1]}]"
 
 
 def find_type(domain: Domain, kind: TypeKind, wire: Mapping[str, str]) -> Registered:
-    """Find a type, deprecated ones too."""
+    """Return a registered type, which may be deprecated."""
     key = wire["name"], wire["version"]
     try:
         return domain.types[kind][key]
     except KeyError:
-        raise unknown(f"type: {_spell(kind, key)}") from None
+        raise unknown(f"type: {_format_type(kind, key)}") from None
 
 
 def usable_type(domain: Domain, kind: TypeKind, wire: Mapping[str, str]) -> Registered:
-    """Find a type that is not deprecated."""
+    """Return a registered type. Raise a TypeDeprecatedFault if it is deprecated."""
     registered = find_type(domain, kind, wire)
     if registered.deprecated_at is not None:
-        raise Fault("TypeDeprecatedFault", _spell(kind, registered.key))
+        raise Fault("TypeDeprecatedFault", _format_type(kind, registered.key))
     return registered
 
 
@@ -46,7 +48,9 @@ def _register_domain(service: ServiceState, args: Args) -> Answer:
     name = args["name"]
     if name in service.domains:
         raise Fault("DomainAlreadyExistsFault", name)
-    service.domains[name] = Domain(name, args.get("description"), args["workflowExecutionRetentionPeriodInDays"])
+    domain = Domain(name, args.get("description"), args["workflowExecutionRetentionPeriodInDays"], tags={})
+    add_tags(service, domain, args.get("tags") or ())
+    service.domains[name] = domain
     return {}
 
 
@@ -63,11 +67,28 @@ def _undeprecate_domain(service: ServiceState, args: Args) -> Answer:
     return {}
 
 
-def _domain_info(domain: Domain) -> dict[str, str]:
+def domain_arn(service: ServiceState, domain: Domain) -> str:
+    """Return the ARN of a domain."""
+    return f"arn:aws:swf:{service.region}:{_ACCOUNT}:/domain/{domain.name}"
+
+
+def add_tags(service: ServiceState, domain: Domain, tags: Sequence[Mapping[str, str]]) -> None:
+    """Add tags to a domain, of which a given key replaces an old one."""
+    added: dict[str, str | None] = {tag["key"]: tag.get("value") for tag in tags}
+    for text in (*added, *added.values()):
+        if text and not _TAG.fullmatch(text):
+            raise invalid(f"Invalid tag: {text}")
+    combined = {**domain.tags, **added}
+    if len(combined) > service.limits.tags:
+        raise Fault("TooManyTagsFault", f"A domain has at most {service.limits.tags} tags")
+    domain.tags = combined
+
+
+def _domain_info(service: ServiceState, domain: Domain) -> dict[str, str]:
     info = {
         "name": domain.name,
         "status": "DEPRECATED" if domain.deprecated else "REGISTERED",
-        "arn": _ARN + domain.name,
+        "arn": domain_arn(service, domain),
     }
     return info if domain.description is None else {**info, "description": domain.description}
 
@@ -75,7 +96,7 @@ def _domain_info(domain: Domain) -> dict[str, str]:
 def _describe_domain(service: ServiceState, args: Args) -> Answer:
     domain = service.domain(args["name"])
     return {
-        "domainInfo": _domain_info(domain),
+        "domainInfo": _domain_info(service, domain),
         "configuration": {"workflowExecutionRetentionPeriodInDays": domain.retention},
     }
 
@@ -90,7 +111,10 @@ def _list_domains(service: ServiceState, args: Args) -> Answer:
         ascending=not args.get("reverseOrder"),
         size=page_size(args),
     )
-    return {"domainInfos": [_domain_info(domain) for domain in found], **page_token(service, args, "domains", last)}
+    return {
+        "domainInfos": [_domain_info(service, domain) for domain in found],
+        **page_token(service, args, "domains", last),
+    }
 
 
 def _type_info(kind: TypeKind, registered: Registered) -> dict[str, Any]:
@@ -107,13 +131,13 @@ def _type_info(kind: TypeKind, registered: Registered) -> dict[str, Any]:
 
 
 def _type_operations(kind: TypeKind) -> dict[str, Operate]:
-    """Make the operations on the types of a kind: they are the same for both."""
+    """Return the operations on activity types or workflow types, which differ in names only."""
 
     def register(service: ServiceState, args: Args) -> Answer:
         types = usable_domain(service, args["domain"]).types[kind]
         key = args["name"], args["version"]
         if key in types:
-            raise Fault("TypeAlreadyExistsFault", _spell(kind, key))
+            raise Fault("TypeAlreadyExistsFault", _format_type(kind, key))
         defaults = {name: value for name, value in args.items() if name.startswith("default") and value is not None}
         types[key] = Registered(key, args.get("description"), defaults, service.now)
         return {}
@@ -125,8 +149,16 @@ def _type_operations(kind: TypeKind) -> dict[str, Operate]:
     def undeprecate(service: ServiceState, args: Args) -> Answer:
         registered = find_type(service.domain(args["domain"]), kind, args[f"{kind}Type"])
         if registered.deprecated_at is None:
-            raise Fault("TypeAlreadyExistsFault", _spell(kind, registered.key))
+            raise Fault("TypeAlreadyExistsFault", _format_type(kind, registered.key))
         registered.deprecated_at = None
+        return {}
+
+    def delete(service: ServiceState, args: Args) -> Answer:
+        domain = service.domain(args["domain"])
+        registered = find_type(domain, kind, args[f"{kind}Type"])
+        if registered.deprecated_at is None:
+            raise Fault("TypeNotDeprecatedFault", _format_type(kind, registered.key))
+        del domain.types[kind][registered.key]
         return {}
 
     def describe(service: ServiceState, args: Args) -> Answer:
@@ -148,13 +180,14 @@ def _type_operations(kind: TypeKind) -> dict[str, Operate]:
         )
         return {"typeInfos": [_type_info(kind, each) for each in found], **page_token(service, args, kind, last)}
 
-    spelled = kind.capitalize()
+    title = kind.capitalize()
     return {
-        f"Register{spelled}Type": register,
-        f"Deprecate{spelled}Type": deprecate,
-        f"Undeprecate{spelled}Type": undeprecate,
-        f"Describe{spelled}Type": describe,
-        f"List{spelled}Types": list_all,
+        f"Register{title}Type": register,
+        f"Delete{title}Type": delete,
+        f"Deprecate{title}Type": deprecate,
+        f"Undeprecate{title}Type": undeprecate,
+        f"Describe{title}Type": describe,
+        f"List{title}Types": list_all,
     }
 
 
@@ -167,4 +200,4 @@ OPERATIONS: Final[Mapping[str, Operate]] = {
     **_type_operations("activity"),
     **_type_operations("workflow"),
 }
-"""Operations by SWF's names."""
+"""Operations by name."""

@@ -1,4 +1,4 @@
-"""The operations that look at executions: describe, history, lists and counts."""
+"""Visibility operations: describe, history, lists and counts of executions."""
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Mapping, Sequence
@@ -13,15 +13,19 @@ from .service import ServiceState
 def _info(execution: Execution) -> dict[str, Any]:
     info: dict[str, Any] = {
         "execution": execution.wire,
-        "workflowType": {"name": execution.type[0], "version": execution.type[1]},
+        "workflowType": execution.wire_type,
         "startTimestamp": round(execution.started_at, 3),
         "executionStatus": "OPEN" if execution.closed_at is None else "CLOSED",
-        "cancelRequested": execution.cancel_requested,
+        "cancelRequested": execution.cancel_requested and execution.closed_at is None,  # recorded of closed ones
+        "reopenable": False,  # undocumented, as the next
+        "reopenGenerationId": 0,
     }
     if execution.closed_at is not None:
         info |= {"closeTimestamp": round(execution.closed_at, 3), "closeStatus": execution.close_status}
     if execution.tags:
         info["tagList"] = execution.tags
+    if execution.parent:
+        info["parent"] = execution.parent.wire
     return info
 
 
@@ -30,13 +34,7 @@ def _describe(service: ServiceState, args: Args) -> Answer:
     answer: Answer = {
         "executionInfo": _info(execution),
         "executionConfiguration": execution.configuration,
-        "openCounts": {
-            "openActivityTasks": len(execution.activities),
-            "openDecisionTasks": int(execution.decision is not None),
-            "openTimers": len(execution.timers),
-            "openChildWorkflowExecutions": 0,
-            "openLambdaFunctions": 0,
-        },
+        "openCounts": execution.open_counts(),
     }
     if execution.latest_activity_at is not None:
         answer["latestActivityTaskTimestamp"] = round(execution.latest_activity_at, 3)
@@ -54,9 +52,9 @@ def _history(service: ServiceState, args: Args) -> Answer:
 def events_page(
     args: Args, events: list[dict[str, Any]], start: int, end: int, position: int | None
 ) -> tuple[list[dict[str, Any]], int | None]:
-    """Give a page of the events from `start` up to `end`, and where the next begins; None when that was all.
+    """Return a page of `events[start:end]`, and the position of the next page, or None if there is none.
 
-    As much work as the page is long, wherever it begins; events that come meanwhile move no page.
+    Takes time proportional to the page, not to the history. Events added between two pages do not move the others.
     """
     size = page_size(args)
     if args.get("reverseOrder"):
@@ -72,7 +70,7 @@ Matches = Callable[[Execution], bool]
 
 
 def _filters(args: Args) -> Matches:
-    """Read the filters besides the times; SWF takes at most one of them."""
+    """Return the filter other than a time filter; SWF accepts at most one."""
     tests: list[Matches] = []
     if found := args.get("executionFilter"):
         workflow_id = found["workflowId"]
@@ -92,7 +90,7 @@ def _filters(args: Args) -> Matches:
 
 
 class _Search:
-    """What a list or a count looks through: executions in order of time, those within the time asked for."""
+    """The executions that a list or count covers: those within its time filter, in order of time."""
 
     def __init__(self, domain: Domain, args: Args, *, closed: bool) -> None:
         self.wanted = _filters(args)
@@ -111,17 +109,17 @@ class _Search:
             keys = [run for run in runs if (domain.executions[run].closed_at is not None) == closed]
         else:
             keys = domain.closed if closed else domain.open
-        low = bisect_left(keys, times["oldestDate"], key=self._moment)
+        low = bisect_left(keys, times["oldestDate"], key=self._timestamp)
         latest = times.get("latestDate")
-        high = len(keys) if latest is None else bisect_right(keys, latest, key=self._moment)
+        high = len(keys) if latest is None else bisect_right(keys, latest, key=self._timestamp)
         self.keys = keys if (low, high) == (0, len(keys)) else keys[low:high]
-        """What stands for each execution: it stays the same from one page to the next."""
+        """A stable key for each execution: pages refer to it."""
 
     def execution(self, key: int) -> Execution:
-        """Give the execution that a key stands for."""
+        """Return the execution of a key."""
         return self._executions[key if self._by_close is None else self._by_close[key]]
 
-    def _moment(self, key: int) -> float:
+    def _timestamp(self, key: int) -> float:
         execution = self.execution(key)
         return round(execution.started_at if self._by_close is None else execution.closed_at or 0.0, 3)
 
@@ -160,4 +158,4 @@ OPERATIONS: Final[Mapping[str, Callable[[ServiceState, Args], Answer]]] = {
     "CountOpenWorkflowExecutions": _count(closed=False),
     "CountClosedWorkflowExecutions": _count(closed=True),
 }
-"""Operations by SWF's names."""
+"""Operations by name."""

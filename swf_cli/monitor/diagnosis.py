@@ -1,59 +1,36 @@
-"""Why an open activity task looks stuck, and what to do about it. Pure: values and the time in, values out."""
+"""Diagnose open tasks that look stuck and suggest a fix. Pure."""
 
+import re
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from math import inf
 from typing import Final
 
-from ..history import ActivityTask
-from ..ledger.records import Holding
+from ..history import ActivityTask, DecisionTask
+from ..ledger.records import HeldTask
 from ..models import ActivityId, ExecutionId
+from ..times import format_duration, iso_time
+from .evidence import DomainFacts, ListActivity
 
 REASONS: Final[Mapping[str, str]] = {
-    "holder-gone": "whoever took it is gone",
-    "endless": "a worker has it, and no timeout will ever end it",
-    "cancelling": "it was asked to cancel, and there is no answer since",
-    "held-here": "this machine took it, and has not closed it",
-    "overdue": "it runs longer than it should",
+    "holder-gone": "the process that took it is gone",
+    "no-decider": "no decider takes its decision task",
+    "decider-failing": "its decision task is taken and not completed",
+    "endless": "started, and no timeout would ever close it",
+    "cancelling": "cancellation was requested and not acknowledged",
+    "held-here": "taken on this machine by `swf poll` and not closed",
+    "overdue": "running longer than expected",
     "unclaimed": "no worker takes tasks from its list",
-    "backlog": "workers take tasks from its list, and it waits its turn",
+    "backlog": "queued behind other tasks",
 }
-"""Every reason, worst first, and what it means."""
+"""Every reason, worst first, and its meaning."""
 
-_CLOCKS_DIFFER: Final = 5.0  # seconds between this machine's record of a poll and SWF's of the task's start
-_LONGEST_POLL: Final = 90.0  # seconds for which SWF may hold a poll, and hand it a task, at the very most
-_MARGIN: Final = 60.0  # seconds; a run that takes a little longer than all others is no news
-
-
-@dataclass(slots=True)
-class DomainFacts:
-    """What the histories that were read, and the ledger, say beyond a task itself. Times are in epoch seconds."""
-
-    older_than: float
-    """Seconds from which on waiting is too long."""
-
-    last_started: dict[str, float] = field(default_factory=dict)
-    """When a task of each task list was last started."""
-
-    longest_run: dict[ActivityId, float] = field(default_factory=dict)
-    """The longest that a run of each activity took which completed, in seconds."""
-
-    holdings: Sequence[Holding] = ()
-    """Their times are by this machine's clock."""
-
-    ahead: float = 0.0
-    """How many seconds the service's clock is ahead of this machine's."""
-
-    def observe(self, tasks: Iterable[ActivityTask]) -> None:
-        """Take in tasks that a history shows, open and closed."""
-        for task in tasks:
-            if task.started_at is None:
-                continue
-            last = self.last_started.get(task.task_list, task.started_at)
-            self.last_started[task.task_list] = max(last, task.started_at)
-            if task.end is not None and task.end.state == "completed" and task.closed_at is not None:
-                run = task.closed_at - task.started_at
-                self.longest_run[task.activity] = max(self.longest_run.get(task.activity, 0.0), run)
+_MARGIN: Final = 60.0  # seconds by which a run may exceed all others without being overdue
+_FAILING_TIMEOUTS: Final = 3  # decision tasks that timed out in a row
+_KEY = re.compile("[0-9a-f]{8,}")
+_FILE_PREFIXES: Final = ("file://", "fileb://", "http://", "https://")  # `aws` reads such values from elsewhere
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,101 +40,176 @@ class Diagnosis:
     reason: str
     """A key of `REASONS`."""
 
-    hint: str
-    """What to do: a command when one closes the task, else a sentence."""
-
     since: float
-    """Since when it is so, in epoch seconds."""
+    """Since when, in epoch seconds."""
+
+    explanation: str
+    """The reason in the words of this case."""
+
+    advice: str = ""
+    """What to do, or on which condition to run the command."""
+
+    command: str | None = None
+    """A command line that closes the task."""
+
+    @property
+    def hint(self) -> str:
+        """Advice and command. One that begins with `swf ` is a command line that is safe to run as it is."""
+        return ": ".join(part for part in (self.advice, self.command) if part)
 
     @property
     def rank(self) -> tuple[int, float]:
-        """Sort by this: worst first, then longest first."""
+        """Sort key: worst first, then longest first."""
         return list(REASONS).index(self.reason), self.since
 
 
-def diagnose(execution: ExecutionId, task: ActivityTask, now: float, around: DomainFacts) -> Diagnosis | None:
-    """Tell why a task that was open at that time of the service looks stuck; None when it does not."""
+def diagnose(
+    execution: ExecutionId, task: ActivityTask | DecisionTask, now: float, facts: DomainFacts
+) -> Diagnosis | None:
+    """Return why a task that was open at `now`, the service's time, looks stuck; None if it does not."""
+    if isinstance(task, DecisionTask):
+        return _diagnose_decision(task, now, facts)
     if not task.is_open:
         return None
     if task.started_at is None:
-        return _diagnose_waiting(task, now, around)
-    return _diagnose_started(execution, task, task.started_at, now, around)
+        return _diagnose_waiting(task, now, facts)
+    return _diagnose_started(execution, task, task.started_at, now, facts)
 
 
-def _diagnose_waiting(task: ActivityTask, now: float, around: DomainFacts) -> Diagnosis | None:
-    if now - task.scheduled_at < around.older_than:
-        return None
+def _diagnose_decision(task: DecisionTask, now: float, facts: DomainFacts) -> Diagnosis | None:
     task_list = shlex.quote(task.task_list)
-    if around.last_started.get(task.task_list, float("-inf")) >= now - around.older_than:
-        return Diagnosis("backlog", f"start more workers on {task_list}", task.scheduled_at)
-    return Diagnosis("unclaimed", f"start a worker on {task_list}, or look why none polls it", task.scheduled_at)
-
-
-def _diagnose_started(
-    execution: ExecutionId, task: ActivityTask, started_at: float, now: float, around: DomainFacts
-) -> Diagnosis | None:
-    held = _find_holding(execution, task, around.holdings)
-    if held is not None and held.holder_alive is False:
-        return Diagnosis("holder-gone", _close(held, task, "worker died"), started_at)
-    if held is None and _broken_poll(task, started_at, around):
-        return Diagnosis("holder-gone", f"its token is lost with the poll that took it: {_wait(task)}", started_at)
-    if now - started_at >= around.older_than:
-        if held is not None and held.holder_alive is None:
-            return Diagnosis("held-here", _close(held, task, "script died"), started_at)
-        asked_at = task.cancel_requested_at
-        if asked_at is not None and now - asked_at >= around.older_than:
-            return Diagnosis(
-                "cancelling", f"{_worker(task)} for heartbeats, and to heed them; {_wait(task)}", asked_at
-            )
-        if task.never_ends:
-            return Diagnosis("endless", f"{_worker(task)} whether it still works on it; {_wait(task)}", started_at)
-    if now - started_at > _expected_run(task, around):
-        return Diagnosis("overdue", f"{_worker(task)} what it is doing; {_wait(task)}", started_at)
+    if task.started_at is None and now - task.waiting_since >= facts.older_than:
+        waited = format_duration(now - task.waiting_since)
+        return Diagnosis(
+            "no-decider",
+            task.waiting_since,
+            f"its decision task has waited for {waited}: no decider has taken it from {task_list}",
+            f"start a decider on {task_list}, or check why none polls it",
+        )
+    decider = task.identity or task.last_decider or "the decider"
+    hint = f"check {decider}, which polls {task_list}: it must complete its decision tasks"
+    if task.started_at is not None and now - task.started_at >= facts.older_than:
+        running = format_duration(now - task.started_at)
+        explanation = f"{decider} took its decision task and has not completed it for {running}"
+        return Diagnosis("decider-failing", task.started_at, explanation, hint)
+    if task.timeouts >= _FAILING_TIMEOUTS and task.failing_since is not None:
+        explanation = f"its last {task.timeouts} decision tasks were taken and timed out"
+        return Diagnosis("decider-failing", task.failing_since, explanation, hint)
     return None
 
 
-def _expected_run(task: ActivityTask, around: DomainFacts) -> float:
-    """Give how long a run of this activity may take: as the longest finished one, else half its start-to-close."""
-    longest = around.longest_run.get(task.activity)
-    if longest is not None:
-        return longest + min(_MARGIN, around.older_than)
-    limit = task.configuration.runtime_timeout
-    return limit.total_seconds() / 2 if limit else float("inf")
+def _diagnose_waiting(task: ActivityTask, now: float, facts: DomainFacts) -> Diagnosis | None:
+    waited = now - task.scheduled_at
+    if waited < facts.older_than:
+        return None
+    task_list, seen = shlex.quote(task.task_list), facts.lists.get(task.task_list, ListActivity())
+    if facts.list_is_worked(task):
+        counts = f"{seen.waiting} waiting, {seen.started} in hand"
+        return Diagnosis(
+            "backlog",
+            task.scheduled_at,
+            f"waiting for {format_duration(waited)} on a list that workers poll: {counts}",
+            f"start more workers on {task_list} ({counts})",
+        )
+    hint = f"start a worker on {task_list}, or check why none polls it"
+    if near := facts.close_lists(task):
+        others = " and ".join(map(shlex.quote, near))
+        hint = f"correct the list name {task_list} if it is misspelled: {task.activity.name} runs on {others}"
+    explanation = f"waiting for {format_duration(waited)}: no worker has started a task of {task_list} since"
+    return Diagnosis("unclaimed", task.scheduled_at, explanation, hint)
 
 
-def _find_holding(execution: ExecutionId, task: ActivityTask, holdings: Sequence[Holding]) -> Holding | None:
-    place = (execution.run_id, task.started_event_id)
-    return next((held for held in holdings if (held.run_id, held.started_event_id) == place), None)
-
-
-def _broken_poll(task: ActivityTask, started_at: float, around: DomainFacts) -> bool:
-    """Tell whether a poll that broke was held when the task was started under its identity.
-
-    This machine's clock may have been set since: it may have been off by anything up to what it is off by now.
-    """
-    earliest = started_at - max(0.0, around.ahead) - _LONGEST_POLL
-    latest = started_at - min(0.0, around.ahead) + _CLOCKS_DIFFER
-    return any(
-        held.run_id is None
-        and (held.identity, held.task_list) == (task.identity, task.task_list)
-        and earliest <= held.taken_at <= latest
-        for held in around.holdings
-    )
-
-
-def _close(held: Holding, task: ActivityTask, reason: str) -> str:
-    if task.cancel_requested_at is not None:
-        return f"swf cancel --held {held.key}"
-    return f"swf fail --held {held.key} --reason '{reason}'"
-
-
-def _worker(task: ActivityTask) -> str:
-    return f"ask {task.identity or 'its worker'}"
-
-
-def _wait(task: ActivityTask) -> str:
-    if task.deadline is not None:
-        return "else its timeouts end it, at the deadline"
+def _diagnose_started(
+    execution: ExecutionId, task: ActivityTask, started_at: float, now: float, facts: DomainFacts
+) -> Diagnosis | None:
+    held = facts.holdings.of_task(execution, task)
+    if held is not None and held.holder_alive is False:
+        return _diagnose_dead_holder(held, task, started_at, facts)
+    if held is None and facts.holdings.may_have_lost(task, facts.clock_skew):
+        explanation = "the response to the poll that received it was lost: nobody has its token"
+        return Diagnosis("holder-gone", started_at, explanation, *_ending(execution, task, facts, "nothing to run"))
+    running = now - started_at
+    if running < facts.older_than:
+        return None
+    if held is not None and held.holder_alive is None:
+        command = _closing_command(held, task)
+        advice = "if its script is gone" + ("" if command else ", see `swf held`")
+        return Diagnosis("held-here", started_at, REASONS["held-here"], advice, command)
+    worker = task.identity or "its worker"
+    requested_at = task.cancel_requested_at
+    if requested_at is not None and now - requested_at >= facts.older_than:
+        explanation = f"cancellation was requested {format_duration(now - requested_at)} ago and not acknowledged"
+        check = f"check {worker}: it must send heartbeats and honour cancellation"
+        return Diagnosis("cancelling", requested_at, explanation, *_ending(execution, task, facts, check))
     if task.never_ends:
-        return "else only the end of its workflow ends it"
-    return "else its heartbeat timeout ends it, once it sends none"
+        explanation = f"running for {format_duration(running)}, and no timeout would ever close it"
+        check = f"check whether {worker} still works on it"
+        return Diagnosis("endless", started_at, explanation, *_ending(execution, task, facts, check))
+    expected, comparison = _expected_run(task, facts)
+    if running <= expected:
+        return None
+    explanation = f"running for {format_duration(running)}: longer than {comparison}"
+    ending = _ending(execution, task, facts, f"check what {worker} is doing")
+    return Diagnosis("overdue", started_at, explanation, *ending)
+
+
+def _diagnose_dead_holder(held: HeldTask, task: ActivityTask, started_at: float, facts: DomainFacts) -> Diagnosis:
+    pid = facts.holdings.commands.get(held.key)
+    if pid is not None:
+        explanation = f"the worker that took it has died, but its command still runs as process {pid}"
+        hint = f"stop the command first (kill -TERM -- -{pid}), then run `swf stuck` again"
+        return Diagnosis("holder-gone", started_at, explanation, hint)
+    explanation = f"the process that took it on this machine, {held.pid}, has died"
+    command = _closing_command(held, task)
+    return Diagnosis("holder-gone", started_at, explanation, "" if command else "see `swf held`", command)
+
+
+def _expected_run(task: ActivityTask, facts: DomainFacts) -> tuple[float, str]:
+    """Return the seconds a run may take, and what they are: those of the longest, else half of the timeout."""
+    runs = facts.runs.get(task.activity)
+    if runs is not None:
+        longest = format_duration(runs.longest)
+        spelled = _spell(task.activity)
+        comparison = f"each of the {runs.count} completed runs of {spelled} that were read (at most {longest})"
+        if runs.count == 1:
+            comparison = f"the one completed run of {spelled} that was read ({longest})"
+        return runs.longest + min(_MARGIN, facts.older_than), comparison
+    limit = task.configuration.runtime_timeout
+    if not isinstance(limit, timedelta):
+        return inf, ""
+    seconds = limit.total_seconds()
+    return seconds / 2, f"half of its {format_duration(seconds)} start-to-close timeout"
+
+
+def _spell(activity: ActivityId) -> str:
+    return f"{activity.name} {activity.version}"
+
+
+def _closing_command(held: HeldTask, task: ActivityTask) -> str | None:
+    """Return the command line that closes a task held here; None if the row's key is not one."""
+    if not _KEY.fullmatch(held.key):
+        return None
+    if task.cancel_requested_at is not None:
+        return shlex.join(["swf", "cancel", "--held", held.key])
+    reason = "script died" if held.holder_alive is None else "worker died"
+    return shlex.join(["swf", "fail", "--held", held.key, "--reason", reason])
+
+
+def _ending(execution: ExecutionId, task: ActivityTask, facts: DomainFacts, advice: str) -> tuple[str, str | None]:
+    """Return the advice with what closes the task if nobody does, and the command if only that would."""
+    if task.deadline is not None:
+        return f"{advice}; it times out at {iso_time(task.deadline)}", None
+    heartbeat = task.configuration.heartbeat_timeout
+    if isinstance(heartbeat, timedelta):
+        return f"{advice}; it times out {format_duration(heartbeat.total_seconds())} after its last heartbeat", None
+    return f"{advice}; only closing its workflow ends it", _terminate_command(execution, facts)
+
+
+def _terminate_command(execution: ExecutionId, facts: DomainFacts) -> str | None:
+    """Return the command line that closes an execution; None if a name in it can't be passed on a command line."""
+    domains = [option.removeprefix("--domain=") for option in facts.close_command if option.startswith("--domain=")]
+    names = (execution.id, execution.run_id, *domains)
+    if not facts.close_command or any(name.startswith(_FILE_PREFIXES) for name in names):
+        return None
+    parts = [*facts.close_command, f"--workflow-id={execution.id}", f"--run-id={execution.run_id}"]
+    return shlex.join(parts) if all(part.isprintable() for part in parts) else None

@@ -1,21 +1,25 @@
-"""Looks at task lists again and again, and keeps the last figure of each through whatever fails."""
+"""Count the pending tasks of task lists: once, or repeatedly, keeping the last counts through failures."""
 
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from concurrent.futures import wait as wait_for
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from ..api import count_pending_tasks
+from ..errors import LimitExceededError, SwfError, ThrottlingError
 from ..models import PendingCount
-from ..retry import TRANSIENT
+from ..retry import TRANSIENT, Retrier
 
 if TYPE_CHECKING:
-    import botocore.client
+    from ..client.session import Client
 
+S = TypeVar("S")
+T = TypeVar("T")
 
-_GLANCE: Final = 0.2  # seconds
+_PARALLEL: Final = 8  # calls
+_ATTEMPTS: Final = 3  # per count, except for throttling
+_RETRY_THROTTLED_FOR: Final = 30.0  # seconds
+_TICK: Final = 1.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,70 +28,136 @@ class PendingSample:
 
     task_list: str
     pending: PendingCount | None = None
-    """None until a look has succeeded."""
+    """The last count; None if none has succeeded."""
+
+    counted_at: float = 0.0
+    """When that was, by the monitor's clock."""
 
     change: int | None = None
-    """Difference to the look before; None when one of the two is not known exactly."""
+    """Difference from the count before; None if one of the two is not exact."""
 
-    seen_at: float = 0.0
-    """When it was counted, by the clock of the watch."""
+    first: tuple[int, float] | None = None
+    """The first exact count, and when that was."""
 
-    error: str | None = None
-    """Why the last look failed; the figure is older than that then."""
+    error: SwfError | None = None
+    """Why the last attempt failed; `pending` is from an earlier one."""
+
+    @property
+    def rate(self) -> float | None:
+        """Change per second since the first count; None if there is no later one that is exact."""
+        if self.pending is None or self.pending.truncated or self.first is None or self.counted_at <= self.first[1]:
+            return None
+        return (self.pending.count - self.first[0]) / (self.counted_at - self.first[1])
+
+    @property
+    def empty_in(self) -> float | None:
+        """Seconds from the last count until the list is empty at this rate; None if it does not drain."""
+        if self.rate is None or self.rate >= 0 or self.pending is None:
+            return None
+        return self.pending.count / -self.rate
+
+
+def count_lists(
+    client: "Client", domain: str, task_lists: Sequence[str], *, retrier: Callable[..., Retrier] = Retrier
+) -> list[PendingSample]:
+    """Count the pending tasks of each list once, in parallel.
+
+    Throttled counts are retried for 30 s, other transient errors a few times. What could not be counted has an error.
+    `client` makes one attempt of each call.
+    """
+
+    def count(task_list: str) -> PendingSample:
+        throttled, failed = retrier(timeout=_RETRY_THROTTLED_FOR, log=None), retrier(attempts=_ATTEMPTS, log=None)
+        while True:
+            try:
+                pending = count_pending_tasks(task_list, domain, client)
+            except SwfError as error:
+                policy = throttled if isinstance(error, ThrottlingError | LimitExceededError) else failed
+                if not isinstance(error, TRANSIENT) or not policy.wait(error):
+                    return PendingSample(task_list, error=error)
+            else:
+                return PendingSample(task_list, pending)
+
+    return _in_parallel(count, task_lists)
 
 
 class PendingMonitor:
-    """Counts the tasks that wait on task lists, over and over (CountPendingActivityTasks)."""
+    """Counts the pending tasks of task lists repeatedly (CountPendingActivityTasks).
+
+    Args:
+        tick: seconds between calls of `on_wait` while it counts
+    """
 
     def __init__(
         self,
-        client: "botocore.client.BaseClient",
+        client: "Client",
         domain: str,
         task_lists: Sequence[str],
         clock: Callable[[], float] = time.monotonic,
+        tick: float = _TICK,
     ) -> None:
-        self.figures = [PendingSample(task_list) for task_list in task_lists]
+        self.samples = [PendingSample(task_list) for task_list in task_lists]
+        self.started_at = clock()
         self._client = client
         self._domain = domain
         self._clock = clock
+        self._tick = tick
 
-    def refresh(self) -> list[PendingSample]:
-        """Count once, side by side. A fault that may pass leaves a figure as it was; another one is raised."""
-        with ThreadPoolExecutor(max_workers=min(8, len(self.figures))) as counters:
-            self.figures = list(counters.map(self._look_at, self.figures))
-        return self.figures
+    def now(self) -> float:
+        """Return the time by the monitor's clock."""
+        return self._clock()
 
-    def refresh_unless_stopped(self, told_to_stop: Callable[[], bool], meanwhile: Callable[[], None]) -> bool:
-        """Look, and tell whether that was done; when it is told to stop first, the look is left to itself."""
-        looker = ThreadPoolExecutor(max_workers=1)
-        look = looker.submit(self.refresh)
-        looker.shutdown(wait=False)
-        while not wait_for([look], timeout=_GLANCE).done:
-            if told_to_stop():
-                return False
-            meanwhile()
-        look.result()
-        return True
+    def refresh(self, on_wait: Callable[[], None] = lambda: None) -> None:
+        """Count each list once, calling `on_wait` from time to time until that is done.
+
+        A transient error keeps the last count; raise SwfError for any other.
+        """
+        self.samples = _in_parallel(self._count, self.samples, on_wait, self._tick)
 
     @property
     def counts(self) -> list[PendingCount]:
-        """The last count of each list that was ever counted."""
-        return [figure.pending for figure in self.figures if figure.pending is not None]
+        """The last count of each list that was counted."""
+        return [sample.pending for sample in self.samples if sample.pending is not None]
 
-    def exceeds(self, most: int | None) -> bool:
-        """Tell whether more than `most` tasks wait on one of them."""
-        return most is not None and any(pending.exceeds(most) for pending in self.counts)
+    def exceeds(self, maximum: int | None) -> bool:
+        """Return whether more than `maximum` tasks are pending on one of them."""
+        return maximum is not None and any(pending.exceeds(maximum) for pending in self.counts)
 
-    def age(self, figure: PendingSample) -> float:
-        """Tell how old a figure is, in seconds."""
-        return self._clock() - figure.seen_at
-
-    def _look_at(self, before: PendingSample) -> PendingSample:
+    def _count(self, before: PendingSample) -> PendingSample:
         try:
             pending = count_pending_tasks(before.task_list, self._domain, self._client)
         except TRANSIENT as error:
-            return PendingSample(before.task_list, before.pending, before.change, before.seen_at, error.message)
-        earlier = before.pending
-        if earlier is None or earlier.truncated or pending.truncated:
-            return PendingSample(before.task_list, pending, None, self._clock())
-        return PendingSample(before.task_list, pending, pending.count - earlier.count, self._clock())
+            return PendingSample(
+                before.task_list, before.pending, before.counted_at, before.change, before.first, error
+            )
+        now, earlier = self._clock(), before.pending
+        is_exact = earlier is not None and not earlier.truncated and not pending.truncated
+        return PendingSample(
+            before.task_list,
+            pending,
+            now,
+            change=pending.count - earlier.count if earlier is not None and is_exact else None,
+            first=before.first or (None if pending.truncated else (pending.count, now)),
+        )
+
+
+def _in_parallel(
+    function: Callable[[S], T],
+    values: Sequence[S],
+    on_wait: Callable[[], None] | None = None,
+    tick: float | None = None,
+) -> list[T]:
+    """Return the results for all values, in their order. An exception, such as a signal's, does not wait for them."""
+    if len(values) == 1 and on_wait is None:
+        return [function(values[0])]
+    from concurrent.futures import ThreadPoolExecutor, wait  # not at start-up
+
+    pool = ThreadPoolExecutor(max_workers=min(_PARALLEL, len(values)))
+    try:
+        results = [pool.submit(function, value) for value in values]
+        while wait(results, timeout=tick).not_done:
+            if on_wait is not None:
+                on_wait()
+        return [result.result() for result in results]
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)

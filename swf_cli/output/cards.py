@@ -1,47 +1,78 @@
-"""One thing, as a card."""
+"""Values as lines that can be copied: no value is cut, padded, or broken by anything but the terminal itself."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+import textwrap
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Final
 
-from .terminal import escape_controls, to_json
+from .escaping import escape_controls
+from .terminal import to_json
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
     from rich.text import Text
 
-
-def card(lines: Iterable[tuple[str, Any]], style: str = "bold") -> RenderableType:
-    """Draw one thing: its values under each other, beside their names; a long one folds, and none is cut."""
-    from rich.table import Table
-
-    drawn = Table.grid(padding=(0, 2))
-    drawn.add_column(style=style, overflow="fold")
-    drawn.add_column(overflow="fold")
-    for name, value in lines:
-        drawn.add_row(cell(name), cell(value))
-    return drawn
+_NARROWEST_PROSE: Final = 24  # characters
+_KEPT_SPACE: Final = "\0"  # no text that was escaped has one
 
 
-def _shape_card(shape: dict[str, Any]) -> RenderableType:
-    return card((name.replace("_", " "), value) for name, value in _flatten(shape))
-
-
-def _flatten(shape: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in shape.items():
-        if isinstance(value, dict):
-            yield from _flatten(value, f"{prefix}{key} ")
-        else:
-            yield prefix + key, value
-
-
-def cell(value: Any) -> Text:
-    """Give a cell that shows a value as it is: no markup of it is interpreted."""
+def cell(value: Any, style: str = "") -> Text:
+    """Return a value as text that shows it as it is: no markup of it is interpreted."""
     from rich.text import Text
 
     if isinstance(value, Text):
         return value
     if value is None:
         return Text("-", style="dim")
-    return Text(escape_controls(value if isinstance(value, str) else to_json(value)))
+    return Text(escape_controls(value if isinstance(value, str) else to_json(value)), style=style)
+
+
+def join(parts: Iterable[Text | str], separator: str = "\n") -> Text:
+    """Return texts under each other, or with another separator between them."""
+    from rich.text import Text
+
+    return Text(separator).join(part if isinstance(part, Text) else Text(part) for part in parts)
+
+
+def card(lines: Iterable[tuple[str, Any]], *, style: str = "dim", indent: int = 0) -> Text:
+    """Return values under each other, each beside its name; further lines of a value are indented like its first."""
+    from rich.cells import cell_len
+    from rich.text import Text
+
+    items = [(escape_controls(name), cell(value)) for name, value in lines]
+    width = max((cell_len(name) for name, _ in items), default=0) + 2
+    drawn = []
+    for name, value in items:
+        label = Text(" " * indent).append(name, style=style).append(" " * (width - cell_len(name)))
+        drawn.append(label.append_text(join(value.split("\n", allow_blank=True), "\n" + " " * (indent + width))))
+    return join(drawn)
+
+
+def card_of(shape: dict[str, Any]) -> Text:
+    """Return an object of JSON as a card."""
+    return card(((name.replace("_", " "), value) for name, value in flatten(shape)), style="bold")
+
+
+def copyable(command: str | None) -> str | None:
+    """Return a command line to copy; None if it has a character that would be shown as its escape."""
+    return command if command and escape_controls(command) == command else None
+
+
+def flatten(shape: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the values of an object and of the objects in it, with their names."""
+    for key, value in shape.items():
+        if isinstance(value, dict):
+            yield from flatten(value, f"{prefix}{key} ")
+        else:
+            yield prefix + key, value
+
+
+def wrap(text: str, width: int, keep: Sequence[str] = ()) -> Text:
+    """Return a sentence in lines of at most `width` characters, broken at spaces outside of the parts to keep."""
+    from rich.text import Text
+
+    text = escape_controls(text)
+    for part in map(escape_controls, keep):
+        text = text.replace(part, part.replace(" ", _KEPT_SPACE))
+    lines = textwrap.wrap(text, max(width, _NARROWEST_PROSE), break_long_words=False, break_on_hyphens=False)
+    return Text("\n".join(lines).replace(_KEPT_SPACE, " "))

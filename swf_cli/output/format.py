@@ -1,26 +1,27 @@
-"""Values as a table, JSON or text on stdout; lines, warnings and the live waiting line on stderr.
+"""What a command prints on stdout: a screen for people, JSON, or text for scripts.
 
-This is the only room that knows rich and jmespath; each is loaded when it is needed.
+The output package alone knows rich and jmespath, which are imported when needed.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..errors import OutputError
-from .tables import _generic_table
-from .terminal import escape_controls, to_json, write_stdout
+from .escaping import escape_controls
+from .terminal import to_json, write_stdout
 
 if TYPE_CHECKING:
-    from rich.console import Console, RenderableType
+    from rich.console import Console
+    from rich.text import Text
 
 
 def compile_query(expression: str) -> Any:
-    """Compile a JMESPath expression. Raises ValueError when it is none."""
+    """Compile a JMESPath expression. Raise ValueError if it is invalid."""
     import jmespath
     from jmespath.exceptions import JMESPathError
     from jmespath.functions import Functions
@@ -32,7 +33,7 @@ def compile_query(expression: str) -> Any:
     nodes = [query.parsed]
     for node in nodes:
         nodes += node["children"]
-        # jmespath itself finds this only when the data is there.
+        # jmespath itself finds this only when it has data.
         if node["type"] == "function_expression" and node["value"] not in Functions.FUNCTION_TABLE:
             raise ValueError(f"there is no function {node['value']}()")
     return query
@@ -40,37 +41,57 @@ def compile_query(expression: str) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """How a command's data is to look: its form, a JMESPath query over its JSON shape, and colour."""
+    """How a command prints its data: the format, a JMESPath query over its JSON shape, and colour."""
 
-    form: str | None = None
+    format: str | None = None
     """`table`, `json` or `text`; None for a table on a terminal, else JSON."""
 
     query: Any = None
-    """What `compile_query` gave, or None."""
+    """A compiled query, see `compile_query`; None for all data."""
 
     color: str = "auto"
     """`auto`, `always` or `never`."""
 
-    def show(self, shape: Any, *, table: Callable[[], RenderableType], text: str) -> None:
-        """Write a value to stdout, given its JSON shape, its table and its text. Raises OutputError."""
-        form = self.form or ("table" if sys.stdout.isatty() else "json")
+    @property
+    def is_screen(self) -> bool:
+        """Whether `emit` draws the screen of the command."""
+        return self._format == "table" and self.query is None
+
+    @property
+    def _format(self) -> str:
+        return self.format or ("table" if sys.stdout.isatty() else "json")
+
+    def emit(self, shape: Any, *, screen: Callable[[int], Text], text: Iterable[Sequence[Any]]) -> None:
+        """Write data to stdout, in one of its forms. Raise OutputError if that fails.
+
+        Args:
+            shape: the data as JSON
+            screen: draws it for a terminal of a number of columns
+            text: its rows and their fields, for `--output text`
+        """
         if self.query is not None:
-            shape = self._search(shape)
-            text = _as_text(shape)
-            if form == "table" and isinstance(shape, list | dict):
-                write_stdout(self.render(_generic_table(shape)))
-                return
-            form = "text" if form == "table" else form
-        if form == "json":
-            write_stdout(to_json(shape, indent=2 if sys.stdout.isatty() else None) + "\n")
-        elif form == "text" and shape == []:
-            write_stdout("")
-        elif form == "text":
-            write_stdout(
-                "\n".join(map(escape_controls, text.split("\n"))) + "\n" if sys.stdout.isatty() else text + "\n"
-            )
+            self._emit_result(self._search(shape))
+        elif self._format == "json":
+            write_stdout(format_json(shape))
+        elif self._format == "text":
+            write_stdout("".join(f"{_format_fields(row)}\n" for row in text))
         else:
-            write_stdout(self.render(table()))
+            write_stdout(self.render(screen(self.console().width)))
+
+    def _emit_result(self, result: Any) -> None:
+        is_scalar = not isinstance(result, list | dict)
+        if self._format == "json":
+            write_stdout(format_json(result))
+        elif self._format == "table" and not is_scalar:
+            from .tables import table_of
+
+            write_stdout(self.render(table_of(result, self.console().width)))
+        elif isinstance(result, str):
+            # Bare: what reads it gets the very text, and there is no field that it could break.
+            write_stdout((escape_controls(result) if sys.stdout.isatty() else result) + "\n")
+        else:
+            rows = result if isinstance(result, list) else [result]
+            write_stdout("".join(f"{_format_fields([row])}\n" for row in rows))
 
     def _search(self, shape: Any) -> Any:
         from jmespath.exceptions import JMESPathError
@@ -78,20 +99,20 @@ class Output:
         try:
             return self.query.search(shape)
         except JMESPathError as error:
-            # The data may be a task that nobody else has: all of it, then, before the complaint.
+            # The data may be a task that nobody else has: print it before the error.
             write_stdout(to_json(shape) + "\n")
-            message = f"--query can't be applied, so all is printed: {' '.join(str(error).split())}"
+            message = f"--query failed, so everything is printed: {' '.join(str(error).split())}"
             raise OutputError(message) from error
 
-    def render(self, renderable: RenderableType) -> str:
-        """Give what a terminal as wide as ours would show."""
+    def render(self, drawn: Text) -> str:
+        """Return what the terminal of stdout shows, with colour if it has any."""
         console = self.console()
         with console.capture() as capture:
-            console.print(renderable)
+            console.print(drawn, soft_wrap=True)
         return capture.get()
 
     def console(self) -> Console:
-        """Give the console that stdout is drawn on."""
+        """Return the console of stdout."""
         from rich.console import Console
 
         if self.color == "always":
@@ -101,20 +122,25 @@ class Output:
         return Console(highlight=False)
 
 
-def _as_text(shape: Any) -> str:
-    """Give what a query gave as bare text: a scalar as it is, a list a line each, an object's values by tabs."""
-    if isinstance(shape, str):
-        return shape
+def format_json(shape: Any) -> str:
+    """Return JSON: indented on a terminal, else a line for each element of an array, and one for anything else."""
+    if sys.stdout.isatty():
+        return to_json(shape, indent=2) + "\n"
     if isinstance(shape, list):
-        return "\n".join(_as_line(item) for item in shape)
-    return _as_line(shape)
+        return "[" + ",\n".join(map(to_json, shape)) + "]\n"
+    return to_json(shape) + "\n"
 
 
-def _as_line(shape: Any) -> str:
-    if shape is None or isinstance(shape, str):
-        return shape or ""
-    if isinstance(shape, dict):
-        return "\t".join(_as_line(value) for value in shape.values())
-    if isinstance(shape, list):
-        return "\t".join(_as_line(value) for value in shape)
-    return to_json(shape)
+def _format_fields(values: Iterable[Any]) -> str:
+    """Return a line of `--output text`: fields separated by tabs, none of which holds a tab or a line break."""
+    return "\t".join(_format_field(value) for value in values)
+
+
+def _format_field(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, dict):
+        return _format_fields(value.values())
+    if isinstance(value, list):
+        return _format_fields(value)
+    return escape_controls(value if isinstance(value, str) else to_json(value))

@@ -2,56 +2,85 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import shlex
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+from ..times import format_duration, iso_time
+from .cards import cell, join
 from .format import Output
-from .tables import format_duration, iso_time, table
-from .terminal import print_stderr
+from .rows import spell_activity
+from .tables import table
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from rich.text import Text
 
     from ..ledger.records import HeldTask
 
-
-def show_held(output: Output, rows: Sequence[HeldTask], now: float) -> None:
-    """Write what this machine holds: a table, JSON, or a line each of key, kind, id and workflow id."""
-    text = "\n".join(f"{held.key}\t{held.kind}\t{held.id or ''}\t{_workflow(held)}" for held in rows)
-    output.show([_held_shape(held) for held in rows], table=lambda: _held_table(rows, now), text=text)
-    for held in rows:
-        if held.kind == "task" and held.holder_alive is False:
-            print_stderr(f"hint: whoever held {held.key} has died: swf fail --held {held.key} --reason 'worker died'")
+# Whether the script that `swf poll` gave a task to is alive is unknown.
+_HOLDERS: Final = {True: "alive", False: "dead", None: "unknown"}
 
 
-def _held_shape(held: HeldTask) -> dict[str, Any]:
-    shape = asdict(held) | {"taken_at": iso_time(held.taken_at)}
-    del shape["group"], shape["group_started"]
-    return shape
+def show_held(output: Output, rows: Sequence[HeldTask], commands: Mapping[str, int], now: float) -> None:
+    """Print what this machine holds.
+
+    `commands` has the process IDs of the commands that still run, by the key of their row.
+    """
+    output.emit(
+        [_row(held, commands.get(held.key)) for held in rows],
+        screen=lambda width: _screen(rows, commands, now, width),
+        text=[_text_fields(held) for held in rows],
+    )
 
 
-def _workflow(held: HeldTask) -> str:
-    return held.execution.id if held.execution else ""
+def _row(held: HeldTask, command_pid: int | None) -> dict[str, Any]:
+    row = asdict(held) | {"taken_at": iso_time(held.taken_at), "command_pid": command_pid}
+    del row["group"], row["group_start_id"]
+    return row
 
 
-def _held_table(rows: Sequence[HeldTask], now: float) -> RenderableType:
-    # Of a task that `swf poll` took, whoever it told may live or not.
-    holders = {True: "alive", False: "dead", None: "unknown"}
-    return table(
-        ("key", "task", "activity", "workflow", "task list", "taken", "by", "holder"),
+def _text_fields(held: HeldTask) -> tuple[Any, ...]:
+    return (
+        held.key,
+        held.kind,
+        held.id,
+        held.execution and held.execution.id,
+        held.task_list,
+        held.domain,
+        _HOLDERS[held.holder_alive],
+        iso_time(held.taken_at),
+    )
+
+
+def _screen(rows: Sequence[HeldTask], commands: Mapping[str, int], now: float, width: int) -> Text:
+    if not rows:
+        return cell("no task is held here", "dim")
+    names = ("key", "task", "workflow", "activity", "task list", "domain", "taken", "by", "holder")
+    drawn = table(
+        names,
         [
             (
                 held.key,
-                held.id or "a poll that broke",
-                f"{held.activity.name} {held.activity.version}" if held.activity else "",
-                _workflow(held),
-                f"{held.task_list} in {held.domain}",
+                held.id or cell("lost poll", "dim"),
+                held.execution.id if held.execution else "",
+                spell_activity(held.activity) if held.activity else "",
+                held.task_list,
+                held.domain,
                 f"{format_duration(now - held.taken_at)} ago",
                 held.taken_by,
-                holders[held.holder_alive],
+                _HOLDERS[held.holder_alive],
             )
             for held in rows
         ],
-        whole=("key", "taken", "by", "holder"),
+        width,
     )
+    orphans = [_advise(held, commands.get(held.key)) for held in rows if held.holder_alive is False and held.token]
+    return join([drawn, join(orphans)], "\n\n") if orphans else drawn
+
+
+def _advise(held: HeldTask, command_pid: int | None) -> Text:
+    if command_pid is not None:
+        return cell(f"The worker of {held.key} has died, but its command still runs as process {command_pid}.")
+    command = shlex.join(["swf", "fail", "--held", held.key, "--reason", "worker died"])
+    return cell(f"The worker of {held.key} has died: {command}")

@@ -1,91 +1,143 @@
-"""The counts of task lists."""
+"""The counts of task lists: once, or as a screen that is kept up to date."""
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from .cards import cell
+from ..times import format_duration
+from .cards import cell, join
 from .format import Output
-from .tables import format_duration, table
-from .terminal import print_stderr
+from .tables import table
+from .terminal import write_stdout
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from rich.text import Text
 
-    from ..models import PendingCount
-    from ..monitor.watch import PendingMonitor
+    from ..monitor.watch import PendingMonitor, PendingSample
 
+_STALE_AFTER: Final = 2.0  # seconds beyond the interval after which the age of a count is shown
+_TICK: Final = 1.0  # seconds
 
-def show_counts(output: Output, counts: Sequence[PendingCount]) -> None:
-    """Write how many tasks wait: a table, JSON (an array when several lists were asked for), or the bare counts."""
-    shapes = [asdict(pending) for pending in counts]
-    one = len(counts) == 1
-    lines = [f"{pending.count}" if one else f"{pending.task_list}\t{pending.count}" for pending in counts]
-    output.show(shapes[0] if one else shapes, table=lambda: _counts_table(counts), text="\n".join(lines))
-    for pending in counts:
-        if pending.truncated:
-            print_stderr(f"swf: warning: more than {pending.count} tasks wait on {pending.task_list}")
+_log = logging.getLogger(__name__)
 
 
-def _counts_table(counts: Sequence[PendingCount]) -> RenderableType:
-    rows = [(p.domain, p.task_list, f"{p.count}{'+' if p.truncated else ''}") for p in counts]
-    return table(("domain", "task list", "pending"), rows)
+def show_counts(output: Output, domain: str, samples: Sequence[PendingSample]) -> None:
+    """Print the counts of task lists: of several as an array; of one, if it was counted, as an object."""
+    rows = [_row(domain, sample) for sample in samples]
+    if len(samples) > 1:
+        text: list[tuple[Any, ...]] = [(row["task_list"], row["count"]) for row in rows]
+        output.emit(rows, screen=lambda width: _draw_counts(domain, samples, width), text=text)
+    elif samples[0].pending is not None and samples[0].error is None:
+        text = [(samples[0].pending.count,)]
+        output.emit(rows[0], screen=lambda width: _draw_counts(domain, samples, width), text=text)
+    for sample in samples:
+        if sample.pending is not None and sample.pending.truncated:
+            _log.warning("more than %d tasks are pending on %s", sample.pending.count, sample.task_list)
 
 
-_PATIENCE: Final = 2.0  # seconds that a look may take before its figures are called old
+def _row(domain: str, sample: PendingSample) -> dict[str, Any]:
+    if sample.pending is not None and sample.error is None:
+        return asdict(sample.pending)
+    error = sample.error.message if sample.error else None
+    return {"domain": domain, "task_list": sample.task_list, "count": None, "truncated": None, "error": error}
+
+
+def _draw_counts(domain: str, samples: Sequence[PendingSample], width: int) -> Text:
+    rows = [(domain, sample.task_list, _count(sample)) for sample in samples]
+    notes = [sample.error.message if sample.error else "" for sample in samples]
+    return table(("domain", "task list", "pending"), rows, width, notes)
+
+
+def _count(sample: PendingSample) -> str:
+    if sample.pending is None:
+        return "-"
+    return f"{sample.pending.count}{'+' if sample.pending.truncated else ''}"
 
 
 def watch_pending(
-    output: Output, watch: PendingMonitor, interval: float, wait: Callable[[float], bool], over: Callable[[], bool]
+    output: Output,
+    domain: str,
+    monitor: PendingMonitor,
+    interval: float,
+    is_over: Callable[[], bool],
+    sleep: Callable[[float], None] = time.sleep,
 ) -> None:
-    """Look at task lists until `wait`, which waits so many seconds, or `over` says that it is enough.
-
-    A live table on a terminal, else one output a look.
-    """
+    """Count task lists every `interval` seconds until `is_over`: a live screen on a terminal, else an output each."""
     console = output.console()
-    if not sys.stdout.isatty() or console.is_dumb_terminal or output.form not in (None, "table") or output.query:
-        while watch.refresh_unless_stopped(lambda: wait(0), lambda: None):
-            errors = dict.fromkeys(figure.error for figure in watch.figures if figure.error)
-            for error in errors:
-                print_stderr(f"swf: {error}")
-            if not errors:
-                show_counts(output, watch.counts)
-            if over() or wait(interval):
+    if not output.is_screen or not sys.stdout.isatty() or console.is_dumb_terminal:
+        while True:
+            monitor.refresh()
+            show_counts(output, domain, monitor.samples)
+            for error in _errors(monitor.samples):
+                _log.info("%s", error)
+            if is_over():
                 return
-        return
-    from rich.live import Live
+            sleep(interval)
+    screen = _LiveScreen(output)
 
-    with Live(console=console, auto_refresh=False) as live:
+    def draw() -> None:
+        screen.draw(_draw_watch(monitor, interval, output.console().width))
 
-        def draw() -> None:
-            live.update(_watch_table(watch, interval), refresh=True)
-
-        while watch.refresh_unless_stopped(lambda: wait(0), draw):
-            end = time.monotonic() + interval
+    while True:
+        monitor.refresh(draw)
+        draw()
+        if is_over():
+            return
+        end = monitor.now() + interval
+        while (left := end - monitor.now()) > 0:
+            sleep(min(_TICK, left))
             draw()
-            if over():
-                return
-            while (left := end - time.monotonic()) > 0:
-                if wait(min(1.0, left)):
-                    return
-                draw()  # a stale figure ages
 
 
-def _watch_table(watch: PendingMonitor, interval: float) -> RenderableType:
-    """Draw what is known of each list, how old that is when it should be newer, and below what is wrong."""
-    from rich.console import Group
+def _errors(samples: Sequence[PendingSample]) -> list[str]:
+    return list(dict.fromkeys(sample.error.message for sample in samples if sample.error))
 
+
+class _LiveScreen:
+    """Draws in place of what it drew before. Long lines are left to the terminal, as everywhere."""
+
+    def __init__(self, output: Output) -> None:
+        self._output = output
+        self._rows = 0
+
+    def draw(self, drawn: Text) -> None:
+        """Draw, over what was drawn before."""
+        width, height = self._output.console().size
+        top = "\x1b[H" if self._rows >= height else f"\x1b[{self._rows}F"
+        write_stdout((f"{top}\x1b[J" if self._rows else "") + self._output.render(drawn))
+        lines = drawn.split("\n", allow_blank=True)
+        self._rows = sum(max(1, -(-line.cell_len // width)) for line in lines)
+
+
+def _draw_watch(monitor: PendingMonitor, interval: float, width: int) -> Text:
+    """Return the counts, their change and rate, how old a count is that should be newer, and the errors."""
+    now = monitor.now()
+    clock = time.strftime("%H:%M:%S")
+    head = cell(f"{clock}  watching for {format_duration(now - monitor.started_at)}", "dim")
+    names = ("task list", "pending", "change", "per minute", "empty in", "")
     rows = []
-    for figure in watch.figures:
-        pending, age = figure.pending, watch.age(figure)
-        count = "-" if pending is None else f"{pending.count}{'+' if pending.truncated else ''}"
-        change = "" if figure.change is None else f"{figure.change:+d}" if figure.change else "0"
-        stale = pending is not None and (figure.error is not None or age > interval + _PATIENCE)
-        rows.append((figure.task_list, count, change, f"{format_duration(age)} old" if stale else ""))
-    errors = dict.fromkeys(figure.error for figure in watch.figures if figure.error)
-    shown = table(("task list", "pending", "change", ""), rows, whole=("pending", "change", ""))
-    return Group(shown, *map(cell, errors))
+    for sample in monitor.samples:
+        age = now - sample.counted_at
+        is_stale = sample.pending is not None and (sample.error is not None or age > interval + _STALE_AFTER)
+        rows.append(
+            (
+                sample.task_list,
+                _count(sample),
+                _signed(sample.change, "d"),
+                _signed(None if sample.rate is None else sample.rate * 60, ".1f"),
+                "" if sample.empty_in is None else format_duration(sample.empty_in),
+                f"{format_duration(age)} old" if is_stale else "",
+            )
+        )
+    return join([head, table(names, rows, width), *map(cell, _errors(monitor.samples))])
+
+
+def _signed(number: float | None, spec: str) -> str:
+    if number is None:
+        return ""
+    return f"{number:+{spec}}" if number else "0"

@@ -1,4 +1,4 @@
-"""The live line on stderr."""
+"""The live line on stderr, if it is a terminal: what a long command is doing."""
 
 from __future__ import annotations
 
@@ -6,20 +6,22 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, cast
 
 from ..errors import SwfError
-from .terminal import escape_controls
+from .escaping import escape_controls
+from .terminal import RawStderr, stderr_writer
 
 if TYPE_CHECKING:
     from rich.text import Text
 
     from ..monitor.scanner import DomainScanner
+    from ..worker.config import WorkerStats
 
 
 @contextmanager
 def poll_progress(task_list: str, color: str = "auto") -> Iterator[None]:
-    """Show on stderr, if it is a terminal, how long a task has been waited for."""
+    """Show how long `swf poll` has been waiting."""
     started = time.monotonic()
 
     def line() -> str:
@@ -28,6 +30,28 @@ def poll_progress(task_list: str, color: str = "auto") -> Iterator[None]:
 
     with live_line(line, color):
         yield
+
+
+@contextmanager
+def work_progress(stats: WorkerStats, color: str = "auto") -> Iterator[None]:
+    """Show what a worker has done, unless the log is JSON."""
+    from .log import is_json
+
+    if is_json():
+        yield
+        return
+    with live_line(lambda: describe_stats(stats), color):
+        yield
+
+
+def describe_stats(stats: WorkerStats) -> str:
+    """Return how many tasks a worker is running, and how many ended which way."""
+    seconds = time.monotonic() - stats.started_at
+    counts = [f"{stats.running} running"] if stats.running else []
+    counts += [f"{stats.ended[state]} {state}" for state in ("completed", "failed", "cancelled")]
+    counts += [f"{stats.ended[state]} {state}" for state in ("closed elsewhere", "unconfirmed") if stats.ended[state]]
+    rate = stats.ended.total() / seconds if seconds else 0.0
+    return f"{', '.join(counts)} in {seconds:.0f} s ({rate:.1f} tasks/s)"
 
 
 @contextmanager
@@ -44,25 +68,38 @@ def live_line(line: Callable[[], str], color: str) -> Iterator[None]:
         def __rich__(self) -> Text:
             return Text(line(), style="dim", no_wrap=True, overflow="ellipsis")
 
-    console = Console(stderr=True, no_color=True if color == "never" else None, highlight=False)
-    with Live(Line(), console=console, transient=True, refresh_per_second=2, redirect_stdout=False):
+    console = Console(file=cast("IO[str]", RawStderr()), no_color=True if color == "never" else None, highlight=False)
+    writer = stderr_writer()
+    writer.show(
+        Live(
+            Line(),
+            console=console,
+            transient=True,
+            auto_refresh=False,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+    )
+    try:
         yield
+    finally:
+        writer.hide()
 
 
 @contextmanager
-def scan_progress(survey: DomainScanner, color: str) -> Iterator[None]:
-    """Show on stderr, if it is a terminal, how far a survey is."""
-    progress, total = survey.progress, 0
+def scan_progress(scanner: DomainScanner, older_than: float, color: str) -> Iterator[None]:
+    """Show how far a scan of the executions is that started at least `older_than` seconds ago."""
+    progress, total = scanner.progress, 0
     if sys.stderr.isatty():
-        with suppress(SwfError):  # there is no bar, then
-            total = survey.count_open()
+        with suppress(SwfError):  # then there is no bar
+            total = scanner.count_open(older_than)
 
     def line() -> str:
         done = progress.executions + progress.skipped
         filled = min(20, 20 * done // total) if total else 0
         bar = f"[{'#' * filled}{'.' * (20 - filled)}] " if total else ""
-        told = f"{bar}{done} executions, {progress.tasks} open tasks, {progress.calls} calls"
-        return f"{told}, {progress.throttles} throttled" if progress.throttles else told
+        text = f"{bar}{done} executions, {progress.tasks} open tasks, {progress.calls} calls"
+        return f"{text}, {progress.throttles} throttled" if progress.throttles else text
 
     with live_line(line, color):
         yield

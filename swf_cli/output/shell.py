@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from typing import TYPE_CHECKING, Final
+
+from .escaping import escape_controls
 
 if TYPE_CHECKING:
     from ..models import WorkerTask
@@ -20,7 +23,7 @@ EVAL_VARIABLES: Final = (
 
 
 def shell_task(task: WorkerTask) -> str:
-    """Give a task as shell text, safe for `eval` whatever its input holds.
+    """Return a task as shell text, safe for `eval` whatever its input holds.
 
     The input is unset first, since a variable that was exported before would be exported again, and may be too
     long for the environment of any further command.
@@ -39,10 +42,10 @@ def shell_task(task: WorkerTask) -> str:
 
 
 def shell_no_task(code: int) -> str:
-    """Give shell text that leaves no task behind and gives `eval` an exit code, so that `set -e` stops."""
+    """Return shell text that leaves no task behind and gives `eval` an exit code, so that `set -e` stops."""
     return f"unset {' '.join(EVAL_VARIABLES)} SWF_TASK_INPUT; (exit {code})\n"
 
 
 def _quote(value: str) -> str:
-    # No shell variable holds a NUL.
-    return shlex.quote(value.replace("\0", ""))
+    # A terminal evaluates nothing, but obeys control characters. No shell variable holds a NUL.
+    return shlex.quote(escape_controls(value) if sys.stdout.isatty() else value.replace("\0", ""))

@@ -1,68 +1,158 @@
-"""Tasks that look stuck."""
+"""Tasks that look stuck: what was read, the reasons by task list, the worst tasks, and what to type next."""
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
 
-from ..monitor.diagnosis import REASONS
-from .cards import card
+from ..history import ActivityTask, DecisionTask
+from ..monitor.groups import StuckGroup, group_stuck
+from ..times import format_duration, iso_time
+from .cards import card, cell, copyable, join, wrap
 from .format import Output
-from .tables import format_duration, iso_time
-from .tasks import _shape
+from .rows import describe_deadline, spell_activity, task_row
+from .tables import table, table_width
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
-    from ..history import ActivityTask
-    from ..monitor.scanner import Stuck
-
-
-def show_stuck(output: Output, rows: Sequence[Stuck], now: float) -> None:
-    """Write the tasks that look stuck: a block each on a terminal, JSON, or a line each."""
-    shapes = [
-        {**_shape(row.execution, row.task), "reason": row.diagnosis.reason, "hint": row.diagnosis.hint}
-        for row in rows
-    ]
-    text = "\n".join(
-        f"{row.diagnosis.reason}\t{row.task.id}\t{row.execution.id}\t{row.execution.run_id}\t{row.diagnosis.hint}"
-        for row in rows
-    )
-    output.show(shapes, table=lambda: _stuck_blocks(rows, now), text=text)
-
-
-def _stuck_blocks(rows: Sequence[Stuck], now: float) -> RenderableType:
-    """Draw a block for each row: what would be copied stands on lines of its own, whatever the width."""
-    from rich.console import Group
     from rich.text import Text
 
-    if not rows:
-        return Text("nothing looks stuck")
-    blocks: list[RenderableType] = []
-    for row in rows:
-        task, why = row.task, row.diagnosis
-        head = Text(why.reason, style="bold red" if why.reason in ("holder-gone", "endless") else "bold yellow")
-        head.append(f" for {format_duration(now - why.since)}: {REASONS[why.reason]}", style="not bold")
-        lines = {
-            "  task": f"{task.id}  ({task.activity.name} {task.activity.version}, {task.state})",
-            "  workflow": row.execution.id,
-            "  run": row.execution.run_id,
-            "  task list": task.task_list,
-            "  identity": task.identity,
-            "  deadline": _deadline(task, now),
-            "  to do": why.hint,
-        }
-        block = card(((name, value) for name, value in lines.items() if value is not None), "dim")
-        blocks += [head, block, Text()]
-    return Group(*blocks[:-1])
+    from ..monitor.calls import Progress
+    from ..monitor.stuck import StuckReport, StuckTask
+
+_DEFAULT_LIMIT: Final = 5
+"""Tasks that are shown as cards."""
+
+_LABEL: Final = 13  # characters before the values of a card
+_BAD: Final = ("holder-gone", "no-decider", "decider-failing", "endless")
 
 
-def _deadline(task: ActivityTask, now: float) -> str:
-    """Say when the task's own timeouts end it."""
-    if task.deadline is not None:
-        left = task.deadline - now
-        return f"{iso_time(task.deadline)} ({f'in {format_duration(left)}' if left > 0 else 'now'})"
-    heartbeat = task.configuration.heartbeat_timeout
-    if task.started_at is not None and heartbeat:
-        return f"never, while a heartbeat comes every {format_duration(heartbeat.total_seconds())}"
-    return "never"
+@dataclass(frozen=True, slots=True)
+class StuckScreen:
+    """What the screen shows besides the tasks."""
+
+    progress: Progress
+    now: float
+    domain: str
+    is_filtered: bool = False
+    """Whether only some tasks were looked at."""
+
+
+def show_stuck(output: Output, report: StuckReport, screen: StuckScreen, limit: int | None) -> int:
+    """Print the tasks that look stuck, worst first; return how many were left out.
+
+    `limit` is the most to print, 0 for all; None for all, but five on a screen.
+    """
+    if limit is None:
+        limit = _DEFAULT_LIMIT if output.is_screen else 0
+    rows = report.rows[: limit or None]
+    output.emit(
+        [_stuck_row(row) for row in rows],
+        screen=lambda width: _draw(report, rows, screen, width),
+        text=[_text_fields(row) for row in rows],
+    )
+    return len(report.rows) - len(rows)
+
+
+def _stuck_row(row: StuckTask) -> dict[str, Any]:
+    why = row.diagnosis
+    return {
+        **task_row(row.execution, row.task),
+        "since": iso_time(why.since),
+        "reason": why.reason,
+        "hint": why.hint,
+    }
+
+
+def _text_fields(row: StuckTask) -> tuple[Any, ...]:
+    why, task = row.diagnosis, row.task
+    activity_id = task.id if isinstance(task, ActivityTask) else None
+    run = row.execution
+    hint = why.hint if copyable(why.command) == why.command else why.advice
+    return why.reason, iso_time(why.since), task.task_list, activity_id, run.id, run.run_id, hint
+
+
+def _draw(report: StuckReport, rows: Sequence[StuckTask], screen: StuckScreen, width: int) -> Text:
+    found = f"{_count(screen.progress.executions, 'execution')} and {_count(screen.progress.tasks, 'open task')} read"
+    if not report.rows:
+        return cell(f"Nothing looks stuck: {found}.{_no_match(report, screen)}")
+    looks = f"{_count(len(report.rows), 'task')} {'looks' if len(report.rows) == 1 else 'look'} stuck"
+    parts = [
+        cell(f"{looks}: {found}."),
+        _draw_groups(report.rows, screen.now, width),
+        *[_draw_task(row, screen.now, width) for row in rows],
+        _draw_next(report, rows, screen),
+    ]
+    return join(parts, "\n\n")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _no_match(report: StuckReport, screen: StuckScreen) -> str:
+    if not screen.is_filtered or report.matched:
+        return ""
+    return " No open task matches the options."
+
+
+def _draw_groups(rows: Sequence[StuckTask], now: float, width: int) -> Text:
+    """Return a row for each reason and task list, with an example; what has no space beside it stands below."""
+    groups = group_stuck(rows)
+    columns = {
+        "reason": [cell(group.worst.diagnosis.reason, _style(group.worst)) for group in groups],
+        "task list": [_name_list(group) for group in groups],
+        "tasks": [cell(str(group.count)) for group in groups],
+        "longest": [cell(format_duration(now - group.worst.diagnosis.since)) for group in groups],
+        "example": [cell(group.worst.execution.id) for group in groups],
+    }
+    notes: list[list[Text]] = [[] for _ in groups]
+    for name, words in (("example", "such as "), ("task list", "on ")):
+        if table_width(tuple(columns), list(zip(*columns.values(), strict=True))) <= width:
+            break
+        for note, value in zip(notes, columns.pop(name), strict=True):
+            note.insert(0, join([cell(words), value], ""))
+    lines = [join(note, "\n  ") for note in notes]
+    return table(tuple(columns), list(zip(*columns.values(), strict=True)), width, lines)
+
+
+def _name_list(group: StuckGroup) -> Text:
+    return cell(group.worst.task.task_list) if group.lists == 1 else cell(f"{group.lists} other lists", "dim")
+
+
+def _style(row: StuckTask) -> str:
+    return "red" if row.diagnosis.reason in _BAD else "yellow"
+
+
+def _draw_task(row: StuckTask, now: float, width: int) -> Text:
+    """Return a task as a card: each value that one would copy on a line of its own."""
+    task, why, is_decision = row.task, row.diagnosis, isinstance(row.task, DecisionTask)
+    command = copyable(why.command)
+    keep = (task.task_list, shlex.quote(task.task_list), row.execution.id)
+    head = wrap(f"{why.reason}: {why.explanation}", width, keep)
+    head.stylize(f"bold {_style(row)}", 0, len(why.reason))
+    lines: list[tuple[str, Any]] = []
+    if isinstance(task, ActivityTask):
+        lines += [("task", task.id), ("activity", spell_activity(task.activity))]
+    lines += [
+        ("workflow", row.execution.id),
+        ("run", row.execution.run_id),
+        ("task list", task.task_list),
+        ("decider" if is_decision else "worker", task.identity),
+        ("deadline", None if is_decision and task.deadline is None else describe_deadline(task, now)),
+        ("to do", wrap(why.advice + ":" * bool(command), width - _LABEL, keep) if why.advice else command),
+        ("", command if why.advice else None),
+    ]
+    return join([head, card(((name, value) for name, value in lines if value is not None), indent=2)])
+
+
+def _draw_next(report: StuckReport, rows: Sequence[StuckTask], screen: StuckScreen) -> Text:
+    """Return the commands to type next."""
+    worst = report.rows[0]
+    stuck = ("swf", "stuck", "--domain", screen.domain)
+    tasks = ("swf", "tasks", "--domain", screen.domain, "--workflow-id", worst.execution.id)
+    lines = [("its workflow", tasks), ("its task list", (*stuck, "--task-list", worst.task.task_list))]
+    if len(report.rows) > len(rows):
+        lines.insert(0, (f"{len(report.rows) - len(rows):,} more", (*stuck, "--limit", "0")))
+    return card((name, line) for name, command in lines if (line := copyable(shlex.join(command))))

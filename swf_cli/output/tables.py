@@ -1,52 +1,82 @@
-"""Rows, as a table."""
+"""Rows as a table, or as cards if they do not fit the width."""
 
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from .cards import _flatten, _shape_card, cell
+from .cards import card, card_of, cell, flatten, join
 
 if TYPE_CHECKING:
-    from rich.console import JustifyMethod, RenderableType
+    from rich.text import Text
+
+_GAP: Final = 2  # characters between columns
 
 
-def iso_time(seconds: float) -> str:
-    """Give a time, in seconds since the epoch, as ISO 8601 in UTC to the second."""
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
+def table(
+    names: Sequence[str],
+    rows: Sequence[Sequence[Any]],
+    width: int,
+    notes: Sequence[Text | str] = (),
+) -> Text:
+    """Return rows under names; or, if a line would be wider than `width`, a card for each row.
+
+    `notes` has a line below each row, or none.
+    """
+    cells = [[cell(value) for value in row] for row in rows]
+    if table_width(names, cells) > width:
+        return _cards(names, cells, notes)
+    headings = [cell(name, "bold") for name in names]
+    widths = _widths(names, cells)
+    is_number = [all(re.fullmatch(r"[+-]?[\d.]+\+?", str(row[n])) for row in cells) for n in range(len(names))]
+    lines = [_line(headings, widths, is_number)] if any(names) else []
+    for number, row in enumerate(cells):
+        lines.append(_line(row, widths, is_number))
+        if number < len(notes) and notes[number]:
+            lines.append(join(["  ", cell(notes[number], "dim")], ""))
+    return join(lines)
 
 
-def _generic_table(shape: list[Any] | dict[str, Any]) -> RenderableType:
-    """Draw what a query gave: an object as a card, a list as rows."""
+def table_width(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> int:
+    """Return the width of the widest line of a table."""
+    return sum(_widths(names, [[cell(value) for value in row] for row in rows])) + _GAP * (len(names) - 1)
+
+
+def table_of(shape: list[Any] | dict[str, Any], width: int) -> Text:
+    """Return JSON as a table: an object as a card, a list as rows."""
     if isinstance(shape, dict):
-        return _shape_card(shape)
-    rows = [dict(_flatten(item)) if isinstance(item, dict) else {"": item} for item in shape]
+        return card_of(shape)
+    rows = [dict(flatten(item)) if isinstance(item, dict) else {"": item} for item in shape]
     names = tuple(dict.fromkeys(name for row in rows for name in row))
-    return table(names, [tuple(row.get(name, "") for name in names) for row in rows])
+    return table(names, [tuple(row.get(name, "") for name in names) for row in rows], width)
 
 
-def table(names: Sequence[str], rows: Sequence[Sequence[Any]], whole: Sequence[str] = ()) -> RenderableType:
-    """Draw rows under names; what is too wide for its column folds, save in those of `whole`; nothing is cut."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
-    made = Table(box=SIMPLE_HEAD, show_header=any(names), pad_edge=False)
+def _widths(names: Sequence[str], rows: Sequence[Sequence[Text]]) -> list[int]:
     columns = zip(*rows, strict=True) if rows else ((),) * len(names)
-    for name, values in zip(names, columns, strict=True):
-        number = all(re.fullmatch(r"[+-]?\d+\+?", str(value)) for value in values)
-        justify: JustifyMethod = "right" if number else "left"
-        made.add_column(cell(name), overflow="fold", justify=justify, no_wrap=name in whole)
-    for row in rows:
-        made.add_row(*map(cell, row))
-    return made
+    return [
+        max(cell(name).cell_len, *(value.cell_len for value in column), 0)
+        for name, column in zip(names, columns, strict=True)
+    ]
 
 
-def format_duration(seconds: float) -> str:
-    """Put a span of time in words as short as `45s`, `5m03s`, `1h30m`, `2d04h`."""
-    whole = max(0, int(seconds))
-    for unit, size, lower, part in (("d", 86_400, "h", 3_600), ("h", 3_600, "m", 60), ("m", 60, "s", 1)):
-        if whole >= size:
-            return f"{whole // size}{unit}{whole % size // part:02}{lower}"
-    return f"{whole}s"
+def _line(row: Sequence[Text], widths: Sequence[int], is_number: Sequence[bool]) -> Text:
+    drawn = []
+    for number, (value, width) in enumerate(zip(row, widths, strict=True)):
+        padding = " " * (width - value.cell_len)
+        if is_number[number]:
+            drawn.append(join([padding, value], ""))
+        else:
+            drawn.append(join([value, "" if number == len(row) - 1 else padding], ""))
+    line = join(drawn, " " * _GAP)
+    line.rstrip()
+    return line
+
+
+def _cards(names: Sequence[str], rows: Sequence[Sequence[Text]], notes: Sequence[Text | str]) -> Text:
+    cards = []
+    for number, row in enumerate(rows):
+        lines = [(name, value) for name, value in zip(names, row, strict=True) if value.plain]
+        note = [("", notes[number])] if number < len(notes) and notes[number] else []
+        cards.append(card([*lines, *note]))
+    return join(cards, "\n\n")

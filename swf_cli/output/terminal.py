@@ -1,68 +1,262 @@
-"""Text that is safe for a terminal, stdout and stderr."""
+"""Writing to stdout and stderr: text from outside made safe for a terminal, and messages that never block."""
 
 from __future__ import annotations
 
 import errno
-import json
+import io
 import os
-import re
+import select
 import sys
+import threading
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import OutputError
+from ..redaction import redact
+from .escaping import escape_controls, safe_json
 
-# Everything that moves the cursor, colours, or reorders a terminal's text: C0, DEL and C1 controls, the line and
-# paragraph separators, the bidirectional controls; and lone surrogates, which no encoding carries.
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
+    from rich.live import Live
 
-def escape_controls(text: str) -> str:
-    """Make a stranger's text safe for a terminal: each control character becomes its escape, such as `\\x1b`."""
-    return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text)
+_MAX_QUEUED: Final = 10_000  # messages
+_FLUSH_PATIENCE: Final = 0.5  # seconds without progress after which queued messages are abandoned
+_REFRESH_INTERVAL: Final = 0.5  # seconds
+_BATCH_DELAY: Final = 0.03  # seconds
 
 
 def to_json(value: Any, indent: int | None = None) -> str:
-    """Give JSON that says the same as `value` and holds no raw control character."""
-    text = json.dumps(value, ensure_ascii=False, indent=indent)
-    if sys.stdout.encoding.lower() not in ("utf-8", "utf8"):
-        return json.dumps(value, indent=indent)
-    # Those that JSON itself leaves raw can only stand in a string, where an escape means the same.
-    return re.sub(
-        "[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]",
-        lambda match: f"\\u{ord(match[0]):04x}",
-        text,
-    )
+    """Return a value as JSON that stdout's encoding can carry."""
+    return safe_json(value, indent, ascii_only=sys.stdout.encoding.lower() not in ("utf-8", "utf8"))
 
 
 def write_stdout(text: str) -> None:
-    """Write data to stdout, all of it. Raises OutputError; with an empty message when the reader has gone away."""
+    """Write data to stdout, all of it. Raise OutputError, with an empty message if the reader closed the pipe."""
     try:
         sys.stdout.write(text)
         sys.stdout.flush()
     except (OSError, ValueError) as error:
         discard_stdout()
-        raise OutputError(why_not_written(error)) from error
+        raise OutputError(describe_write_error(error)) from error
 
 
-def why_not_written(error: OSError | ValueError) -> str:
-    """Say why stdout took no data; nothing when its reader has gone away, which knows."""
+def describe_write_error(error: OSError | ValueError) -> str:
+    """Return why stdout could not be written to; empty if the reader closed the pipe, and so knows."""
     if isinstance(error, BrokenPipeError):
         return ""
     if not isinstance(error, OSError):
-        return f"can't write to stdout: {error}"
-    return "stdout is closed" if error.errno == errno.EBADF else f"can't write to stdout: {error.strerror}"
+        return f"cannot write to stdout: {error}"
+    return "stdout is closed" if error.errno == errno.EBADF else f"cannot write to stdout: {error.strerror}"
 
 
 def discard_stdout() -> None:
-    """Drop what stdout still buffers, so that Python does not fail on it once more at its end."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
-    os.close(nowhere)
+    """Drop what stdout still buffers, so that Python does not fail on it again when it exits."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, sys.stdout.fileno())
+    os.close(null)
+
+
+class RawStderr(io.TextIOBase):
+    """Stderr without Python's buffer, whose lock a stalled write would hold until the process exits."""
+
+    encoding = "utf-8"
+
+    def __init__(self, descriptor: int = 2) -> None:
+        super().__init__()
+        self._descriptor = descriptor
+        self.encoding = getattr(sys.__stderr__, "encoding", None) or "utf-8"
+
+    def write(self, text: str) -> int:
+        """Write text, all of it."""
+        data = text.encode(self.encoding, "backslashreplace")
+        while data:
+            try:
+                data = data[os.write(self._descriptor, data) :]
+            except BlockingIOError:  # somebody made it non-blocking
+                poll = select.poll()
+                poll.register(self._descriptor, select.POLLOUT)
+                poll.poll()
+        return len(text)
+
+    def isatty(self) -> bool:
+        """Return whether it is a terminal."""
+        return os.isatty(self._descriptor)
+
+    def fileno(self) -> int:
+        """Return its descriptor."""
+        return self._descriptor
+
+
+class StderrWriter:
+    """Writes messages to stderr from a thread of its own: a reader that stalls delays nobody else.
+
+    While a live line is shown, messages appear above it. When too many are queued, further ones are dropped and
+    counted.
+
+    Args:
+        maximum: how many messages are queued
+        patience: seconds without progress after which `flush` gives up
+        refresh_interval: seconds between updates of the live line
+    """
+
+    def __init__(
+        self,
+        stderr: RawStderr | None = None,
+        *,
+        maximum: int = _MAX_QUEUED,
+        patience: float = _FLUSH_PATIENCE,
+        refresh_interval: float = _REFRESH_INTERVAL,
+    ) -> None:
+        from queue import SimpleQueue  # not at start-up
+
+        self._maximum = maximum
+        self._patience = patience
+        self._refresh_interval = refresh_interval
+        self._stderr = stderr or RawStderr()
+        self._queue: SimpleQueue[str | Callable[[], None]] = SimpleQueue()  # its put() is safe in signal handlers
+        # A list, since pop() is atomic: several threads, or a signal handler, may put the first message.
+        self._unstarted = [threading.Thread(target=self._run, name="stderr", daemon=True)]
+        self._is_flushing = threading.Event()
+        self._dropped = 0
+        self._written = 0
+        self._live: Live | None = None
+        self.describe_dropped: Callable[[int], str] = lambda count: f"swf: {describe_dropped(count)}"
+        """Returns the line that says how many lines were dropped."""
+
+    def write(self, text: str) -> None:
+        """Queue a message: whole lines."""
+        if self._queue.qsize() >= self._maximum:
+            self._dropped += 1
+            return
+        self._put(text)
+
+    def show(self, live: Live) -> None:
+        """Show a live line until `hide`. It must not refresh itself."""
+
+        def start() -> None:
+            self._live = live
+            live.start(refresh=True)
+
+        self._put(start)
+
+    def hide(self) -> None:
+        """Remove the live line."""
+
+        def stop() -> None:
+            if self._live is not None:
+                self._live.stop()
+                self._live = None
+
+        self._put(stop)
+        self.flush()
+
+    def flush(self) -> None:
+        """Wait until what is queued is written, as long as there is progress."""
+        if self._unstarted:
+            return
+        done = threading.Event()
+        self._is_flushing.set()
+        self._queue.put(self._report_dropped)
+        self._queue.put(done.set)
+        written = self._written
+        while not done.wait(self._patience):
+            if written == self._written:
+                return
+            written = self._written
+        self._is_flushing.clear()
+
+    def _put(self, item: str | Callable[[], None]) -> None:
+        self._queue.put(item)
+        if self._unstarted:
+            with suppress(IndexError):
+                self._start(self._unstarted.pop())
+
+    def _start(self, thread: threading.Thread) -> None:
+        try:
+            thread.start()
+        except RuntimeError:  # the machine has no more threads now: the next message tries again
+            self._unstarted.append(thread)
+
+    def _run(self) -> None:
+        from queue import Empty
+
+        while True:
+            try:
+                item = self._queue.get(timeout=self._refresh_interval if self._live else None)
+            except Empty:
+                self._refresh()
+                continue
+            if not callable(item):
+                self._is_flushing.wait(_BATCH_DELAY)  # a busy worker logs many lines: they are written together
+            with suppress(OSError, ValueError):  # a stderr that can't be written to is not an error
+                self._handle(item)
+                if self._queue.empty():
+                    self._report_dropped()
+            self._written += 1
+
+    def _handle(self, item: str | Callable[[], None]) -> None:
+        """Handle an item, and with a message those that are queued behind it."""
+        from queue import Empty
+
+        messages: list[str] = []
+        while not callable(item):
+            messages.append(item)
+            try:
+                item = self._queue.get_nowait()
+            except Empty:
+                break
+        if messages:
+            self._print("".join(messages))
+        if callable(item):
+            item()
+
+    def _report_dropped(self) -> None:
+        if self._dropped:
+            dropped, self._dropped = self._dropped, 0
+            self._print(f"{self.describe_dropped(dropped)}\n")
+
+    def _refresh(self) -> None:
+        if self._live is not None:
+            with suppress(OSError, ValueError):
+                self._live.refresh()
+
+    def _print(self, text: str) -> None:
+        if self._live is not None:
+            from rich.text import Text
+
+            self._live.console.print(Text(text.removesuffix("\n")), soft_wrap=True)
+            return
+        self._stderr.write(text)
+
+
+def describe_dropped(count: int) -> str:
+    """Return what became of messages that nobody read."""
+    return f"{count:,} lines dropped: stderr was not read"
+
+
+_stderr: StderrWriter | None = None
+
+
+def stderr_writer() -> StderrWriter:
+    """Return the process's writer to stderr."""
+    global _stderr
+    if _stderr is None:
+        _stderr = StderrWriter()
+    return _stderr
 
 
 def print_stderr(line: str) -> None:
-    """Say one line on stderr, made safe for a terminal. A stderr that can't be written to is no error."""
-    with suppress(OSError, ValueError, RuntimeError):  # the last in a signal handler, amid another write
-        sys.stderr.write(f"{escape_controls(line)}\n")
-        sys.stderr.flush()
+    """Queue a line for stderr, made safe for a terminal and without secrets."""
+    stderr_writer().write(f"{escape_controls(redact(line))}\n")
+
+
+def print_message(message: str) -> None:
+    """Queue a message of `swf` for stderr."""
+    print_stderr(f"swf: {message}")
+
+
+def flush_stderr() -> None:
+    """Wait until stderr has what was printed, unless nobody reads it."""
+    if _stderr is not None:
+        _stderr.flush()

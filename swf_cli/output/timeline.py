@@ -10,6 +10,11 @@ if TYPE_CHECKING:
 
     from ..history import ActivityTask
 
+NARROWEST: Final = 8
+"""Characters of the shortest timeline that is drawn."""
+
+WIDEST: Final = 60
+"""Characters of the longest one."""
 
 _ENDS: Final = {
     "completed": ("✓", "+", "green"),
@@ -18,23 +23,21 @@ _ENDS: Final = {
     "timed_out": ("⧖", "t", "magenta"),
     "gone": ("†", "|", "dim"),
 }
-_NARROWEST: Final = 12  # characters of a timeline
-_WIDEST: Final = 60
 
 
-def _timeline(task: ActivityTask, end: float, first: float, scale: float) -> Text:
-    """Draw when a task waited and ran, at so many characters a second, and how it ended."""
+def timeline(task: ActivityTask, end: float, first: float, scale: float) -> Text:
+    """Return when a task waited and ran, and how it ended, in `scale` characters per second from time `first`."""
     from rich.text import Text
 
-    plainly = not (sys.stdout.encoding or "").lower().startswith("utf")
-    wait, run = (".", "=") if plainly else ("░", "█")
-    began = end if task.started_at is None else task.started_at
-    stops = [round((moment - first) * scale) for moment in (task.scheduled_at, began, end)]
-    mark, plain_mark, style = _ENDS.get(task.end.state if task.end else "", ("", "", "cyan"))
-    if not mark:  # what is open can be seen, however short
-        stops[1 if task.started_at is None else 2] += stops[0] == stops[2]
-    line = Text(" " * stops[0])
-    line.append(wait * (stops[1] - stops[0]), style="dim")
-    line.append(run * (stops[2] - stops[1]), style=style)
-    line.append(plain_mark if plainly else mark, style=style)
+    ascii_only = not (sys.stdout.encoding or "").lower().startswith("utf")
+    wait, run = (".", "=") if ascii_only else ("░", "█")
+    started = end if task.started_at is None else task.started_at
+    offsets = [round((time - first) * scale) for time in (task.scheduled_at, started, end)]
+    mark, ascii_mark, style = _ENDS.get(task.end.state if task.end else "", ("", "", "cyan"))
+    if not mark:  # an open task is visible, however short
+        offsets[1 if task.started_at is None else 2] += offsets[0] == offsets[2]
+    line = Text(" " * offsets[0])
+    line.append(wait * (offsets[1] - offsets[0]), style="dim")
+    line.append(run * (offsets[2] - offsets[1]), style=style)
+    line.append(ascii_mark if ascii_only else mark, style=style)
     return line

@@ -1,64 +1,80 @@
-"""What a worker is to do, and how it stands."""
+"""What a worker is to do, and what it has done."""
 
 import time
-from collections.abc import Sequence
+from collections import Counter
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal
+
+from ..responding import Settlement
+from .handlers import Programs
+
+Heartbeat = float | Literal["auto", "off"]
+"""Seconds between heartbeats; `auto` goes by the task's heartbeat timeout."""
+
+
+_MAX_REASONS = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class WorkerConfig:
     """What a worker is to do."""
 
-    command: Sequence[str]
-    """Program and arguments."""
+    programs: Programs
+    """What to run for a task."""
 
-    executable: str | None = None
-    """Where the program is, so that it need not be searched for each time."""
+    stream: bool = False
+    """Keep the program running, and pass it one task after the other."""
 
     slots: int = 1
-    """How many tasks are worked on at once."""
+    """Number of concurrent tasks."""
 
-    heartbeat: float | Literal["auto", "off"] = "auto"
-    """Seconds between heartbeats; `auto` goes by the task's heartbeat timeout."""
+    heartbeat: Heartbeat = "auto"
 
     grace: float = 10.0
-    """Seconds between asking a command to end and killing it."""
+    """Seconds between SIGTERM and SIGKILL when a command is stopped, and for which starting one is retried."""
 
     max_tasks: int | None = None
-    """Stop after so many tasks."""
+    """Exit after this many tasks."""
 
     idle_exit: float | None = None
-    """Stop after so many seconds without a task."""
+    """Exit after this many seconds without a task."""
 
-    keep_orphans: bool = False
-    """Leave alone the tasks and commands of workers that died."""
+    orphans: Literal["fail", "keep"] = "fail"
+    """What to do at start-up with the tasks and commands of workers that died."""
 
-
-class Reporter(Protocol):
-    """What a worker tells a person."""
-
-    def tell(self, line: str) -> None:
-        """Say a line of the worker's own."""
-
-    def show(self, task_id: str, line: str) -> None:
-        """Show a line of a command's stderr."""
+    alive_file: str | None = None
+    """File to touch with every answered poll and heartbeat."""
 
 
 @dataclass(slots=True)
-class Tally:
-    """How many tasks a worker has in hand, and how many ended how."""
+class WorkerStats:
+    """How many tasks are running, and how many ended which way."""
 
     running: int = 0
-    completed: int = 0
-    failed: int = 0
-    cancelled: int = 0
-    lost: int = 0
-    """Closed by another end before they were answered, or not known to be closed."""
+    ended: Counter[str] = field(default_factory=Counter)
+    """By `completed`, `failed`, `cancelled`, `closed elsewhere` and `unconfirmed`."""
+
+    reasons: Counter[str] = field(default_factory=Counter)
+    """The reasons of the tasks that failed, and how often each was given."""
+
+    orphans: int = 0
+    """How many of those that failed were left by a worker that died."""
 
     started_at: float = field(default_factory=time.monotonic)
 
     @property
-    def ended(self) -> int:
-        """All that are done with."""
-        return self.completed + self.failed + self.cancelled + self.lost
+    def failed_here(self) -> int:
+        """How many tasks failed that this worker ran."""
+        return self.ended["failed"] - self.orphans
+
+    def count(self, settlement: Settlement) -> None:
+        """Count a task that ended."""
+        outcome = settlement.outcome
+        if settlement.status == "accepted" and outcome is not None:
+            self.ended[outcome.state] += 1
+            if outcome.state == "failed":
+                reason = outcome.reason or "no reason"
+                is_known = reason in self.reasons or len(self.reasons) < _MAX_REASONS
+                self.reasons[reason if is_known else "other reasons"] += 1
+        else:
+            self.ended["closed elsewhere" if settlement.event == "closed" else "unconfirmed"] += 1

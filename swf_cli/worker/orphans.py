@@ -1,4 +1,4 @@
-"""What workers that died left behind: commands that live on, and tasks that nobody will close."""
+"""What workers that died left behind: commands that still run, and tasks that nobody will close."""
 
 import socket
 import threading
@@ -8,15 +8,15 @@ from concurrent.futures import ThreadPoolExecutor
 from ..ledger.records import HeldTask, PollSource
 from ..ledger.store import Ledger
 from ..processes import terminate_group_if_same
-from ..responding import failure
-from .responder import Closed, Closer
+from ..responding import Outcome, Responder, Settlement
+from .task_runner import TaskLog
 
 _WORKER_DIED = "worker died"
 
 
-def find_orphans(ledger: Ledger, origin: PollSource) -> list[HeldTask]:
-    """Give the tasks that `swf work` took from the same list, on this machine, in a process that is dead now."""
-    here = (origin.endpoint, origin.region, origin.domain, origin.task_list, socket.gethostname())
+def find_orphans(ledger: Ledger, source: PollSource) -> list[HeldTask]:
+    """Return the tasks that `swf work` received from the same list, on this machine, in a process that is dead."""
+    here = (source.endpoint, source.region, source.domain, source.task_list, socket.gethostname())
     return [
         held
         for held in ledger.list_held()
@@ -25,9 +25,9 @@ def find_orphans(ledger: Ledger, origin: PollSource) -> list[HeldTask]:
     ]
 
 
-def end_commands(orphans: Sequence[HeldTask], grace: float) -> None:
-    """End the commands that still run on orphans, all at once; never a group that another process leads."""
-    groups = [(held.group, held.group_started) for held in orphans if held.group and held.group_started]
+def stop_commands(orphans: Sequence[HeldTask], grace: float) -> None:
+    """Stop the commands of orphans that still run, in parallel; never a group that another process leads."""
+    groups = [(held.group, held.group_start_id) for held in orphans if held.group and held.group_start_id]
     if groups:
         with ThreadPoolExecutor(len(groups)) as pool:
             list(pool.map(lambda group: terminate_group_if_same(*group, grace=grace), groups))
@@ -36,24 +36,26 @@ def end_commands(orphans: Sequence[HeldTask], grace: float) -> None:
 def fail_orphans(
     orphans: Sequence[HeldTask],
     ledger: Ledger,
-    closer: Closer,
+    responder: Responder,
     *,
     stop: threading.Event,
-    tell: Callable[[str], None],
-    trouble: Callable[[str], None],
-    count: Callable[[Closed], None],
+    count: Callable[[Settlement], None],
 ) -> None:
-    """Fail orphans, so that their deciders hear of it now; those that `stop` leaves over stay in the ledger.
+    """Fail orphans, so that their deciders learn of it now; those left when `stop` is set stay in the ledger.
 
-    `trouble` is told what does not go through, `tell` what became of each.
+    Those that are closed are logged here, the others by the responder's log.
     """
+    responder_log = responder.log
     for held in orphans:
         if stop.is_set():
             return
-        closed = closer.close(held.reference, failure(_WORKER_DIED), stop=stop, tell=trouble)
-        if closed.certain:
+        responder.log = log = TaskLog(held, held.task_list, responder_log)
+        settlement = responder.deliver(held.reference, Outcome.failed(_WORKER_DIED))
+        if settlement.is_confirmed:
             ledger.drop(held.key)
-        if closed.state == "failed":  # else it had ended before
-            count(closed)
-        say = tell if closed.certain else trouble
-        say(f"{held.id}, left by a worker that died ({held.identity}, process {held.pid}), {closed.words}")
+            log = TaskLog(held, held.task_list)
+        if settlement.status == "accepted":
+            count(settlement)
+        log.event(
+            settlement.event, "left by a worker that died (%s, process %s): %s", held.identity, held.pid, settlement
+        )

@@ -1,38 +1,70 @@
-"""The signals that stop a worker."""
+"""How a worker is stopped: in three stages, by signals or by the worker itself."""
 
+import logging
 import signal
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
 from ..errors import Signalled
-from ..signals import on_stop_signals
-from .worker import Worker
+from ..signals import SignalSafeEvent, handle_stop_signals
+
+_DRAINING: Final = (
+    "shutting down: waiting for running tasks and polls in flight (up to 60 s); "
+    "send the signal again to stop the commands"
+)
+_TERMINATING: Final = (
+    "terminating commands and failing their tasks; waiting for them and for polls in flight; "
+    "send the signal again to kill them"
+)
+_KILLING: Final = "killing commands and failing their tasks; waiting for polls in flight"
+
+_log = logging.getLogger(__name__)
+
+
+class Shutdown:
+    """The stages of stopping a worker. Any thread and any signal handler may call its methods."""
+
+    def __init__(self) -> None:
+        self.draining: threading.Event = SignalSafeEvent()
+        """Set to send no new poll; running tasks finish."""
+        self.terminating: threading.Event = SignalSafeEvent()
+        """Set to terminate commands and fail their tasks."""
+        self.killing: threading.Event = SignalSafeEvent()
+        """Set to kill commands and to abandon responses that are not delivered."""
+
+    def drain(self) -> None:
+        """Stop polling and let running tasks finish."""
+        self.draining.set()
+
+    def terminate(self) -> None:
+        """Terminate running commands and fail their tasks."""
+        self.drain()
+        self.terminating.set()
+
+    def kill(self) -> None:
+        """Kill running commands and abandon responses that are not delivered."""
+        self.terminate()
+        self.killing.set()
 
 
 @contextmanager
-def stopping(worker: Worker, tell: Callable[[str], None]) -> Iterator[None]:
-    """Hear the signals that end a process: the first drains the worker, the second terminates, the third kills.
+def staged_shutdown(shutdown: Shutdown) -> Iterator[None]:
+    """Let the first stop signal drain a worker, the second terminate and the third kill its commands.
 
-    For the main thread. Raises Signalled at the end, unless the worker only drained. A signal that was ignored stays
-    ignored.
+    For the main thread. Raise Signalled at the end if there was more than one.
     """
-    steps = (
-        (worker.drain, "no new task is taken; waiting for the polls that SWF holds, up to 60 s, and for what runs"),
-        (
-            worker.terminate,
-            "the commands are asked to end, and their tasks failed; waiting for them and the polls",
-        ),
-        (worker.kill, "the commands are killed, and their tasks failed; waiting for the polls that SWF holds"),
-    )
-    heard: list[int] = []
+    stages = ((shutdown.drain, _DRAINING), (shutdown.terminate, _TERMINATING), (shutdown.kill, _KILLING))
+    arrived: list[int] = []
 
-    def hear(number: int) -> None:
-        heard.append(number)
-        step, what = steps[min(len(heard), len(steps)) - 1]
-        step()
-        tell(f"{signal.Signals(number).name}: {what}")
+    def handler(number: int) -> None:
+        arrived.append(number)
+        stage, description = stages[min(len(arrived), len(stages)) - 1]
+        stage()
+        _log.info("%s: %s", signal.Signals(number).name, description, extra={"event": "shutdown"})
 
-    with on_stop_signals(hear):
+    with handle_stop_signals(handler):
         yield
-    if len(heard) > 1:
-        raise Signalled(heard[-1])
+    if len(arrived) > 1:
+        raise Signalled(arrived[-1])

@@ -1,147 +1,216 @@
-"""One task of a worker, from its start to its answer: the command runs, is shown, is ended, and tells the answer."""
+"""Run one task: its execution, its heartbeats, its response, its log."""
 
-import os
-import signal
-from contextlib import suppress
-from typing import Final
+import logging
+import time
+from collections.abc import Callable, Mapping, MutableMapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
-from ..models import TaskReference, WorkerTask
+from ..heartbeats import AutomaticHeartbeatSender, HeartbeatScheduler, HeartbeatSignal
+from ..models import LIMITS, TaskReference, WorkerTask
 from ..polling import ReceivedTask
-from ..processes import start_id
-from ..responding import Answer, failure
-from .command import Job, UnfitResult
-from .context import Setting
-from .heartbeat import Heart
-from .responder import Closed
+from ..redaction import redact
+from ..responding import Outcome, Responder, Settlement
+from ..retry import AccessGate, Retrier
+from .config import WorkerConfig
+from .process import WorkerProcess
+from .progress import Progress
+from .scratch import ScratchDir
+from .shutdown import Shutdown
+from .start_gate import StartGate
 
-_TICK: Final = 0.2  # seconds between looks at a running command
+if TYPE_CHECKING:
+    import threading
+
+    from ..client.session import Session
+    from ..ledger.records import HeldTask
+    from ..ledger.store import Ledger
+
+    Log = logging.Logger | logging.LoggerAdapter[logging.Logger]
+
+_HISTORY_LAG: Final = 120.0  # seconds within which the history shows a task's end
+_END_ATTEMPTS: Final = 5  # reads of the history for the end of a task that is not open
+_LONGEST_LINE: Final = 4_096  # characters of stderr that are logged as one line
 _WORKER_STOPPED: Final = "worker stopped"
 
+_log = logging.getLogger(__name__)
 
-class Errand:
-    """A task that was taken, and what a worker does about it. `run` it, once."""
 
-    def __init__(self, setting: Setting, taken: ReceivedTask) -> None:
-        self._setting = setting
-        self._taken = taken
-        self._task: WorkerTask = taken.task
-        self._heart = Heart(
-            setting.session, setting.origin.domain, taken.task, setting.plan.heartbeat, self._tell, setting.clock
+@dataclass(frozen=True, slots=True)
+class WorkerContext:
+    """What all tasks of a worker share."""
+
+    session: "Session"
+    ledger: "Ledger"
+    config: WorkerConfig
+    environ: Mapping[str, str]
+    shutdown: Shutdown
+    access_gate: AccessGate
+    start_gate: StartGate
+    scheduler: HeartbeatScheduler
+    scratch: ScratchDir
+    progress: Progress
+    retrier: Callable[..., Retrier] = Retrier
+    clock: Callable[[], float] = time.monotonic
+
+    def responder(self, stop: "threading.Event", log: "Log") -> Responder:
+        """Return what responds to a task."""
+        return Responder(
+            self.session.no_retry,
+            history_for=_HISTORY_LAG,
+            end_attempts=_END_ATTEMPTS,
+            stop=stop,
+            log=log,
+            gate=self.access_gate,
+            retrier=self.retrier,
         )
 
-    def run(self) -> Closed:
-        """Run the command, and answer; tells what became of the task."""
-        task, began = self._task, self._setting.clock()
+
+class Execution(Protocol):
+    """How the tasks of a slot are executed: a command each, or a handler that is kept running."""
+
+    def run(self, runner: "TaskRunner") -> Outcome | None:
+        """Execute a task; return the outcome, or None if the task is not open any more. Raise OSError if it can't."""
+
+    def close(self) -> None:
+        """End: the slot gets no more tasks."""
+
+
+class TaskLog(logging.LoggerAdapter[logging.Logger]):
+    """Logs lines about one task, without its token."""
+
+    def __init__(self, task: "WorkerTask | HeldTask", task_list: str, log: "Log" = _log) -> None:
         activity, execution = task.activity, task.execution
-        what = f"{activity.name} {activity.version}, workflow {execution.id}, run {execution.run_id}"
-        self._setting.reporter.tell(f"{task.id} started: {what}")
+        about = {
+            "id": task.id,
+            "workflow_id": execution and execution.id,
+            "run_id": execution and execution.run_id,
+            "activity": activity and {"name": activity.name, "version": activity.version},
+            "task_list": task_list,
+        }
+        super().__init__(cast("logging.Logger", log), {"task": about})  # an adapter will do
+        self._token = task.token
+
+    def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
+        """Add the task to a record."""
+        return msg, {**kwargs, "extra": {**(self.extra or {}), **kwargs.get("extra", {})}}
+
+    def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
+        """Log a line without the task's token."""
+        super().log(level, "%s", redact(str(msg) % args if args else str(msg), self._token), **kwargs)
+
+    def event(self, event: str, msg: str, *args: object, **fields: Any) -> None:
+        """Log a line with the name of what happened, and further fields."""
+        self.log(logging.INFO, msg, *args, extra={"event": event, "fields": fields})
+
+
+class TaskRunner:
+    """Runs one received task to completion. Call `run` once; executions use the rest."""
+
+    def __init__(self, context: WorkerContext, received: ReceivedTask, execution: Execution) -> None:
+        self.context = context
+        self.task = received.task
+        self.source = received.source
+        self.log = TaskLog(received.task, received.source.task_list)
+        self.progress: Callable[[], str | None] = lambda: None
+        """Returns the details of the next heartbeat."""
+        self._key = received.key
+        self._execution = execution
+        self._sender = AutomaticHeartbeatSender(
+            context.session,
+            received.source.domain,
+            received.task,
+            context.config.heartbeat,
+            details=lambda: redact(self.progress() or "", received.task.token) or None,
+            on_success=context.progress.touch,
+            log=self.log,
+            clock=context.clock,
+        )
+
+    def run(self) -> Settlement:
+        """Execute the task and respond; return what became of it."""
+        task, began = self.task, self.context.clock()
+        activity = f"{task.activity.name} {task.activity.version}"
+        self.log.event(
+            "started", "started: %s, list %s, run %s", activity, self.source.task_list, task.execution.run_id
+        )
+        self.context.scheduler.add(self._sender)
         try:
-            closed = self._close(self._run_command())
+            outcome = self._execute()
+            self.context.progress.end()  # the responder's calls and waits are limited each, but not together
+            responder = self.context.responder(self.context.shutdown.killing, self.log)
+            started = task.task_started_execution_history_event_id
+            reference = TaskReference(task.token, self.source.domain, task.execution, started)
+            if outcome is None:
+                settlement = responder.find_closed(reference)
+            else:
+                settlement = responder.deliver(reference, self._redact(outcome))
         finally:
-            self._heart.stop()
-            if self._heart.notes is not None:
-                with suppress(OSError):
-                    os.unlink(self._heart.notes)
-        words = f"{task.id} {closed.words} after {self._setting.clock() - began:.1f} s: {what}"
-        self._setting.reporter.tell(self._without_token(words))
-        return closed
+            self.context.scheduler.remove(self._sender)
+        seconds = self.context.clock() - began
+        fields = {"seconds": round(seconds, 3), "reason": settlement.outcome and settlement.outcome.reason}
+        self.log.event(settlement.event, "%s after %.1f s", settlement, seconds, **fields)
+        return settlement
 
-    def _without_token(self, text: str) -> str:
-        return text.replace(self._task.token, "TOKEN")
-
-    def _tell(self, line: str) -> None:
-        self._setting.reporter.tell(self._without_token(f"{self._task.id}: {line}"))
-
-    def _run_command(self) -> Answer | None:
-        """Run the command on the task; give the answer, or None when the task is not open any more."""
-        plan, task = self._setting.plan, self._task
-        if self._setting.terminating.is_set():
-            return failure(_WORKER_STOPPED)
+    def _execute(self) -> Outcome | None:
+        if self.context.shutdown.terminating.is_set():
+            return Outcome.failed(_WORKER_STOPPED)
         try:
-            self._heart.notes = f"{self._setting.folder.path()}/{id(self):x}"
-            job = Job(plan.command, self._environment(), task.input or "", plan.executable)
+            return self._execution.run(self)
         except (OSError, ValueError) as error:
-            return failure(f"can't run {plan.command[0]}: {error}")
-        try:
-            self._setting.ledger.set_command(self._taken.key, job.group, start_id(job.group))
-            return self._attend(job)
+            return Outcome.failed(f"cannot run the command: {error}")
         except Exception as error:
-            # Whatever it is, neither the command nor the task is left behind.
-            return failure(f"the worker failed: {type(error).__name__}: {error}")
-        finally:
-            job.close()
+            # Whatever it is, neither the process nor the task is left behind.
+            return Outcome.failed(f"the worker failed: {type(error).__name__}: {error}")
 
-    def _environment(self) -> dict[str, str]:
-        task, origin = self._task, self._setting.origin
+    def _redact(self, outcome: Outcome) -> Outcome:
+        """Return an outcome whose reason and details have no secrets, and are as long as SWF accepts."""
+        reason = outcome.reason and redact(outcome.reason, self.task.token)
+        details = outcome.details and redact(outcome.details, self.task.token)[-LIMITS["details"][1] :]
+        return replace(outcome, reason=reason, details=details)
+
+    @property
+    def signal(self) -> HeartbeatSignal | None:
+        """What SWF said of the task in response to a heartbeat."""
+        return self._sender.signal
+
+    def is_over(self) -> bool:
+        """Return whether the task is not to be executed, or not any longer."""
+        self.context.progress.beat()
+        return self.context.shutdown.terminating.is_set() or self._sender.signal is not None
+
+    def outcome_of_stopped(self, process: WorkerProcess | None) -> Outcome | None:
+        """Return the outcome of a process that was stopped, or never started; None if the task is closed."""
+        details = process.stderr_tail() if process else ""
+        match self._sender.signal:
+            case HeartbeatSignal.TASK_CLOSED:
+                return None
+            case HeartbeatSignal.CANCEL_REQUESTED:
+                return Outcome("cancelled", details=details or None)
+        return Outcome.failed(_WORKER_STOPPED, details)
+
+    def record_command(self, group: int, start_id: str | None) -> None:
+        """Record the process group that works on the task in the ledger, so that it can be stopped if we die."""
+        self.context.ledger.set_command(self._key, group, start_id)
+
+    def environment(self) -> dict[str, str]:
+        """Return the environment variables that describe the task to a command."""
+        task = self.task
         return {
-            **self._setting.environ,
             "SWF_TASK_TOKEN": task.token,
             "SWF_TASK_ID": task.id,
             "SWF_ACTIVITY_NAME": task.activity.name,
             "SWF_ACTIVITY_VERSION": task.activity.version,
             "SWF_WORKFLOW_ID": task.execution.id,
             "SWF_RUN_ID": task.execution.run_id,
-            "SWF_DOMAIN": origin.domain,
-            "SWF_TASK_LIST": origin.task_list,
-            "SWF_HEARTBEAT_FILE": self._heart.notes or "",
+            "SWF_DOMAIN": self.source.domain,
+            "SWF_TASK_LIST": self.source.task_list,
         }
 
-    def _attend(self, job: Job) -> Answer | None:
-        """Stay with the command until it ends; give the answer, or None when the task is not open any more."""
-        reason: str | None = None  # why the command is asked to end before it is done
-        while reason is None and not job.wait(_TICK):
-            self._show(job)
-            if self._heart.is_due():
-                self._heart.start()
-            reason = _WORKER_STOPPED if self._setting.terminating.is_set() else self._heart.news
-        if reason is not None:
-            self._end(job)
-        self._show(job, ended=True)
-        if reason is None or (reason == "cancelled" and job.status() == 0):
-            return _answer_of(job)
-        if reason == "closed":
-            return None
-        if reason == "cancelled":
-            return Answer("cancelled", details=job.last_words() or None)
-        return failure(reason, job.last_words())
-
-    def _end(self, job: Job) -> None:
-        """End the command and its children: TERM, and after the grace, or when it is time to kill, KILL."""
-        job.signal(signal.SIGTERM)
-        kill_at = self._setting.clock() + self._setting.plan.grace
-        while not job.wait(_TICK) or job.leaves_some():
-            self._show(job)
-            if self._setting.killing.wait(_TICK / 4) or self._setting.clock() >= kill_at:
-                break
-        job.signal(signal.SIGKILL)
-        while not job.wait(_TICK):
-            job.signal(signal.SIGKILL)
-
-    def _show(self, job: Job, *, ended: bool = False) -> None:
-        for line in job.new_lines(ended=ended):
-            self._setting.reporter.show(self._task.id, self._without_token(line))
-
-    def _close(self, answer: Answer | None) -> Closed:
-        """Close the task; it is kept alive until SWF has the answer."""
-        task = self._task
-        started = task.task_started_execution_history_event_id
-        reference = TaskReference(task.token, self._setting.origin.domain, task.execution, started)
-        if answer is None:
-            end = self._setting.closer.find_end(reference, self._setting.killing)
-            return Closed("lost", f"was closed by another end{f': {end}' if end else ''}", end is not None)
-
-        def tell(line: str) -> None:
-            self._heart.start()
-            self._tell(line)
-
-        return self._setting.closer.close(reference, answer, stop=self._setting.killing, tell=tell)
-
-
-def _answer_of(job: Job) -> Answer:
-    """Give the answer that a command's own end makes."""
-    if job.status() != 0:
-        return failure(job.failure(), job.last_words())
-    try:
-        return Answer("completed", result=job.result())
-    except UnfitResult as error:
-        return failure(str(error), job.last_words())
+    def forward_stderr(self, process: WorkerProcess, *, ended: bool = False) -> None:
+        """Log the lines that a process wrote to stderr."""
+        self.context.progress.beat()
+        for line in process.read_stderr_lines(ended=ended):
+            whole = redact(line, self.task.token)
+            for start in range(0, max(1, len(whole)), _LONGEST_LINE):
+                self.log.event("stderr", "%s", whole[start : start + _LONGEST_LINE])

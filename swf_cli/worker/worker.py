@@ -1,216 +1,277 @@
-"""A worker: slots that poll and run a command on each task, until it is told to stop."""
+"""The worker: slots that poll, and run a command for each task, until it is stopped."""
 
+import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
 
 from ..client.session import Session
-from ..errors import AccessError, SwfError
-from ..ledger.records import PollSource
+from ..errors import AccessError, ConfigurationError, SwfError
+from ..heartbeats import HeartbeatScheduler
+from ..ledger.records import HeldTask, PollSource
 from ..ledger.store import Ledger
-from ..polling import ReceivedTask, poll
-from ..retry import TRANSIENT, backoff
-from ..signals import SignalSafeEvent
-from .config import Plan, Reporter, Tally
-from .context import Setting
-from .credentials import Access
-from .orphans import end_commands, fail_orphans, find_orphans
-from .responder import Closed, Closer
-from .task_runner import Errand
+from ..polling import ListRotation, Poller, PollObserver, ReceivedTask
+from ..responding import Settlement
+from ..retry import TRANSIENT, AccessGate, Retrier
+from .command import CommandExecution
+from .config import WorkerConfig, WorkerStats
+from .files import check_temporary_space
+from .orphans import fail_orphans, find_orphans, stop_commands
+from .progress import RETRY_ALLOWANCE, SERVICE_VARIABLES, Progress
+from .scratch import ScratchDir
+from .shutdown import Shutdown
+from .start_gate import StartGate
+from .stream import StreamExecution
+from .task_runner import Execution, TaskRunner, WorkerContext
 
-_TICK: Final = 0.2  # seconds between looks at what runs
-_AT_ONCE: Final = 1.0  # seconds
+_TICK: Final = 0.2  # seconds between looks at the slots
+_FATAL_DELAY: Final = 1.0  # seconds after which a fatal error is logged before the worker has ended
+
+_log = logging.getLogger(__name__)
 
 
 class Worker:
-    """Takes tasks from a list and runs a command on each, until it is told to stop.
+    """Polls task lists and runs a program for each task, until `shutdown` or its configuration stops it.
 
-    `drain` starts no new poll and lets run what runs; `terminate` asks the commands to end and fails their tasks;
-    `kill` kills them. They may be called from any thread and from signal handlers, in this order.
+    Args:
+        sources: where to poll; at least one
+        retrier: creates what waits between failed polls and responses
+        access_wait: seconds to wait for new credentials once the current ones are rejected
     """
 
     def __init__(
         self,
         session: Session,
-        origin: PollSource,
+        sources: Sequence[PollSource],
         ledger: Ledger,
-        plan: Plan,
-        reporter: Reporter,
+        config: WorkerConfig,
         *,
         environ: Mapping[str, str] = os.environ,
+        retrier: Callable[..., Retrier] = Retrier,
+        access_wait: float = 30.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.tally = Tally()
-        self._session = session
-        self._origin = origin
-        self._ledger = ledger
-        self._plan = plan
-        self._reporter = reporter
-        self._clock = clock
-        self._access = Access(session, clock)
-        closer = Closer(session, self._access, clock)
-        self._setting = Setting(session, origin, ledger, plan, reporter, dict(environ), closer, clock)
+        self.stats = WorkerStats()
+        self.shutdown = Shutdown()
+        self._sources = sources
+        self._lists = ListRotation(*sources)
+        self._context = WorkerContext(
+            session=session,
+            ledger=ledger,
+            config=config,
+            environ={name: value for name, value in environ.items() if name not in SERVICE_VARIABLES},
+            shutdown=self.shutdown,
+            access_gate=AccessGate(session.reset, wait_for=access_wait, clock=clock),
+            start_gate=StartGate(config.grace, self._give_up_starting, retrier=retrier, clock=clock),
+            scheduler=HeartbeatScheduler(clock=clock),
+            scratch=ScratchDir(ledger.folder),
+            progress=Progress(environ, config.alive_file, clock=clock),
+            retrier=retrier,
+            clock=clock,
+        )
+        self._poller = Poller(
+            session, ledger, taken_by="work", observer=PollProgress(self._context.progress), retrier=retrier
+        )
         self._lock = threading.Lock()
-        self._draining: threading.Event = SignalSafeEvent()
-        self._reached = threading.Event()
-        self._permits = plan.max_tasks
+        self._permits = config.max_tasks
         self._busy_at = clock()
         self._fatal: Exception | None = None
         self._fatal_at = float("inf")
 
     @property
-    def has_begun(self) -> bool:
-        """Whether SWF has been reached: else there is nothing to sum up."""
-        return self._reached.is_set()
-
-    def drain(self) -> None:
-        """Start no new poll."""
-        self._draining.set()
-
-    def terminate(self) -> None:
-        """Ask the commands that run to end."""
-        self._draining.set()
-        self._setting.terminating.set()
-
-    def kill(self) -> None:
-        """Kill the commands that run, and give up answers that do not get through."""
-        self.terminate()
-        self._setting.killing.set()
+    def is_connected(self) -> bool:
+        """Whether SWF was ever reached."""
+        return self._poller.is_connected
 
     def run(self) -> None:
-        """Work until told to stop, or until the plan says so. Raises SwfError when SWF refuses the polls."""
-        self._ledger.start_sync_thread()
-        orphans = [] if self._plan.keep_orphans else find_orphans(self._ledger, self._origin)
-        end_commands(orphans, self._plan.grace)
-        self._busy_at = self._clock()
-        orphanage = threading.Thread(
-            target=lambda: fail_orphans(
-                orphans,
-                self._ledger,
-                self._setting.closer,
-                stop=self._draining,
-                tell=self._reporter.tell,
-                trouble=self._tell_once_reached,
-                count=self._count,
-            ),
+        """Work until stopped. Raise SwfError if SWF refuses the polls, or was never reached."""
+        context, config = self._context, self._context.config
+        self._check_files()
+        context.ledger.start_sync_thread()
+        orphans: list[HeldTask] = []
+        if config.orphans == "fail":
+            orphans = [held for source in self._sources for held in find_orphans(context.ledger, source)]
+        stop_commands(orphans, config.grace)
+        self._busy_at = context.clock()
+        responder = context.responder(self.shutdown.draining, _LogOnceConnected(_log, self._poller))
+        orphan_thread = threading.Thread(
+            target=fail_orphans,
+            args=(orphans, context.ledger, responder),
+            kwargs={"stop": self.shutdown.draining, "count": self._count_orphan},
             name="orphans",
         )
-        slots = [threading.Thread(target=self._guarded_slot, name=f"slot {n}") for n in range(self._plan.slots)]
-        threads = [orphanage, *slots] if orphans else slots
-        try:
-            for started, thread in enumerate(threads):
-                try:
-                    thread.start()
-                except RuntimeError as error:  # the machine has no more of them
-                    self._give_up(error)
-                    del threads[started:]
-                    break
-            for thread in threads:
-                while thread.is_alive():
-                    thread.join(_TICK)
-                    self._tell_of_fatal()
-                    if not orphanage.is_alive():
-                        self._watch_idleness()
-        finally:
-            self._setting.folder.remove()
+        slots = [threading.Thread(target=self._guarded_slot, name=f"slot {n}") for n in range(config.slots)]
+        threads = [orphan_thread, *slots] if orphans else slots
+        with context.scheduler:
+            try:
+                self._run_threads(threads, orphan_thread)
+            finally:
+                context.progress.stop()
+                context.scratch.remove()
         if self._fatal is not None:
             raise self._fatal
 
-    def _tell_once_reached(self, line: str) -> None:
-        """Keep what fails at the start from being told twice: a poll that fails then ends the worker."""
-        if self._reached.is_set():
-            self._reporter.tell(line)
+    def _check_files(self) -> None:
+        """Raise SwfError if a file can't be written that every task needs, or that a probe looks at."""
+        try:
+            check_temporary_space()
+        except OSError as error:
+            hint = "free some space there, or set TMPDIR"
+            raise SwfError(f"cannot write to temporary files: {error.strerror}", hint=hint) from error
+        try:
+            self._context.progress.start()
+        except OSError as error:
+            message = f"cannot write to {self._context.config.alive_file}: {error.strerror}"
+            raise ConfigurationError(message) from error
 
-    def _watch_idleness(self) -> None:
-        idle = self._plan.idle_exit
-        if idle is not None and not self.tally.running and self._clock() - self._busy_at >= idle:
-            self._draining.set()
+    def _run_threads(self, threads: list[threading.Thread], orphan_thread: threading.Thread) -> None:
+        for started, thread in enumerate(threads):
+            try:
+                thread.start()
+            except RuntimeError as error:  # the machine has no more of them
+                self._record_fatal(error)
+                del threads[started:]
+                break
+        for thread in threads:
+            while thread.is_alive():
+                thread.join(_TICK)
+                self._log_fatal()
+                if self.shutdown.draining.is_set():
+                    self._context.progress.stopping()
+                if not orphan_thread.is_alive():
+                    self._check_idle()
+
+    def _check_idle(self) -> None:
+        idle = self._context.config.idle_exit
+        if idle is not None and not self.stats.running and self._context.clock() - self._busy_at >= idle:
+            self.shutdown.drain()
 
     def _guarded_slot(self) -> None:
+        execution: Execution = StreamExecution(self._context) if self._context.config.stream else CommandExecution()
         try:
-            self._slot()
+            self._slot(execution)
         except Exception as error:
-            self._give_up(error)
+            self._record_fatal(error)
+        finally:
+            self._context.ledger.drop_reusable()
+            execution.close()
+            self._context.progress.end()
 
-    def _slot(self) -> None:
-        key = None
+    def _slot(self, execution: Execution) -> None:
         while self._take_permit():
-            taken, key = self._poll(key), None
-            if taken is None:
+            self._context.progress.end()
+            self._context.start_gate.wait_until_open(self.shutdown.draining)
+            received = self._receive()
+            if received is None:
                 return
             with self._lock:
-                self.tally.running += 1
+                self.stats.running += 1
+                self._context.progress.running += 1
             try:
-                closed = Errand(self._setting, taken).run()
-                self._count(closed)
+                settlement = TaskRunner(self._context, received, execution).run()
+                self._count(settlement)
             finally:
                 with self._lock:
-                    self.tally.running -= 1
-                    self._busy_at = self._clock()
-            # The row of a task that is closed is the next poll's.
-            key = taken.key if closed.certain else None
-        if key is not None:
-            self._ledger.drop(key)
+                    self.stats.running -= 1
+                    self._context.progress.running -= 1
+                    self._busy_at = self._context.clock()
+            if settlement.is_confirmed and received.key is not None:
+                self._context.ledger.drop(received.key, reuse=True)
 
     def _take_permit(self) -> bool:
-        """Take leave to work on one more task; there is none once enough are taken, or it is time to stop."""
+        """Return whether to work on one more task."""
         with self._lock:
-            if self._draining.is_set() or self._permits == 0:
+            if self.shutdown.draining.is_set() or self._permits == 0:
                 return False
             if self._permits is not None:
                 self._permits -= 1
             return True
 
-    def _poll(self, key: str | None) -> ReceivedTask | None:
-        """Wait for a task; None when it is time to stop. `key` is a row of the ledger to use again."""
-        failures = 0
-        while not self._draining.is_set():
+    def _receive(self) -> ReceivedTask | None:
+        """Wait for a task; return None when stopped."""
+        draining = self.shutdown.draining
+        retrier = self._context.retrier(stop=draining)
+        while not draining.is_set():
             try:
-                return poll(
-                    self._session.poll_client,
-                    self._origin,
-                    self._ledger,
-                    stop=self._draining,
-                    tell=self._reporter.tell,
-                    taken_by="work",
-                    key=key,
-                    reached=self._reached,
-                )
+                return self._poller.receive(self._lists, stop=draining)
             except AccessError as error:
-                if not self._reached.is_set():
+                if not self.is_connected:
                     raise
-                self._access.wait(error, self._draining, self._reporter.tell)
+                self._context.progress.answered()
+                self._context.access_gate.wait(error, draining)
             except TRANSIENT as error:
-                # Not the poll itself, which sees to those: the service that gives a role its credentials.
-                if not self._reached.is_set():
+                # The poller retries its own, once SWF was reached: another slot reached it since.
+                if not self.is_connected:
                     raise
-                delay = backoff(failures)
-                failures += 1
-                self._reporter.tell(f"{error.message}; trying again in {delay:.1f} s")
-                self._draining.wait(delay)
-            key = None
-        if key is not None:
-            self._ledger.drop(key)
+                retrier.wait(error)
         return None
 
-    def _give_up(self, error: Exception) -> None:
+    def _give_up_starting(self, error: OSError) -> None:
+        hint = "fix that on this machine, and start the worker again"
+        self._record_fatal(SwfError(f"commands cannot be started: {error}", hint=hint))
+
+    def _record_fatal(self, error: Exception) -> None:
         with self._lock:
             if self._fatal is None:
-                self._fatal, self._fatal_at = error, self._clock()
-        self._draining.set()
+                self._fatal, self._fatal_at = error, self._context.clock()
+        self.shutdown.drain()
 
-    def _tell_of_fatal(self) -> None:
-        """Say what ends the worker, when that takes a while: else it is said at the end, which is now."""
+    def _log_fatal(self) -> None:
+        """Log what ends the worker, if that takes a while; otherwise it is printed at the end, which is now."""
         error = self._fatal
-        if error is not None and self._clock() - self._fatal_at >= _AT_ONCE:
+        if error is not None and self._context.clock() - self._fatal_at >= _FATAL_DELAY:
             self._fatal_at = float("inf")
-            said = error.message if isinstance(error, SwfError) else f"unexpected {type(error).__name__}: {error}"
-            self._reporter.tell(
-                f"{said}; no new task is taken; waiting for what runs, and for the polls that SWF holds"
-            )
+            message = error.message if isinstance(error, SwfError) else f"unexpected {type(error).__name__}: {error}"
+            _log.info("%s; shutting down: waiting for running tasks and polls in flight", message)
 
-    def _count(self, closed: Closed) -> None:
+    def _count(self, settlement: Settlement) -> None:
         with self._lock:
-            setattr(self.tally, closed.state, getattr(self.tally, closed.state) + 1)
+            self.stats.count(settlement)
+
+    def _count_orphan(self, settlement: Settlement) -> None:
+        with self._lock:
+            self.stats.orphans += 1
+            self.stats.count(settlement)
+
+
+class PollProgress(PollObserver):
+    """Reports what happens to a worker's polls as its progress."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+
+    def on_poll(self) -> None:
+        """Allow the poll its time."""
+        self._progress.polled()
+
+    def on_sent(self) -> None:
+        """Report that the worker is ready."""
+        self._progress.ready()
+
+    def on_response(self) -> None:
+        """Report that SWF responded."""
+        self._progress.ready()  # where it is not known when a request was sent
+        self._progress.answered()
+        self._progress.touch()
+
+    def on_failure(self, error: SwfError) -> None:
+        """Report a failure that came at once; one that came when the time was up is no answer."""
+        if error.possibly_executed:
+            self._progress.beat(RETRY_ALLOWANCE)
+        else:
+            self._progress.answered()
+
+
+class _LogOnceConnected(logging.LoggerAdapter[logging.Logger]):
+    """Drops lines until SWF was reached: a worker that never reaches it reports one error, which ends it."""
+
+    def __init__(self, log: logging.Logger, poller: Poller) -> None:
+        super().__init__(log)
+        self._poller = poller
+
+    def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
+        """Log a line if SWF was reached."""
+        if self._poller.is_connected:
+            self.logger.log(level, msg, *args, **kwargs)

@@ -1,4 +1,4 @@
-"""A proxy on loopback that stands before an SWF and makes the wire go wrong, by operation and rule."""
+"""A proxy on loopback, in front of an SWF, that makes calls fail by operation and rule."""
 
 import http.client
 import json
@@ -17,28 +17,28 @@ from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
 Rule = Callable[[], bool]
-"""Tells, at each call of its operation that no earlier rule has struck, whether the fault strikes this one."""
+"""Returns whether a call fails; asked for each call of its operation that no earlier rule has picked."""
 
 _HEADERS: Final = ("Content-Type", "X-Amz-Target", "Authorization", "X-Amz-Date")
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One way in which a call goes wrong."""
+    """One way in which a call fails."""
 
     kind: Literal["reset", "late", "cut", "reply", "hang"]
 
     acted: bool = False
-    """Whether the service gets the request, and so does what it asks, before it goes wrong."""
+    """Whether the service receives and executes the request before the call fails."""
 
     status: int = 0
     body: bytes = b""
-    """What a `reply` says in place of the service."""
+    """What a `reply` sends instead of the service's response."""
 
     content_type: str = "application/x-amz-json-1.0"
 
     after: float = 0.0
-    """A `late` answer leaves no sooner than so many seconds after its request came."""
+    """Seconds after the request at which a `late` response is sent, at the earliest."""
 
 
 def _refusal(status: int, name: str, message: str) -> Fault:
@@ -48,7 +48,7 @@ def _refusal(status: int, name: str, message: str) -> Fault:
 RESET_BEFORE: Final = Fault("reset")
 RESET_AFTER: Final = Fault("reset", acted=True)
 CUT: Final = Fault("cut", acted=True)
-"""The answer's head, and half of its body; of an answer without a body half of its first line. Then the end."""
+"""Close the connection after half of the response's body, or of its first line if it has no body."""
 
 THROTTLE: Final = _refusal(400, "com.amazon.coral.availability#ThrottlingException", "Rate exceeded")
 LIMIT: Final = _refusal(400, "com.amazonaws.swf.base.model#LimitExceededFault", "At most 1,000 polls are held")
@@ -64,37 +64,37 @@ HANG_AFTER: Final = Fault("hang", acted=True)
 
 
 def late(seconds: float) -> Fault:
-    """Have the answer leave no sooner than so many seconds after its request came."""
+    """Return a fault that delays the response until at least this long after its request."""
     return Fault("late", acted=True, after=seconds)
 
 
 def always() -> bool:
-    """Strike every call."""
+    """Pick every call."""
     return True
 
 
 def nth(*numbers: int) -> Rule:
-    """Strike the calls with these numbers, counted from 1."""
+    """Pick the calls with these numbers, counted from 1."""
     seen = 0
 
-    def strikes() -> bool:
+    def picks() -> bool:
         nonlocal seen
         seen += 1
         return seen in numbers
 
-    return strikes
+    return picks
 
 
 def chance(probability: float, random: Random) -> Rule:
-    """Strike a call with this probability."""
+    """Pick each call with this probability."""
     return lambda: random.random() < probability
 
 
 class FaultyProxy:
-    """A proxy before the SWF at `target`: `on` says what goes wrong; use it as a context manager.
+    """A proxy in front of the SWF at `target`, as a context manager; `on` adds rules for calls that fail.
 
-    What no rule strikes passes unchanged, over connections that are kept alive. A client that goes away while the
-    service holds its call is gone for the service too. `url` is its endpoint.
+    Calls that no rule picks pass unchanged, over connections that are kept alive. If a client disconnects while the
+    service holds its call, the service sees that too. `url` is the proxy's endpoint.
     """
 
     def __init__(self, target: str) -> None:
@@ -102,7 +102,7 @@ class FaultyProxy:
         assert parts.hostname is not None
         self.target = (parts.hostname, parts.port or 80)
         self.calls: list[tuple[str, Fault | None]] = []
-        """Each call's operation, and what struck it, in the order they came."""
+        """Each call's operation and fault, in the order of their arrival."""
         self.ended = threading.Event()
         self._rules: list[tuple[str | None, Fault, Rule]] = []
         self._lock = threading.Lock()
@@ -110,20 +110,20 @@ class FaultyProxy:
         self.url = f"http://127.0.0.1:{self._server.server_port}"
 
     def on(self, operation: str | None, fault: Fault, when: Rule = always) -> None:
-        """Add a rule for an operation, or for all (None); the first rule that strikes a call is the one."""
+        """Add a rule for an operation, or for all (None); the first rule that picks a call decides."""
         with self._lock:
             self._rules.append((operation, fault, when))
 
     def struck(self, operation: str | None = None) -> int:
-        """Count the calls that went wrong."""
+        """Return the number of calls that failed."""
         return sum(1 for name, fault in list(self.calls) if fault and operation in (None, name))
 
     def operations(self) -> list[str]:
-        """Name the operations that were called, in order."""
+        """Return the operations that were called, in order."""
         return [operation for operation, _ in list(self.calls)]
 
     def choose(self, operation: str) -> Fault | None:
-        """Note a call, and find what strikes it."""
+        """Record a call, and return its fault."""
         with self._lock:
             rules = (fault for name, fault, when in self._rules if name in (None, operation) and when())
             fault = next(rules, None)
@@ -165,7 +165,7 @@ class _Server(ThreadingHTTPServer):
             self.shutdown_request(connection)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing of a client that went away: tests end clients while they wait."""
+        """Ignore clients that went away: tests end clients while they wait."""
         if not isinstance(sys.exception(), OSError):
             super().handle_error(request, client_address)
 
@@ -196,7 +196,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._upstream: http.client.HTTPConnection | None = None
 
     def finish(self) -> None:
-        self._leave_upstream()
+        self._close_upstream()
         super().finish()
 
     def do_POST(self) -> None:
@@ -213,7 +213,7 @@ class _Handler(BaseHTTPRequestHandler):
             case "reset":
                 self._reset()
             case "hang":
-                self._wait_for_its_end()
+                self._wait_for_disconnect()
             case "reply":
                 headers = {"Content-Type": fault.content_type, "x-amzn-RequestId": "PROXY"}
                 self.wfile.write(_Answer(fault.status, headers, fault.body).wire())
@@ -227,10 +227,10 @@ class _Handler(BaseHTTPRequestHandler):
                 self.wfile.write(answer.wire())
 
     def log_message(self, *args: Any) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
     def _forward(self, body: bytes) -> _Answer:
-        """Have the service do it, and give its answer; raises ConnectionError when either side goes away."""
+        """Return the service's response. Raise ConnectionError if either side disconnects."""
         if self._upstream is None:
             self._upstream = http.client.HTTPConnection(*self.server.proxy.target)
             self._upstream.connect()
@@ -238,19 +238,19 @@ class _Handler(BaseHTTPRequestHandler):
         headers = {name: self.headers[name] for name in _HEADERS if name in self.headers}
         try:
             self._upstream.request("POST", self.path, body, headers)
-            self._outlast(self._upstream.sock)
+            self._await_response(self._upstream.sock)
             response = self._upstream.getresponse()
             data = response.read()
         except (OSError, http.client.HTTPException) as error:
-            # The service broke off, or its client has gone: the other side sees the same.
-            self._leave_upstream()
+            # One side disconnected: the other side sees the same.
+            self._close_upstream()
             self._reset()
             raise ConnectionAbortedError from error
         kept = {"Content-Type", "x-amzn-RequestId", "Date"}
         return _Answer(response.status, {k: v for k, v in response.getheaders() if k in kept}, data)
 
-    def _outlast(self, upstream: socket.socket) -> None:
-        """Wait until the service answers. Raises ConnectionAbortedError when the client goes first."""
+    def _await_response(self, upstream: socket.socket) -> None:
+        """Wait until the service responds. Raise ConnectionAbortedError if the client disconnects first."""
         while True:
             ready, _, _ = select.select([upstream, self.connection], [], [])
             if upstream in ready:
@@ -258,20 +258,20 @@ class _Handler(BaseHTTPRequestHandler):
             if not self.connection.recv(1, socket.MSG_PEEK):
                 raise ConnectionAbortedError
 
-    def _leave_upstream(self) -> None:
+    def _close_upstream(self) -> None:
         if self._upstream is not None:
             self._upstream.close()
             self._upstream = None
 
-    def _wait_for_its_end(self) -> None:
-        """Wait until the client gives up, or the proxy ends."""
+    def _wait_for_disconnect(self) -> None:
+        """Wait until the client disconnects, or the proxy ends."""
         self.close_connection = True
         while not self.server.proxy.ended.is_set():
             if select.select([self.connection], [], [], 0.05)[0]:
                 return
 
     def _reset(self) -> None:
-        """Break the connection as a router does that has forgotten it: no end, a reset."""
+        """Reset the connection, as a router does that does not know it any more."""
         self.close_connection = True
         with suppress(OSError):
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

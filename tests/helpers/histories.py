@@ -1,4 +1,4 @@
-"""Two histories of 30 events, written by hand, and what `swf tasks --all -o json` must make of them: by hand too.
+"""Two histories of 30 events, and what `swf tasks --all -o json` prints of them, both written by hand.
 
 Times are minutes and seconds after 02:00 on 2026-11-24, UTC.
 """
@@ -18,7 +18,7 @@ def _event(number: int, minute: int, second: int, kind: str, **values: Any) -> d
 
 
 def _scheduled(activity_id: str, name: str, task_list: str, *timeouts: str, **more: str) -> dict[str, Any]:
-    """Give the attributes of a scheduled event; timeouts: schedule-to-start, -close, start-to-close, heartbeat."""
+    """Return the attributes of a scheduled event; timeouts: schedule-to-start, -close, start-to-close, heartbeat."""
     names = ("scheduleToStartTimeout", "scheduleToCloseTimeout", "startToCloseTimeout", "heartbeatTimeout")
     return {
         "activityId": activity_id,
@@ -29,20 +29,21 @@ def _scheduled(activity_id: str, name: str, task_list: str, *timeouts: str, **mo
     }
 
 
+_DECISION = {"taskList": {"name": "deciders"}, "startToCloseTimeout": "30", "scheduleToStartTimeout": "NONE"}
 _FETCH = _scheduled("fetch-1", "fetch", "net", "60", "300", "120", "NONE")
 _RESIZE = _scheduled("resize", "resize", "gpu", "NONE", "NONE", "600", "30", taskPriority="5")
 _UPLOAD = _scheduled("upload", "upload", "net", "60", "300", "120", "NONE")
 
 RETRIES: list[dict[str, Any]] = [
     _event(1, 0, 0, "WorkflowExecutionStarted"),
-    _event(2, 0, 0, "DecisionTaskScheduled"),
+    _event(2, 0, 0, "DecisionTaskScheduled", **_DECISION),
     _event(3, 0, 1, "DecisionTaskStarted", scheduledEventId=2),
     _event(4, 0, 2, "DecisionTaskCompleted", scheduledEventId=2, startedEventId=3),
     _event(5, 0, 2, "ActivityTaskScheduled", **_FETCH, input="http://example.com/in.png"),
     _event(6, 0, 2, "ActivityTaskScheduled", **_RESIZE),
     _event(7, 0, 4, "ActivityTaskStarted", scheduledEventId=5, identity="host-a:1"),
     _event(8, 0, 10, "ActivityTaskCompleted", scheduledEventId=5, startedEventId=7, result="ok"),
-    _event(9, 0, 10, "DecisionTaskScheduled"),
+    _event(9, 0, 10, "DecisionTaskScheduled", **_DECISION),
     _event(10, 0, 11, "ActivityTaskStarted", scheduledEventId=6, identity="host-b:2"),
     _event(11, 0, 12, "DecisionTaskStarted", scheduledEventId=9),
     _event(12, 0, 13, "DecisionTaskCompleted", scheduledEventId=9, startedEventId=11),
@@ -57,7 +58,7 @@ RETRIES: list[dict[str, Any]] = [
         timeoutType="HEARTBEAT",
         details="50%",
     ),
-    _event(15, 0, 41, "DecisionTaskScheduled"),
+    _event(15, 0, 41, "DecisionTaskScheduled", **_DECISION),
     _event(16, 0, 42, "DecisionTaskStarted", scheduledEventId=15),
     _event(17, 0, 43, "DecisionTaskCompleted", scheduledEventId=15, startedEventId=16),
     _event(18, 0, 43, "ActivityTaskScheduled", **_RESIZE),
@@ -65,19 +66,25 @@ RETRIES: list[dict[str, Any]] = [
     _event(
         20, 0, 50, "ActivityTaskFailed", scheduledEventId=18, startedEventId=19, reason="bad codec", details="av1"
     ),
-    _event(21, 0, 50, "DecisionTaskScheduled"),
+    _event(21, 0, 50, "DecisionTaskScheduled", **_DECISION),
     _event(22, 0, 51, "DecisionTaskStarted", scheduledEventId=21),
     _event(23, 0, 52, "DecisionTaskCompleted", scheduledEventId=21, startedEventId=22),
     _event(24, 0, 52, "ActivityTaskScheduled", **_RESIZE),
     _event(25, 0, 52, "ActivityTaskScheduled", **_UPLOAD),
     _event(26, 1, 0, "ActivityTaskStarted", scheduledEventId=24, identity="host-c:3"),
     _event(27, 1, 52, "ActivityTaskTimedOut", scheduledEventId=25, startedEventId=0, timeoutType="SCHEDULE_TO_START"),
-    _event(28, 1, 52, "DecisionTaskScheduled"),
+    _event(28, 1, 52, "DecisionTaskScheduled", **_DECISION),
     _event(29, 1, 53, "DecisionTaskStarted", scheduledEventId=28),
     _event(30, 1, 54, "WorkflowExecutionSignaled", signalName="hurry"),
 ]
-"""A task that completes; one that times out for want of heartbeats, is tried again and fails, and again and runs; one
-that nobody starts."""
+"""A task that is completed; one that times out without heartbeats, is retried and fails, and is retried and runs; one
+that no worker starts."""
+
+
+def _end(state: str, **what: str) -> dict[str, Any]:
+    """Return the JSON of an end."""
+    return {"state": state, **dict.fromkeys(("result", "reason", "details", "timeout_type", "cause")), **what}
+
 
 _NET = {
     "runtime_timeout": 120,
@@ -94,6 +101,8 @@ _GPU = {
     "priority": 5,
 }
 _RETRIED = {
+    "kind": "activity",
+    "input": None,
     "execution": {"id": "video-7", "run_id": "RUN-A"},
     "id": "resize",
     "activity": {"name": "resize", "version": "1"},
@@ -102,6 +111,9 @@ _RETRIED = {
 
 RETRIES_TRUTH: list[dict[str, Any]] = [
     {
+        "kind": "activity",
+        "input": "http://example.com/in.png",
+        "end": _end("completed", result="ok"),
         "execution": {"id": "video-7", "run_id": "RUN-A"},
         "id": "fetch-1",
         "activity": {"name": "fetch", "version": "1"},
@@ -116,6 +128,7 @@ RETRIES_TRUTH: list[dict[str, Any]] = [
     },
     {
         **_RETRIED,
+        "end": _end("timed_out", timeout_type="HEARTBEAT", details="50%"),
         "state": "timed_out",
         "scheduled_at": "2026-11-24T02:00:02Z",
         "started_at": "2026-11-24T02:00:11Z",
@@ -126,6 +139,7 @@ RETRIES_TRUTH: list[dict[str, Any]] = [
     },
     {
         **_RETRIED,
+        "end": _end("failed", reason="bad codec", details="av1"),
         "state": "failed",
         "scheduled_at": "2026-11-24T02:00:43Z",
         "started_at": "2026-11-24T02:00:44Z",
@@ -136,6 +150,7 @@ RETRIES_TRUTH: list[dict[str, Any]] = [
     },
     {
         **_RETRIED,
+        "end": None,
         "state": "started",
         "scheduled_at": "2026-11-24T02:00:52Z",
         "started_at": "2026-11-24T02:01:00Z",
@@ -145,6 +160,9 @@ RETRIES_TRUTH: list[dict[str, Any]] = [
         "deadline": "2026-11-24T02:11:00Z",
     },
     {
+        "kind": "activity",
+        "input": None,
+        "end": _end("timed_out", timeout_type="SCHEDULE_TO_START"),
         "execution": {"id": "video-7", "run_id": "RUN-A"},
         "id": "upload",
         "activity": {"name": "upload", "version": "1"},
@@ -160,7 +178,7 @@ RETRIES_TRUTH: list[dict[str, Any]] = [
 ]
 
 _ENCODE = ("encode", "gpu", "3600", "7200", "3600", "60")
-# What is not given has no key: such an event says nothing of two of the timeouts.
+# What is not given has no key: such an event has only two of the timeouts.
 _NOTIFY = {
     name: value
     for name, value in _scheduled("notify", "notify", "mail", "NONE", "NONE", "NONE", "NONE").items()
@@ -169,7 +187,7 @@ _NOTIFY = {
 
 CANCELLATION: list[dict[str, Any]] = [
     _event(1, 0, 0, "WorkflowExecutionStarted"),
-    _event(2, 0, 0, "DecisionTaskScheduled"),
+    _event(2, 0, 0, "DecisionTaskScheduled", **_DECISION),
     _event(3, 0, 1, "DecisionTaskStarted", scheduledEventId=2),
     _event(4, 0, 2, "DecisionTaskCompleted", scheduledEventId=2, startedEventId=3),
     _event(5, 0, 2, "ActivityTaskScheduled", **_scheduled("encode-1", *_ENCODE)),
@@ -178,7 +196,7 @@ CANCELLATION: list[dict[str, Any]] = [
     _event(8, 0, 5, "ActivityTaskStarted", scheduledEventId=5, identity="host-a:1"),
     _event(9, 0, 6, "ActivityTaskStarted", scheduledEventId=7),
     _event(10, 0, 20, "WorkflowExecutionCancelRequested"),
-    _event(11, 0, 20, "DecisionTaskScheduled"),
+    _event(11, 0, 20, "DecisionTaskScheduled", **_DECISION),
     _event(12, 0, 21, "DecisionTaskStarted", scheduledEventId=11),
     _event(13, 0, 22, "DecisionTaskCompleted", scheduledEventId=11, startedEventId=12),
     _event(14, 0, 22, "ActivityTaskCancelRequested", activityId="encode-1"),
@@ -195,7 +213,7 @@ CANCELLATION: list[dict[str, Any]] = [
         latestCancelRequestedEventId=14,
         details="stopped",
     ),
-    _event(19, 0, 30, "DecisionTaskScheduled"),
+    _event(19, 0, 30, "DecisionTaskScheduled", **_DECISION),
     _event(20, 0, 31, "DecisionTaskStarted", scheduledEventId=19),
     _event(21, 0, 32, "DecisionTaskCompleted", scheduledEventId=19, startedEventId=20),
     _event(22, 0, 32, "ActivityTaskScheduled", **_scheduled("encode-1", *_ENCODE)),
@@ -203,13 +221,13 @@ CANCELLATION: list[dict[str, Any]] = [
     _event(24, 0, 33, "ActivityTaskStarted", scheduledEventId=22, identity="host-b:2"),
     _event(25, 0, 34, "TimerStarted", timerId="grace", startToFireTimeout="26"),
     _event(26, 1, 0, "TimerFired", timerId="grace", startedEventId=25),
-    _event(27, 1, 0, "DecisionTaskScheduled"),
+    _event(27, 1, 0, "DecisionTaskScheduled", **_DECISION),
     _event(28, 1, 1, "DecisionTaskStarted", scheduledEventId=27),
     _event(29, 1, 2, "DecisionTaskCompleted", scheduledEventId=27, startedEventId=28),
     _event(30, 1, 10, "WorkflowExecutionTerminated", cause="OPERATOR_INITIATED"),
 ]
-"""A started task that is cancelled, and one that nobody had started; a task that is asked to cancel and does not
-answer; one that has the activity id of the first; and the end of the execution, which takes the last two with it."""
+"""A started task that is cancelled, and one that no worker had started; one that does not acknowledge its
+cancellation; one that has the activity ID of the first; and the end of the execution, which cuts the last two off."""
 
 _LONG = {
     "runtime_timeout": 3600,
@@ -218,7 +236,9 @@ _LONG = {
     "heartbeat_timeout": 60,
     "priority": None,
 }
-_GIVEN_UP = {
+_ENCODED = {
+    "kind": "activity",
+    "input": None,
     "execution": {"id": "video-8", "run_id": "RUN-B"},
     "activity": {"name": "encode", "version": "1"},
     "task_list": "gpu",
@@ -228,8 +248,9 @@ _GIVEN_UP = {
 
 CANCELLATION_TRUTH: list[dict[str, Any]] = [
     {
-        **_GIVEN_UP,
+        **_ENCODED,
         "id": "encode-1",
+        "end": _end("cancelled", details="stopped"),
         "state": "cancelled",
         "scheduled_at": "2026-11-24T02:00:02Z",
         "started_at": "2026-11-24T02:00:05Z",
@@ -237,8 +258,9 @@ CANCELLATION_TRUTH: list[dict[str, Any]] = [
         "identity": "host-a:1",
     },
     {
-        **_GIVEN_UP,
+        **_ENCODED,
         "id": "encode-2",
+        "end": _end("cancelled"),
         "state": "cancelled",
         "scheduled_at": "2026-11-24T02:00:02Z",
         "started_at": None,
@@ -246,6 +268,9 @@ CANCELLATION_TRUTH: list[dict[str, Any]] = [
         "identity": None,
     },
     {
+        "kind": "activity",
+        "input": None,
+        "end": _end("gone", cause="terminated"),
         "execution": {"id": "video-8", "run_id": "RUN-B"},
         "id": "notify",
         "activity": {"name": "notify", "version": "1"},
@@ -255,12 +280,15 @@ CANCELLATION_TRUTH: list[dict[str, Any]] = [
         "started_at": "2026-11-24T02:00:06Z",
         "closed_at": "2026-11-24T02:01:10Z",
         "identity": None,
-        "configuration": {"runtime_timeout": None, "total_timeout": None, "priority": None},
+        "configuration": dict.fromkeys(
+            ("runtime_timeout", "schedule_timeout", "total_timeout", "heartbeat_timeout", "priority")
+        ),
         "deadline": None,
     },
     {
-        **_GIVEN_UP,
+        **_ENCODED,
         "id": "encode-1",
+        "end": _end("gone", cause="terminated"),
         "state": "started",
         "scheduled_at": "2026-11-24T02:00:32Z",
         "started_at": "2026-11-24T02:00:33Z",

@@ -1,4 +1,4 @@
-"""A moto server on loopback, and a small decider that puts activity tasks on a list through SWF's own API."""
+"""A moto server on loopback, and a small decider for it."""
 
 import uuid
 from collections.abc import Iterator, Mapping
@@ -9,13 +9,13 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class MotoService:
-    """A moto server: its endpoint URL, and a client to arrange things with."""
+    """A moto server, and a client for it."""
 
     url: str
     client: Any
 
     def schedule(self, domain: str, task_list: str, task_input: str | None = None, **settings: Any) -> str:
-        """Put an activity task `resize` version 1 on a list; give the workflow id of its execution."""
+        """Schedule an activity task `resize` version 1, and return the workflow ID of its execution."""
         already = self.client.exceptions
         with suppress(already.DomainAlreadyExistsFault):
             self.client.register_domain(name=domain, workflowExecutionRetentionPeriodInDays="1")
@@ -63,7 +63,7 @@ class MotoService:
         return workflow_id
 
     def history(self, domain: str, workflow_id: str) -> list[dict[str, Any]]:
-        """Give the events of an execution that is open."""
+        """Return the events of an open execution."""
         executions = self.client.list_open_workflow_executions(domain=domain, startTimeFilter={"oldestDate": 0})[
             "executionInfos"
         ]

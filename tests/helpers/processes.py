@@ -1,10 +1,10 @@
-"""What the tests of processes share: a process that is started and never left behind, and who is still there."""
+"""Processes that a test starts and never leaves behind, and what is still running."""
 
 import os
 import signal
 import socket
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,15 @@ from tests.helpers.cli import SWF, wait_until
 
 
 @contextmanager
-def started(*args: str, env: Mapping[str, str], **how: Any) -> Iterator["subprocess.Popen[str]"]:
-    """Start the installed `swf` with its streams in pipes, in a process group of its own; kill what is left."""
+def started(
+    *args: str, env: Mapping[str, str], program: Sequence[str] = (SWF,), **how: Any
+) -> Iterator["subprocess.Popen[str]"]:
+    """Start the installed `swf` with its streams in pipes, in a process group of its own; kill what is left of it.
+
+    `program` is what to start instead, such as a program that starts `swf`.
+    """
     streams: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
-    process = subprocess.Popen([SWF, *args], env=dict(env), text=True, process_group=0, **{**streams, **how})
+    process = subprocess.Popen([*program, *args], env=dict(env), text=True, process_group=0, **{**streams, **how})
     try:
         yield process
     finally:
@@ -26,13 +31,13 @@ def started(*args: str, env: Mapping[str, str], **how: Any) -> Iterator["subproc
 
 
 def is_running(pid: int) -> bool:
-    """Tell whether a process is there; a zombie is not."""
-    asked = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False)
-    return asked.stdout.strip()[:1] not in ("", "Z")
+    """Return whether a process is running; a zombie is not."""
+    done = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    return done.stdout.strip()[:1] not in ("", "Z")
 
 
 def written_pids(folder: Path, count: int) -> list[int]:
-    """Wait until so many processes have written their ids to files `*.pid` of a folder; give the ids."""
+    """Wait until this many processes have written their IDs to files `*.pid` of a folder; return the IDs."""
 
     def read() -> list[int]:
         texts = [path.read_text() for path in folder.glob("*.pid")]
@@ -43,7 +48,7 @@ def written_pids(folder: Path, count: int) -> list[int]:
 
 
 def is_served(url: str) -> bool:
-    """Tell whether something listens at the address of a URL on this machine."""
+    """Return whether something listens at the address of a URL on this machine."""
     try:
         socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])), timeout=5).close()
     except ConnectionRefusedError:

@@ -1,4 +1,4 @@
-"""What the tests of the command line share: a terminal to run `swf` on, and the form that an error must have."""
+"""Terminals to run `swf` on, and the form that an error must have."""
 
 import fcntl
 import os
@@ -16,19 +16,19 @@ from typing import Any
 
 import pytest
 
-from tests.helpers.cli import SWF, Result
+from tests.helpers.cli import SWF, Result, invoke_with
 
 _ESCAPE_SEQUENCE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
-# What a stranger's text must not bring to a terminal: C0 (but for line feeds), DEL, C1, bidirectional controls.
+# What text from outside must not send to a terminal: C0 (except line feeds), DEL, C1, bidirectional controls.
 CONTROLS = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 FULL_DEVICE = pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
-"""Marks what needs a file that is full."""
+"""Marks a test that needs a file that is always full."""
 
 
 def installed(*programs: str) -> list[Any]:
-    """Give programs as parameters of a test, which is skipped for those that this machine does not have."""
+    """Return programs as parameters of a test, which is skipped for those that are not installed."""
     return [
         pytest.param(program, marks=pytest.mark.skipif(shutil.which(program) is None, reason=f"no {program}"))
         for program in programs
@@ -44,7 +44,7 @@ def on_terminal(
     stdin: str = "",
     timeout: float = 60,
 ) -> Result:
-    """Run `swf` with stdout, stderr or both on terminals of their own (not echoing, raw), the rest in pipes."""
+    """Run `swf` with stdout, stderr or both on their own terminals (raw, without echo), the rest in pipes."""
     masters: list[int] = []
     slaves: list[int] = []
 
@@ -62,7 +62,7 @@ def on_terminal(
     process = subprocess.Popen([SWF, *args], env=dict(env), stdin=subprocess.PIPE, stdout=out, stderr=err)
     for slave in slaves:
         os.close(slave)
-    readers = [threading.Thread(target=_drain, args=pair) for pair in zip(masters, taken, strict=True)]
+    readers = [threading.Thread(target=drain, args=pair) for pair in zip(masters, taken, strict=True)]
     for reader in readers:
         reader.start()
     try:
@@ -77,11 +77,38 @@ def on_terminal(
     return Result(taken[0].decode("utf-8"), taken[1].decode("utf-8"), process.returncode)
 
 
-def _drain(descriptor: int, into: bytearray) -> None:
+def invoke_on_terminal(*args: str, env: Mapping[str, str], columns: int = 80) -> Result:
+    """Run the command line in this process, with stdout and stderr on terminals of their own; see `invoke`."""
+    masters, taken = [], [bytearray(), bytearray()]
+    slaves = []
+    for _ in taken:
+        master, slave = pty.openpty()
+        tty.setraw(slave)
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+        masters.append(master)
+        slaves.append(slave)
+    readers = [threading.Thread(target=drain, args=pair) for pair in zip(masters, taken, strict=True)]
+    for reader in readers:
+        reader.start()
+    try:
+        with Path(os.devnull).open("rb") as nothing:
+            code = invoke_with((nothing.fileno(), *slaves), *args, env=env)
+    finally:
+        for slave in slaves:
+            os.close(slave)
+        for reader in readers:
+            reader.join()
+        for master in masters:
+            os.close(master)
+    return Result(taken[0].decode("utf-8"), taken[1].decode("utf-8"), code)
+
+
+def drain(descriptor: int, into: bytearray) -> None:
+    """Read a pipe or the master of a terminal until its last writer closes it."""
     while True:
         try:
             data = os.read(descriptor, 65_536)
-        except OSError:  # a terminal whose last writer has gone
+        except OSError:  # the last writer has closed the terminal
             return
         if not data:
             return
@@ -89,19 +116,19 @@ def _drain(descriptor: int, into: bytearray) -> None:
 
 
 def without_escapes(text: str) -> str:
-    """Give what a terminal shows, without the escape sequences of our own that colour it and move its cursor."""
+    """Remove escape sequences, those that `swf` itself writes, from what a terminal shows."""
     return _ESCAPE_SEQUENCE.sub("", text)
 
 
 def squeezed(text: str) -> str:
-    """Give a terminal's text without escapes, blanks and line breaks: a value that was folded is whole again."""
+    """Remove escapes, blanks and line breaks from a terminal's text, so that a folded value is whole again."""
     return "".join(without_escapes(text).split())
 
 
 def error_line(result: Result, code: int, *words: str) -> str:
-    """Hold a failure to its form: nothing on stdout, one line `swf: …`, at most one `hint: …`; give that hint.
+    """Check the form of a failure: nothing on stdout, one line `swf: …`, at most one `hint: …`. Return the hint.
 
-    The `swf:` line holds `words`, in whatever case; the hint is empty when there is none.
+    The `swf:` line contains `words`, in any case; the hint is empty if there is none.
     """
     assert result.stdout == ""
     assert result.code == code, result.stderr

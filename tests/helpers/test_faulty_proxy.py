@@ -1,4 +1,4 @@
-"""The proxy that the tests of the network stand on: each fault is what it says."""
+"""The proxy that tests of the network rely on: each fault does what it says."""
 
 import http.client
 import json
@@ -67,17 +67,17 @@ def connect(proxy: FaultyProxy) -> Iterator[Callable[[], Wire]]:
 
 
 def waits(server: LocalServer) -> int:
-    """Count the tasks that wait: it tells whether a poll acted."""
+    """Return the number of tasks that wait: none if a poll was executed."""
     return Flow(over(server.engine)).pending()
 
 
 def poll(wire: Wire) -> dict[str, object]:
-    """Poll, which takes the task if the service gets to hear of it."""
+    """Poll; the task is assigned if the service receives the request."""
     return wire.call("PollForActivityTask", **COUNT)
 
 
-def test_what_no_rule_strikes_passes_over_one_connection(connect: Callable[[], Wire], proxy: FaultyProxy) -> None:
-    """Answers, empty ones and refusals too, come as the service gave them, and the connection stays open."""
+def test_other_calls_pass_over_one_connection(connect: Callable[[], Wire], proxy: FaultyProxy) -> None:
+    """Responses, empty ones and faults too, are the service's own, and the connection stays open."""
     wire = connect()
     assert wire.call("CountPendingActivityTasks", **COUNT) == ANSWER
     socket = wire.connection.sock
@@ -93,10 +93,10 @@ def test_what_no_rule_strikes_passes_over_one_connection(connect: Callable[[], W
 
 
 @pytest.mark.parametrize(("fault", "left"), [(RESET_BEFORE, 1), (RESET_AFTER, 0)])
-def test_a_reset_comes_before_or_after_the_service_acted(
+def test_a_reset_is_before_or_after_the_execution(
     connect: Callable[[], Wire], proxy: FaultyProxy, server: LocalServer, fault: Fault, left: int
 ) -> None:
-    """The client gets a connection reset; the service did the work, or never heard of it."""
+    """The client sees a connection reset; the service executed the call, or never received it."""
     proxy.on("PollForActivityTask", fault)
     with pytest.raises(ConnectionResetError):
         poll(connect())
@@ -104,7 +104,7 @@ def test_a_reset_comes_before_or_after_the_service_acted(
 
 
 def test_an_answer_is_cut_in_its_body(connect: Callable[[], Wire], proxy: FaultyProxy, server: LocalServer) -> None:
-    """Half of the body comes, then the end; the service has acted."""
+    """Half of the body is sent, then the connection is closed; the service executed the call."""
     proxy.on("PollForActivityTask", CUT)
     with pytest.raises(http.client.IncompleteRead) as caught:
         poll(connect())
@@ -114,7 +114,7 @@ def test_an_answer_is_cut_in_its_body(connect: Callable[[], Wire], proxy: Faulty
 
 
 def test_an_answer_without_a_body_is_cut_in_its_first_line(connect: Callable[[], Wire], proxy: FaultyProxy) -> None:
-    """Not even the status of the answer to a completion comes, and the task is closed."""
+    """Not even the status of the response to a completion is sent, and the task is closed."""
     wire = connect()
     token = poll(wire)["taskToken"]
     proxy.on("RespondActivityTaskCompleted", CUT, nth(1))
@@ -158,18 +158,18 @@ def test_a_reply_in_place_of_the_services(
 
 
 def test_an_answer_is_late(connect: Callable[[], Wire], proxy: FaultyProxy, server: LocalServer) -> None:
-    """It comes so many seconds after the request, and is the service's own."""
+    """The response is sent the given time after the request, and is the service's own."""
     proxy.on("PollForActivityTask", late(0.3))
     started = time.monotonic()
     assert poll(connect())["activityId"] == "resize-1"
-    assert 0.3 <= time.monotonic() - started < 5
+    assert time.monotonic() - started >= 0.3
 
 
 @pytest.mark.parametrize(("fault", "left"), [(HANG_BEFORE, 1), (HANG_AFTER, 0)])
 def test_a_hanging_service_never_answers(
     connect: Callable[[], Wire], proxy: FaultyProxy, server: LocalServer, fault: Fault, left: int
 ) -> None:
-    """Nothing comes until the client gives up; the service did the work, or never heard of it."""
+    """Nothing is sent until the client gives up; the service executed the call, or never received it."""
     proxy.on("PollForActivityTask", fault)
     wire = connect()
     wire.connection.timeout = 0.3
@@ -178,10 +178,10 @@ def test_a_hanging_service_never_answers(
     assert waits(server) == left
 
 
-def test_a_client_that_goes_is_gone_for_the_service_too(
+def test_the_service_sees_that_a_client_disconnects(
     connect: Callable[[], Wire], proxy: FaultyProxy, server: LocalServer
 ) -> None:
-    """A local SWF that hands nothing to gone clients sees through the proxy that one has gone."""
+    """A local SWF that ignores disconnected clients sees through the proxy that one disconnected."""
     poll(connect())
     wire = connect()
     wire.connection.timeout = 0.2
@@ -189,15 +189,14 @@ def test_a_client_that_goes_is_gone_for_the_service_too(
         poll(wire)
     wire.close()
     flow = Flow(over(server.engine))
-    task_list = server.engine._service.domain("media").task_list("activity", "work")
-    poll_held = next(iter(task_list.polls))
+    (poll_held,) = server.engine.held_polls("media", "work")
     wait_until(lambda: not poll_held.alive())
     flow.schedule("video-8")
     assert waits(server) == 1
 
 
 def test_rules_strike_by_operation_number_and_chance(connect: Callable[[], Wire], proxy: FaultyProxy) -> None:
-    """The first rule that strikes is the one; `nth` counts from 1; a seed gives the same chances each time."""
+    """The first rule that picks a call decides; `nth` counts from 1; the same seed picks the same calls."""
     proxy.on("CountPendingActivityTasks", THROTTLE, nth(2, 3))
     proxy.on(None, ERROR_500, nth(2))
     wire = connect()

@@ -1,4 +1,4 @@
-"""Calls to an SWF as they go over the wire: one connection, no signature, nothing retried."""
+"""Calls to an SWF on the wire: one connection, no signature, no retries."""
 
 import http.client
 import json
@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 
+from swf_cli.local.server import LocalServer
+
 HEADERS = {"Content-Type": "application/x-amz-json-1.0"}
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A reply: its status, its headers, and its body as it came."""
+    """A response: status, headers and raw body."""
 
     status: int
     headers: dict[str, str]
@@ -27,7 +29,7 @@ class Reply:
 
 
 class Refused(Exception):
-    """A call that was refused."""
+    """A fault."""
 
     def __init__(self, fault: dict[str, str]) -> None:
         super().__init__(fault)
@@ -35,21 +37,26 @@ class Refused(Exception):
         self.message = fault["message"]
 
 
+def port_of(server: LocalServer) -> int:
+    """Return the port of a server."""
+    return int(server.url.rpartition(":")[2])
+
+
 class Wire:
-    """A connection that is kept alive; `port` is on 127.0.0.1."""
+    """A persistent connection to a port of 127.0.0.1."""
 
     def __init__(self, port: int) -> None:
         self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
 
     def send(self, target: str | None, body: bytes, **headers: str) -> Reply:
-        """Send a request as it is, and give the reply."""
+        """Send a request as it is, and return the response."""
         named = {} if target is None else {"X-Amz-Target": target}
         self.connection.request("POST", "/", body, {**HEADERS, **named, **headers})
         answer = self.connection.getresponse()
         return Reply(answer.status, dict(answer.getheaders()), answer.read())
 
     def call(self, operation: str, **args: Any) -> dict[str, Any]:
-        """Call an operation; raises Refused for a fault."""
+        """Call an operation. Raise Refused for a fault."""
         reply = self.send(f"SimpleWorkflowService.{operation}", json.dumps(args).encode())
         if reply.status != 200:
             raise Refused(reply.json)
@@ -63,7 +70,7 @@ class Wire:
 
 @contextmanager
 def refused(kind: str, message: str) -> Iterator[None]:
-    """Expect a fault, with just this type and message."""
+    """Expect a fault with exactly this type and message."""
     with pytest.raises(Refused) as caught:
         yield
     assert (caught.value.kind, caught.value.message) == (kind, message)

@@ -1,6 +1,6 @@
-"""SWF's behaviour, run against this project's local SWF and against moto's: one independent witness for the other.
+"""SWF's behaviour, on this project's local SWF and on moto's, which was written independently.
 
-What moto lacks is marked with its reason, strictly: when moto learns it, the mark must go.
+Known differences of moto are marked with a reason. The marks are strict: they fail once moto is fixed.
 """
 
 import uuid
@@ -12,19 +12,19 @@ import pytest
 from botocore.exceptions import ClientError
 
 from swf_cli.local.server import LocalServer
-from tests.helpers.flow import Flow, activity, attributes_of, decision
+from tests.helpers.flow import Flow, activity, attributes_of, decision, over_client
 from tests.helpers.moto_service import MotoService
 
 
 def against_both(*, gap_of_moto: str | None = None) -> pytest.MarkDecorator:
-    """Run a test against the local SWF and against moto's, where `gap_of_moto` says why it can't pass."""
+    """Run a test against the local SWF and against moto. `gap_of_moto` is why it fails there."""
     marks = [pytest.mark.xfail(reason=f"moto: {gap_of_moto}", strict=True)] if gap_of_moto else []
     return pytest.mark.parametrize("flow", ["local", pytest.param("moto", marks=marks)], indirect=True)
 
 
 @pytest.fixture(scope="module")
 def local() -> Iterator[Any]:
-    """A client of one local SWF for all: each test takes a domain of its own."""
+    """A client of a local SWF that all tests share: each uses its own domain."""
     import botocore.session
     from botocore.config import Config
 
@@ -43,14 +43,14 @@ def local() -> Iterator[Any]:
 
 @pytest.fixture
 def flow(request: pytest.FixtureRequest, local: Any, moto: MotoService) -> Flow:
-    """A domain of the test's own, with its types, on the SWF that is asked for."""
+    """A new domain with its types, on the SWF that the test names."""
     client = local if request.param == "local" else moto.client
-    return Flow(lambda operation, **args: client._make_api_call(operation, args), f"d-{uuid.uuid4()}").register()
+    return Flow(over_client(client), f"d-{uuid.uuid4()}").register()
 
 
 @contextmanager
 def refused(code: str, message: str) -> Iterator[None]:
-    """Expect a fault, with just this message."""
+    """Expect a fault with exactly this message."""
     with pytest.raises(ClientError) as caught:
         yield
     error = caught.value.response["Error"]
@@ -59,13 +59,13 @@ def refused(code: str, message: str) -> Iterator[None]:
 
 
 def signal(flow: Flow) -> None:
-    """Give the decider a task."""
+    """Signal the execution, so that a decision task is scheduled."""
     flow.call("SignalWorkflowExecution", domain=flow.domain, workflowId="video-7", signalName="s", input="i")
 
 
 @against_both()
 def test_domains_and_types_are_registered_once(flow: Flow) -> None:
-    """A second registration is refused, by SWF's names for what is there."""
+    """A second registration is rejected; the message names the domain or type."""
     with refused("DomainAlreadyExistsFault", flow.domain):
         flow.call("RegisterDomain", name=flow.domain, workflowExecutionRetentionPeriodInDays="1")
     with refused("TypeAlreadyExistsFault", "ActivityType=[name=resize, version=1]"):
@@ -76,7 +76,7 @@ def test_domains_and_types_are_registered_once(flow: Flow) -> None:
 
 @against_both()
 def test_deprecation(flow: Flow) -> None:
-    """A deprecated type starts nothing; neither it nor a domain can be deprecated twice."""
+    """A deprecated type starts no executions. Types and domains cannot be deprecated twice."""
     kind = {"name": "video", "version": "1"}
     flow.call("DeprecateWorkflowType", domain=flow.domain, workflowType=kind)
     for refuse in (
@@ -93,7 +93,7 @@ def test_deprecation(flow: Flow) -> None:
 @against_both(gap_of_moto="a deprecated domain takes types and starts executions")
 @pytest.mark.parametrize("operation", ["RegisterActivityType", "RegisterWorkflowType"])
 def test_a_deprecated_domain(flow: Flow, operation: str) -> None:
-    """It takes no types and starts nothing, as the documentation of DeprecateDomain says."""
+    """It accepts neither types nor executions, as documented for DeprecateDomain."""
     flow.call("DeprecateDomain", name=flow.domain)
     for refuse in (lambda: flow.call(operation, domain=flow.domain, name="x", version="1"), flow.start):
         with refused("DomainDeprecatedFault", flow.domain):
@@ -102,7 +102,7 @@ def test_a_deprecated_domain(flow: Flow, operation: str) -> None:
 
 @against_both()
 def test_what_is_unknown(flow: Flow) -> None:
-    """Each unknown thing is named as SWF names it."""
+    """The message names the unknown resource as SWF does."""
     with refused("UnknownResourceFault", "Unknown domain: nope"):
         flow.call("DescribeDomain", name="nope")
     with refused("UnknownResourceFault", "Unknown type: ActivityType=[name=x, version=1]"):
@@ -115,7 +115,7 @@ def test_what_is_unknown(flow: Flow) -> None:
 
 @against_both()
 def test_one_open_run_of_a_workflow_id(flow: Flow) -> None:
-    """Another start is refused while a run is open."""
+    """A second start is rejected while a run is open."""
     flow.start()
     with refused("WorkflowExecutionAlreadyStartedFault", "Already Started"):
         flow.start()
@@ -123,7 +123,7 @@ def test_one_open_run_of_a_workflow_id(flow: Flow) -> None:
 
 @against_both()
 def test_settings_that_nothing_gives(flow: Flow) -> None:
-    """DefaultUndefinedFault names the first of them."""
+    """DefaultUndefinedFault names the first missing setting."""
     flow.call("RegisterWorkflowType", domain=flow.domain, name="bare", version="1")
     with refused("DefaultUndefinedFault", "executionStartToCloseTimeout"):
         flow.start(workflowType={"name": "bare", "version": "1"})
@@ -133,7 +133,7 @@ def test_settings_that_nothing_gives(flow: Flow) -> None:
 
 @against_both()
 def test_the_events_of_a_task(flow: Flow) -> None:
-    """From start to completion: the same events, each referring to the same others."""
+    """The events from start to completion, and their references to each other."""
     execution = flow.start(input="in")
     flow.decide(activity(input="in.png"))
     task = flow.poll(identity="worker")
@@ -172,7 +172,7 @@ def test_the_events_of_a_task(flow: Flow) -> None:
 
 @against_both()
 def test_a_failed_task(flow: Flow) -> None:
-    """Its reason and its details are in history, and the decider is woken."""
+    """Reason and details are recorded, and a decision task is scheduled."""
     execution = flow.schedule()
     flow.call("RespondActivityTaskFailed", taskToken=flow.poll()["taskToken"], reason="r", details="d")
     failed = {"reason": "r", "details": "d", "scheduledEventId": 5, "startedEventId": 6}
@@ -182,7 +182,7 @@ def test_a_failed_task(flow: Flow) -> None:
 
 @against_both()
 def test_tokens(flow: Flow) -> None:
-    """One that is made up is invalid; one of a completed task, or of a closed execution, names that."""
+    """A made-up token is invalid. For a completed task or closed execution the message names that."""
     execution = flow.schedule()
     with refused("ValidationException", "Invalid token"):
         flow.call("RespondActivityTaskCompleted", taskToken="made up")
@@ -200,7 +200,7 @@ def test_tokens(flow: Flow) -> None:
 
 @against_both(gap_of_moto="an answer to a task that failed is an HTML 500")
 def test_an_answer_to_a_failed_task(flow: Flow) -> None:
-    """It is refused like one to a completed task."""
+    """It is rejected like a response to a completed task."""
     flow.schedule()
     token = flow.poll()["taskToken"]
     flow.call("RespondActivityTaskFailed", taskToken=token)
@@ -219,7 +219,7 @@ def test_an_answer_to_a_failed_task(flow: Flow) -> None:
     ],
 )
 def test_tasks_that_can_not_be_scheduled(flow: Flow, given: dict[str, Any], cause: str) -> None:
-    """The event has SWF's cause, and the decider is woken."""
+    """The event has SWF's cause, and a decision task is scheduled."""
     execution = flow.start()
     wanted = activity(**given)
     attributes = wanted["scheduleActivityTaskDecisionAttributes"]
@@ -231,7 +231,7 @@ def test_tasks_that_can_not_be_scheduled(flow: Flow, given: dict[str, Any], caus
 
 @against_both()
 def test_an_id_of_an_open_task(flow: Flow) -> None:
-    """It is refused while that task is open."""
+    """It is rejected while that task is open."""
     execution = flow.start()
     flow.decide(activity("a"), activity("a"))
     assert flow.last(execution, "ScheduleActivityTaskFailed")["cause"] == "ACTIVITY_ID_ALREADY_IN_USE"
@@ -239,7 +239,7 @@ def test_an_id_of_an_open_task(flow: Flow) -> None:
 
 @against_both(gap_of_moto="an activity id can be used once only, also after its task is closed")
 def test_an_id_of_a_closed_task(flow: Flow) -> None:
-    """It is free again."""
+    """It can be used again."""
     execution = flow.schedule()
     flow.call("RespondActivityTaskCompleted", taskToken=flow.poll()["taskToken"])
     flow.decide(activity())
@@ -248,7 +248,7 @@ def test_an_id_of_a_closed_task(flow: Flow) -> None:
 
 @against_both(gap_of_moto="the scheduled event has what the decision gave, not what holds")
 def test_the_scheduled_event_has_the_effective_timeouts(flow: Flow) -> None:
-    """Also those that come from the type's defaults."""
+    """Timeouts from the type's defaults are included."""
     defaults = {"defaultTaskHeartbeatTimeout": "7"}
     flow.call("RegisterActivityType", domain=flow.domain, name="resize", version="2", **defaults)
     execution = flow.start()
@@ -260,7 +260,7 @@ def test_the_scheduled_event_has_the_effective_timeouts(flow: Flow) -> None:
 
 @against_both()
 def test_closing_comes_last(flow: Flow) -> None:
-    """Decisions after one that closes are refused, all of them."""
+    """If a decision follows a closing one, all are rejected."""
     execution = flow.start()
     with refused("ValidationException", "Close must be last decision in list"):
         flow.decide({"decisionType": "CompleteWorkflowExecution"}, activity())
@@ -277,7 +277,7 @@ def test_closing_comes_last(flow: Flow) -> None:
     ],
 )
 def test_each_way_to_close(flow: Flow, name: str, event: str, status: str) -> None:
-    """It leaves its event, and its status in the description."""
+    """It records its event and sets the close status."""
     execution = flow.start()
     flow.decide(decision(name))
     assert flow.names(execution)[-1] == event
@@ -286,7 +286,7 @@ def test_each_way_to_close(flow: Flow, name: str, event: str, status: str) -> No
 
 @against_both()
 def test_termination(flow: Flow) -> None:
-    """It leaves its event, with SWF's cause."""
+    """It records its event, with SWF's cause."""
     execution = flow.start()
     flow.call("TerminateWorkflowExecution", domain=flow.domain, workflowId="video-7", reason="r", details="d")
     assert flow.last(execution, "WorkflowExecutionTerminated") == {
@@ -299,7 +299,7 @@ def test_termination(flow: Flow) -> None:
 
 @against_both()
 def test_signals_and_markers(flow: Flow) -> None:
-    """Both leave their events; a signal wakes the decider."""
+    """Both record their events. A signal schedules a decision task."""
     execution = flow.start()
     flow.decide(decision("RecordMarker", markerName="m", details="d"))
     assert flow.last(execution, "MarkerRecorded")["decisionTaskCompletedEventId"] == 4
@@ -309,7 +309,7 @@ def test_signals_and_markers(flow: Flow) -> None:
 
 @against_both()
 def test_timers(flow: Flow) -> None:
-    """An id in use can't be started, and one that is not can't be cancelled: with SWF's causes."""
+    """Starting a timer ID in use and cancelling an unknown one fail with SWF's causes."""
     execution = flow.start()
     timer = decision("StartTimer", timerId="t", startToFireTimeout="1")
     flow.decide(timer, timer, decision("CancelTimer", timerId="u"), decision("CompleteWorkflowExecution"))
@@ -320,7 +320,7 @@ def test_timers(flow: Flow) -> None:
 
 @against_both(gap_of_moto="the event is spelled TimerCancelled")
 def test_a_cancelled_timer(flow: Flow) -> None:
-    """It leaves its event, as the service model spells it."""
+    """It records its event, spelled as in the service model."""
     execution = flow.start()
     timer = decision("StartTimer", timerId="t", startToFireTimeout="1")
     flow.decide(timer, decision("CancelTimer", timerId="t"))
@@ -353,7 +353,7 @@ def test_history_the_other_way_round(flow: Flow) -> None:
 
 @against_both(gap_of_moto="the priority of a task is ignored")
 def test_priority(flow: Flow) -> None:
-    """The higher goes first."""
+    """The higher priority goes first."""
     flow.start()
     flow.decide(activity("low", taskPriority="1"), activity("high", taskPriority="2"))
     assert flow.poll()["activityId"] == "high"
@@ -361,7 +361,7 @@ def test_priority(flow: Flow) -> None:
 
 @against_both(gap_of_moto="tasks that were started are counted too")
 def test_pending_tasks(flow: Flow) -> None:
-    """Those that no worker has started are counted."""
+    """Only tasks that no worker has started are counted."""
     flow.start()
     flow.decide(activity("a"), activity("b"))
     assert flow.pending() == 2
@@ -371,7 +371,7 @@ def test_pending_tasks(flow: Flow) -> None:
 
 @against_both(gap_of_moto="tasks of a closed execution stay on their list")
 def test_tasks_of_a_closed_execution(flow: Flow) -> None:
-    """They are not counted any more."""
+    """They are not counted."""
     flow.schedule()
     flow.call("TerminateWorkflowExecution", domain=flow.domain, workflowId="video-7")
     assert flow.pending() == 0
@@ -379,7 +379,7 @@ def test_tasks_of_a_closed_execution(flow: Flow) -> None:
 
 @against_both(gap_of_moto="there is no RequestCancelActivityTask")
 def test_a_task_that_waits_is_cancelled_at_once(flow: Flow) -> None:
-    """Its decider's request is all it takes."""
+    """The decider's request closes it."""
     execution = flow.schedule()
     signal(flow)
     flow.decide(decision("RequestCancelActivityTask", activityId="resize-1"))
@@ -388,7 +388,7 @@ def test_a_task_that_waits_is_cancelled_at_once(flow: Flow) -> None:
 
 @against_both(gap_of_moto="there is no RequestCancelActivityTask, and a heartbeat always says no")
 def test_a_started_task_is_asked_to_cancel(flow: Flow) -> None:
-    """It learns of it by heartbeat, and then may answer so."""
+    """The worker sees the request in a heartbeat response, and may then cancel the task."""
     execution = flow.schedule()
     token = flow.poll()["taskToken"]
     signal(flow)
@@ -400,7 +400,7 @@ def test_a_started_task_is_asked_to_cancel(flow: Flow) -> None:
 
 @against_both(gap_of_moto="there is no RespondActivityTaskCanceled")
 def test_cancelling_unasked(flow: Flow) -> None:
-    """It is refused, and the task stays open."""
+    """It is rejected, and the task stays open."""
     execution = flow.schedule()
     token = flow.poll()["taskToken"]
     with pytest.raises(ClientError, match="UnknownResourceFault"):
@@ -411,7 +411,7 @@ def test_cancelling_unasked(flow: Flow) -> None:
 
 @against_both(gap_of_moto="there is no RequestCancelWorkflowExecution")
 def test_an_execution_is_asked_to_cancel(flow: Flow) -> None:
-    """The decider is woken by the event."""
+    """The event schedules a decision task."""
     execution = flow.start()
     flow.decide()
     flow.call("RequestCancelWorkflowExecution", domain=flow.domain, workflowId="video-7")
@@ -420,7 +420,7 @@ def test_an_execution_is_asked_to_cancel(flow: Flow) -> None:
 
 @against_both(gap_of_moto="each event schedules a decision task of its own")
 def test_one_decision_task_at_a_time(flow: Flow) -> None:
-    """However much happens, one decision task shows it all."""
+    """Several events lead to one decision task."""
     execution = flow.start()
     signal(flow)
     signal(flow)
@@ -428,20 +428,25 @@ def test_one_decision_task_at_a_time(flow: Flow) -> None:
 
 
 @against_both(gap_of_moto="an execution completes over what its decider has not seen")
-def test_an_execution_does_not_close_over_news(flow: Flow) -> None:
-    """UNHANDLED_DECISION: the decider gets another task."""
+def test_an_execution_does_not_close_over_unseen_events(flow: Flow) -> None:
+    """The close fails as UNHANDLED_DECISION, and a decision task is scheduled."""
     execution = flow.start()
     task = flow.poll_decision()
     signal(flow)
     close = decision("CompleteWorkflowExecution")
     flow.call("RespondDecisionTaskCompleted", taskToken=task["taskToken"], decisions=[close])
     assert flow.last(execution, "CompleteWorkflowExecutionFailed")["cause"] == "UNHANDLED_DECISION"
-    assert flow.names(execution)[-1] == "DecisionTaskScheduled"
+    assert flow.names(execution)[3:] == [
+        "WorkflowExecutionSignaled",
+        "DecisionTaskScheduled",
+        "DecisionTaskCompleted",
+        "CompleteWorkflowExecutionFailed",
+    ]
 
 
 @against_both(gap_of_moto="histories and lists have no pages")
 def test_pages(flow: Flow) -> None:
-    """A page that is not the last leads to the next."""
+    """A page that is not the last has a token for the next."""
     execution = flow.schedule()
     asked = {"domain": flow.domain, "execution": execution, "maximumPageSize": 3}
     first = flow.call("GetWorkflowExecutionHistory", **asked)
@@ -452,7 +457,7 @@ def test_pages(flow: Flow) -> None:
 
 @against_both(gap_of_moto="lists of executions come in the order of their starts")
 def test_the_newest_execution_first(flow: Flow) -> None:
-    """Unless told otherwise."""
+    """Newest first is the default."""
     flow.start("one")
     flow.start("two")
     answer = flow.call("ListOpenWorkflowExecutions", domain=flow.domain, startTimeFilter={"oldestDate": 0})
@@ -470,7 +475,7 @@ def test_the_newest_execution_first(flow: Flow) -> None:
     ids=["execution", "type", "time"],
 )
 def test_filters(flow: Flow, given: dict[str, Any]) -> None:
-    """Only what a filter names is listed."""
+    """Only executions that match the filter are listed."""
     flow.start("two")
     asked = {"domain": flow.domain, "startTimeFilter": {"oldestDate": 0}, **given}
     assert flow.call("ListOpenWorkflowExecutions", **asked)["executionInfos"] == []
@@ -478,7 +483,7 @@ def test_filters(flow: Flow, given: dict[str, Any]) -> None:
 
 @against_both()
 def test_lists_of_open_and_closed(flow: Flow) -> None:
-    """An execution is in one of them."""
+    """An execution is in exactly one of the two lists."""
     flow.start("one")
     flow.start("two")
     flow.call("TerminateWorkflowExecution", domain=flow.domain, workflowId="one")
@@ -493,3 +498,74 @@ def test_the_service_model_holds(flow: Flow) -> None:
     """A name that is too long is a ValidationException."""
     with pytest.raises(ClientError, match="Member must have length less than or equal to 256"):
         flow.pending("x" * 257)
+
+
+@against_both(gap_of_moto="names are not checked")
+@pytest.mark.parametrize("name", ["a:b", "a/b", "a|b", "a\x7f", " a", "a ", "arn"])
+def test_forbidden_names(flow: Flow, name: str) -> None:
+    """A name that the documentation forbids is rejected."""
+    with refused("ValidationException", f"Invalid workflowId: {name}"):
+        flow.start(name)
+
+
+@against_both(gap_of_moto="values are not checked")
+def test_maxima(flow: Flow) -> None:
+    """A retention of over 90 days, and an execution of over a year, are rejected."""
+    with pytest.raises(ClientError, match="Member must have value less than or equal to 90"):
+        flow.call("RegisterDomain", name="b", workflowExecutionRetentionPeriodInDays="91")
+    with pytest.raises(ClientError, match="Member must have value less than or equal to 31536000"):
+        flow.start(executionStartToCloseTimeout="31536001")
+
+
+@against_both(gap_of_moto="there are no DeleteActivityType and DeleteWorkflowType")
+@pytest.mark.parametrize(("kind", "name"), [("activity", "resize"), ("workflow", "video")])
+def test_deleted_types(flow: Flow, kind: str, name: str) -> None:
+    """A type must be deprecated before it is deleted."""
+    called = {"domain": flow.domain, f"{kind}Type": {"name": name, "version": "1"}}
+    with refused("TypeNotDeprecatedFault", f"{kind.capitalize()}Type=[name={name}, version=1]"):
+        flow.call(f"Delete{kind.capitalize()}Type", **called)
+    flow.call(f"Deprecate{kind.capitalize()}Type", **called)
+    flow.call(f"Delete{kind.capitalize()}Type", **called)
+
+
+@against_both()
+def test_tags(flow: Flow) -> None:
+    """Tags of a domain."""
+    arn = flow.call("DescribeDomain", name=flow.domain)["domainInfo"]["arn"]
+    tags = [{"key": "team", "value": "a"}]
+    flow.call("TagResource", resourceArn=arn, tags=tags)
+    assert flow.call("ListTagsForResource", resourceArn=arn)["tags"] == tags
+
+
+@against_both(gap_of_moto="there is no StartChildWorkflowExecution")
+def test_children(flow: Flow) -> None:
+    """A child reports its result to its parent."""
+    execution = flow.start()
+    child = {"workflowType": {"name": "video", "version": "1"}, "taskList": {"name": "child"}}
+    flow.decide(decision("StartChildWorkflowExecution", workflowId="child", **child))
+    flow.decide_on("child", decision("CompleteWorkflowExecution", result="r"))
+    assert flow.last(execution, "ChildWorkflowExecutionCompleted")["result"] == "r"
+
+
+@against_both(gap_of_moto="there is no ContinueAsNewWorkflowExecution")
+def test_continuing_as_new(flow: Flow) -> None:
+    """The execution closes, and a new run starts."""
+    execution = flow.start()
+    flow.decide(decision("ContinueAsNewWorkflowExecution"))
+    continued = flow.last(execution, "WorkflowExecutionContinuedAsNew")
+    assert flow.poll_decision()["workflowExecution"]["runId"] == continued["newExecutionRunId"]
+
+
+@against_both(gap_of_moto="there is no SignalExternalWorkflowExecution")
+def test_external_signals(flow: Flow) -> None:
+    """An execution signals another."""
+    target = flow.start("target", taskList={"name": "target"})
+    flow.start()
+    flow.decide(decision("SignalExternalWorkflowExecution", workflowId="target", signalName="s"))
+    assert flow.last(target, "WorkflowExecutionSignaled")["externalInitiatedEventId"] == 5
+
+
+@against_both(gap_of_moto="run IDs have another length")
+def test_run_ids(flow: Flow) -> None:
+    """A run ID has 46 characters."""
+    assert len(flow.start()["runId"]) == 46

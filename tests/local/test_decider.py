@@ -1,7 +1,12 @@
-"""The decider of `swf local schedule` and `swf local cancel`, over a local SWF."""
+"""The decider of `swf local schedule` and `swf local cancel`."""
 
-from collections.abc import Iterator
+import fcntl
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -23,39 +28,26 @@ def _credentials(monkeypatch: pytest.MonkeyPatch, aws_env: dict[str, str]) -> No
 
 @pytest.fixture
 def service() -> Iterator[Service]:
-    """A local SWF that holds a poll for a moment."""
+    """A local SWF whose polls return after 0.2 s."""
     with local_service(hold=0.2) as service:
         yield service
 
 
 @pytest.fixture
-def decider(service: Service) -> Decider:
-    """The decider of a domain that is not registered yet."""
-    return Decider(Session(endpoint_url=service.url), "video")
+def decider(service: Service, tmp_path: Path) -> Decider:
+    """A decider for a domain that is not registered yet."""
+    return Decider(Session(endpoint_url=service.url), "video", tmp_path)
 
 
 def on(task_list: str) -> PartialTaskConfiguration:
-    """Make the configuration of a task on a list, with no timeouts."""
+    """Return the configuration of a task without timeouts."""
     return PartialTaskConfiguration(
         task_list, runtime_timeout=None, schedule_timeout=None, total_timeout=None, heartbeat_timeout=None
     )
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1:1", "http://localhost:1", "http://[::1]:1", "http://127.1.2.3"])
-def test_loopback_is_taken(url: str) -> None:
-    """A service on loopback is one to try things on."""
-    Decider(Session(endpoint_url=url), "video")
-
-
-@pytest.mark.parametrize("url", [None, "http://192.0.2.1", "http://localhost.example", "http://[2001:db8::1]:80"])
-def test_any_other_is_refused(url: str | None) -> None:
-    """Any other service is a ValueError that names it."""
-    with pytest.raises(ValueError, match=f"^{(url or 'https://swf').split('[')[0]}.* is not on this machine"):
-        Decider(Session(endpoint_url=url), "video")
-
-
 def test_a_long_history_is_read_to_its_end(service: Service, decider: Decider) -> None:
-    """The activity ids stay unique, and open tasks are found, in a history of several pages."""
+    """With a history of several pages, activity IDs stay unique and open tasks are found."""
     execution, first = decider.schedule(RESIZE, on("x"), workflow_id="w")
     for _ in range(1100):
         service.call("SignalWorkflowExecution", domain="video", workflowId="w", signalName="noise")
@@ -66,7 +58,7 @@ def test_a_long_history_is_read_to_its_end(service: Service, decider: Decider) -
 
 
 def test_the_configuration_is_the_tasks(service: Service, decider: Decider) -> None:
-    """Timeouts, list and priority go into the decision under its own keys."""
+    """The decision has timeouts, list and priority under its own keys."""
     configuration = PartialTaskConfiguration(
         "x",
         runtime_timeout=timedelta(seconds=1),
@@ -93,13 +85,13 @@ def test_the_configuration_is_the_tasks(service: Service, decider: Decider) -> N
 
 
 def test_a_timeout_that_is_not_given(decider: Decider) -> None:
-    """Where neither the task nor its type says how long, SWF refuses the task, and so it is told."""
+    """If neither the task nor its type has a timeout, the error has SWF's cause."""
     with pytest.raises(SwfError, match="DEFAULT_SCHEDULE_TO_START_TIMEOUT_UNDEFINED"):
         decider.schedule(RESIZE, PartialTaskConfiguration("x"))
 
 
 def test_a_decision_that_another_took(service: Service, decider: Decider) -> None:
-    """When another decider holds the decision task, it says that none came."""
+    """If another decider has the decision task, that is the error."""
     decider.schedule(RESIZE, on("x"), workflow_id="w")
     open_ones = service.call("ListOpenWorkflowExecutions", domain="video", startTimeFilter={"oldestDate": 0})
     described = service.flow("video").describe(open_ones["executionInfos"][0]["execution"])
@@ -108,23 +100,83 @@ def test_a_decision_that_another_took(service: Service, decider: Decider) -> Non
         "PollForDecisionTask", domain="video", taskList=described["executionConfiguration"]["taskList"]
     )
     assert taken["taskToken"]
-    with pytest.raises(SwfError, match="no decision task came for w"):
+    with pytest.raises(SwfError, match="no decision task received for workflow w"):
         decider.schedule(RESIZE, on("x"), workflow_id="w")
 
 
 def test_nothing_to_cancel(decider: Decider) -> None:
-    """Asking to cancel what is not open is TaskNotOpen, whether the task or the execution is not."""
+    """Requesting cancellation of a task or execution that is not open raises TaskNotOpen."""
     decider.schedule(RESIZE, on("x"), workflow_id="w")
-    with pytest.raises(TaskNotOpen, match="no activity task other of w is open"):
+    with pytest.raises(TaskNotOpen, match="no activity task other of workflow w is open"):
         decider.request_cancel("w", "other")
     with pytest.raises(TaskNotOpen, match="nobody"):
         decider.request_cancel("nobody")
 
 
 def test_a_closed_execution_is_started_anew(service: Service, decider: Decider) -> None:
-    """The workflow id of an execution that has ended starts another run."""
+    """The workflow ID of a closed execution starts a new run."""
     first, _ = decider.schedule(RESIZE, on("x"), workflow_id="w")
     service.call("TerminateWorkflowExecution", domain="video", workflowId="w")
     second, activity_id = decider.schedule(RESIZE, on("x"), workflow_id="w")
     assert (second.id, activity_id) == ("w", "resize-1")
     assert second.run_id != first.run_id
+
+
+class Spy:
+    """A client that calls `before` with the name of each operation."""
+
+    def __init__(self, client: Any, before: Callable[[str], None]) -> None:
+        self._client = client
+        self._before = before
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(self._client, name)
+        if callable(value):
+            self._before(name)
+        return value
+
+
+class TestLock:
+    """Deciders of one user take turns, by a lock in the state folder."""
+
+    def test_it_is_held_while_deciding(self, service: Service, tmp_path: Path) -> None:
+        """No other process can lock the file between the signal and the end of the decision; it is private."""
+        state = tmp_path / "new" / "state"
+        lock = state / "decider.lock"
+        held: dict[str, bool] = {}
+
+        def look(operation: str) -> None:
+            with lock.open("r+") as file, suppress(BlockingIOError):
+                held[operation] = True
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                held[operation] = False
+
+        session = Session(endpoint_url=service.url)
+        Decider(session, "video", state).schedule(RESIZE, on("x"), workflow_id="w")
+        assert (state.stat().st_mode & 0o777, lock.stat().st_mode & 0o777) == (0o700, 0o600)
+        spied: Any = SimpleNamespace(
+            client=Spy(session.client.botocore, look), poll_client=Spy(session.poll_client.botocore, look)
+        )
+        Decider(spied, "video", state).request_cancel("w")
+        steps = ("signal_workflow_execution", "poll_for_decision_task", "respond_decision_task_completed")
+        assert [held[step] for step in steps] == [True] * 3
+        look("afterwards")
+        assert not held["afterwards"]
+
+    def test_links_are_not_followed(self, service: Service, tmp_path: Path) -> None:
+        """If the lock or its folder is a symbolic link, no file is created, and the task is scheduled without."""
+        target = tmp_path / "target"
+        target.mkdir()
+        (tmp_path / "linked").symlink_to(target)
+        (tmp_path / "state").mkdir()
+        (tmp_path / "state" / "decider.lock").symlink_to(target / "file")
+        for state in ("linked", "state"):
+            decider = Decider(Session(endpoint_url=service.url), "video", tmp_path / state)
+            decider.schedule(RESIZE, on("x"), workflow_id="w")
+        assert list(target.iterdir()) == []
+
+    def test_a_folder_that_cannot_be_made(self, service: Service, tmp_path: Path) -> None:
+        """Without a state folder the task is scheduled without the lock."""
+        (tmp_path / "file").touch()
+        decider = Decider(Session(endpoint_url=service.url), "video", tmp_path / "file" / "state")
+        assert decider.schedule(RESIZE, on("x"), workflow_id="w")[1] == "resize-1"

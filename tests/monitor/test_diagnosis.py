@@ -1,75 +1,98 @@
 """Why a task looks stuck, and what to do about it."""
 
+import shlex
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from swf_cli.history import ActivityTask, End
-from swf_cli.ledger.records import Holding
+from swf_cli.history import ActivityTask, DecisionTask, End
+from swf_cli.ledger.records import HeldTask
 from swf_cli.models import ActivityId, ExecutionId, PartialTaskConfiguration
-from swf_cli.monitor.diagnosis import REASONS, Diagnosis, DomainFacts, diagnose
+from swf_cli.monitor.diagnosis import REASONS, Diagnosis, diagnose
+from swf_cli.monitor.evidence import DomainFacts, Holdings
+from tests.helpers.held import held_task, lost_poll
 
 EXECUTION = ExecutionId("video-7", "RUN")
 MINUTE = 60.0
 NOW = 100_000.0
 
-RUNTIME = PartialTaskConfiguration("x", runtime_timeout=timedelta(days=1))
-WAITING = ActivityTask("a", ActivityId("resize", "1"), "x", RUNTIME, NOW - 20 * MINUTE)
+DAY = PartialTaskConfiguration("x", runtime_timeout=timedelta(days=1))
+WAITING = ActivityTask("a", ActivityId("resize", "1"), "x", DAY, NOW - 20 * MINUTE)
 STARTED = replace(WAITING, started_at=NOW - 15 * MINUTE, started_event_id=6, identity="host:1")
 ENDLESS = replace(STARTED, configuration=PartialTaskConfiguration("x"))
 CANCELLING = replace(STARTED, cancel_requested_at=NOW - 11 * MINUTE)
-HELD = Holding("abcd1234", NOW - 15 * MINUTE, "x", "host:1", "RUN", 6, None)
+HELD = held_task(execution=EXECUTION, task_list="x", identity="host:1", taken_at=NOW - 15 * MINUTE)
 DEAD = replace(HELD, holder_alive=False)
 ALIVE = replace(HELD, holder_alive=True)
-BROKEN = Holding("dcba4321", NOW - 15 * MINUTE - 30, "x", "host:1")
+LOST = lost_poll(task_list="x", identity="host:1", taken_at=NOW - 15 * MINUTE - 30)
+DECISION = DecisionTask(
+    "deciders", PartialTaskConfiguration("deciders"), scheduled_at=NOW - 20 * MINUTE, waiting_since=NOW - 20 * MINUTE
+)
+TAKEN = replace(DECISION, started_at=NOW - 15 * MINUTE, identity="decider:1")
+
+CLOSE = ("aws", "swf", "terminate-workflow-execution", "--domain=media", "--region=us-east-1")
 
 
-def look(task: ActivityTask, *holdings: Holding, **more: Any) -> Diagnosis | None:
-    """Diagnose a task now, with ten minutes of patience."""
-    return diagnose(EXECUTION, task, NOW, DomainFacts(older_than=10 * MINUTE, holdings=holdings, **more))
+def facts_of(*rows: HeldTask, commands: dict[str, int] | None = None, **fields: Any) -> DomainFacts:
+    """Return what is known, with an --older-than of ten minutes and these rows of the ledger."""
+    return DomainFacts(10 * MINUTE, Holdings(rows, commands or {}), CLOSE, **fields)
 
 
-def reason(task: ActivityTask, *holdings: Holding, **more: Any) -> str | None:
-    """Give the reason alone."""
-    found = look(task, *holdings, **more)
+def look(task: ActivityTask | DecisionTask, *rows: HeldTask, **fields: Any) -> Diagnosis | None:
+    """Diagnose a task now."""
+    return diagnose(EXECUTION, task, NOW, facts_of(*rows, **fields))
+
+
+def certain(task: ActivityTask | DecisionTask, *rows: HeldTask, **fields: Any) -> Diagnosis:
+    """Diagnose a task that looks stuck."""
+    found = look(task, *rows, **fields)
+    assert found is not None
+    return found
+
+
+def reason(task: ActivityTask | DecisionTask, *rows: HeldTask, **fields: Any) -> str | None:
+    """Return the reason alone."""
+    found = look(task, *rows, **fields)
     return None if found is None else found.reason
 
 
-def finished(seconds: float) -> ActivityTask:
-    """Make a run that completed in so many seconds, long ago."""
+def completed(seconds: float) -> ActivityTask:
+    """Return a run that was completed in this many seconds, long ago."""
     return replace(STARTED, started_at=1000.0, closed_at=1000.0 + seconds, end=End("completed"))
 
 
 @pytest.mark.parametrize(
-    ("task", "holdings", "expected"),
+    ("task", "rows", "expected"),
     [
         (WAITING, [], "unclaimed"),
         (STARTED, [], None),
         (STARTED, [HELD], "held-here"),
         (STARTED, [ALIVE], None),
         (STARTED, [DEAD], "holder-gone"),
-        (STARTED, [BROKEN], "holder-gone"),
+        (STARTED, [LOST], "holder-gone"),
         (ENDLESS, [], "endless"),
         (CANCELLING, [], "cancelling"),
-        # Among several that apply:
+        # Of several that apply:
         (replace(ENDLESS, cancel_requested_at=NOW - 11 * MINUTE), [DEAD], "holder-gone"),
-        (replace(ENDLESS, cancel_requested_at=NOW - 11 * MINUTE), [BROKEN], "holder-gone"),
+        (replace(ENDLESS, cancel_requested_at=NOW - 11 * MINUTE), [LOST], "holder-gone"),
         (replace(ENDLESS, cancel_requested_at=NOW - 11 * MINUTE), [HELD], "held-here"),
         (replace(ENDLESS, cancel_requested_at=NOW - 11 * MINUTE), [], "cancelling"),
         (replace(ENDLESS, cancel_requested_at=NOW - 11 * MINUTE), [ALIVE], "cancelling"),
     ],
 )
-def test_each_reason_has_its_place(task: ActivityTask, holdings: list[Holding], expected: str | None) -> None:
+def test_each_reason_has_its_place(task: ActivityTask, rows: list[HeldTask], expected: str | None) -> None:
     """The first that applies of holder-gone, held-here, cancelling, endless, overdue; else unclaimed, backlog."""
-    assert reason(task, *holdings) == expected
+    assert reason(task, *rows) == expected
 
 
 def test_reasons_are_a_closed_list_worst_first() -> None:
-    """Rows are sorted by severity, then by how long it has been so."""
+    """Rows are sorted by severity, then by how long they have been stuck."""
     assert list(REASONS) == [
         "holder-gone",
+        "no-decider",
+        "decider-failing",
         "endless",
         "cancelling",
         "held-here",
@@ -77,128 +100,324 @@ def test_reasons_are_a_closed_list_worst_first() -> None:
         "unclaimed",
         "backlog",
     ]
-    early, late = Diagnosis("endless", "", 5.0), Diagnosis("endless", "", 9.0)
-    assert sorted([late, Diagnosis("holder-gone", "", 99.0), early], key=lambda d: d.rank)[1:] == [early, late]
+    early, late = Diagnosis("endless", 5.0, ""), Diagnosis("endless", 9.0, "")
+    worse = Diagnosis("holder-gone", 99.0, "")
+    assert sorted([late, worse, early], key=lambda diagnosis: diagnosis.rank) == [worse, early, late]
 
 
-@pytest.mark.parametrize("closed", ["completed", "gone"])
-def test_a_closed_task_is_never_stuck(closed: str) -> None:
-    """A task that has ended, or whose execution has, is not flagged."""
-    assert reason(replace(ENDLESS, end=End(closed), closed_at=NOW), DEAD) is None
+@pytest.mark.parametrize("state", ["completed", "gone"])
+def test_a_closed_task_is_never_stuck(state: str) -> None:
+    """Neither is one whose execution is closed."""
+    assert reason(replace(ENDLESS, end=End(state), closed_at=NOW), DEAD) is None
 
 
-def test_waiting_counts_from_older_than_on() -> None:
-    """A task that has waited a second less than --older-than is not flagged; one that has waited just as long is."""
-    assert reason(replace(WAITING, scheduled_at=NOW - 10 * MINUTE + 1)) is None
-    assert reason(replace(WAITING, scheduled_at=NOW - 10 * MINUTE)) == "unclaimed"
+class TestDecisions:
+    """Decision tasks: is there a decider, and does it work?"""
+
+    def test_one_that_waits(self) -> None:
+        """From --older-than on there is no decider; the list is named."""
+        found = certain(DECISION)
+        assert (found.reason, found.since) == ("no-decider", NOW - 20 * MINUTE)
+        assert found.explanation == "its decision task has waited for 20m00s: no decider has taken it from deciders"
+        assert found.hint == "start a decider on deciders, or check why none polls it"
+        assert reason(replace(DECISION, waiting_since=NOW - 10 * MINUTE)) == "no-decider"
+        assert reason(replace(DECISION, waiting_since=NOW - 10 * MINUTE + 1)) is None
+
+    def test_one_that_is_started(self) -> None:
+        """From --older-than on its decider is failing; it is named."""
+        found = certain(TAKEN)
+        assert (found.reason, found.since) == ("decider-failing", NOW - 15 * MINUTE)
+        assert found.explanation == "decider:1 took its decision task and has not completed it for 15m00s"
+        assert found.hint == "check decider:1, which polls deciders: it must complete its decision tasks"
+        assert reason(replace(TAKEN, started_at=NOW - 10 * MINUTE)) == "decider-failing"
+        assert reason(replace(TAKEN, started_at=NOW - 10 * MINUTE + 1)) is None
+
+    @pytest.mark.parametrize(("timeouts", "expected"), [(0, None), (2, None), (3, "decider-failing")])
+    @pytest.mark.parametrize("task", [DECISION, TAKEN])
+    def test_three_timeouts_in_a_row(self, task: DecisionTask, timeouts: int, expected: str | None) -> None:
+        """Its decider is failing, whether it has the next one or not; since the start of the first."""
+        young = replace(
+            task,
+            waiting_since=NOW - MINUTE,
+            started_at=task.started_at and NOW - MINUTE,
+            timeouts=timeouts,
+            failing_since=NOW - 4 * MINUTE if timeouts else None,
+            last_decider="decider:0",
+        )
+        assert reason(young) == expected
+        if expected:
+            found = certain(young)
+            assert (found.since, found.explanation) == (
+                NOW - 4 * MINUTE,
+                "its last 3 decision tasks were taken and timed out",
+            )
+            assert f"check {task.identity or 'decider:0'}," in found.hint
+
+    def test_a_decider_that_failed_and_is_gone(self) -> None:
+        """One that waits has no decider any more, however many timed out before."""
+        assert reason(replace(DECISION, timeouts=9, failing_since=NOW - 3600.0)) == "no-decider"
 
 
-def test_a_list_whose_tasks_are_started_has_a_backlog() -> None:
-    """When a task of the list was started within --older-than, workers poll it; longer ago, nobody does."""
-    around = DomainFacts(older_than=10 * MINUTE)
-    around.observe([replace(STARTED, started_at=NOW - 9 * MINUTE, task_list="y")])
-    assert diagnose(EXECUTION, WAITING, NOW, around) == Diagnosis(
-        "unclaimed", "start a worker on x, or look why none polls it", WAITING.scheduled_at
-    )
-    around.observe([replace(STARTED, started_at=NOW - 9 * MINUTE), replace(STARTED, started_at=NOW - 40 * MINUTE)])
-    assert diagnose(EXECUTION, WAITING, NOW, around) == Diagnosis(
-        "backlog", "start more workers on x", WAITING.scheduled_at
-    )
-    around.last_started["x"] = NOW - 11 * MINUTE
-    assert getattr(diagnose(EXECUTION, WAITING, NOW, around), "reason", None) == "unclaimed"
+class TestWaiting:
+    """Activity tasks that no worker has started."""
 
+    def test_it_counts_from_older_than_on(self) -> None:
+        """One that has waited a second less is not reported."""
+        assert reason(replace(WAITING, scheduled_at=NOW - 10 * MINUTE + 1)) is None
+        assert reason(replace(WAITING, scheduled_at=NOW - 10 * MINUTE)) == "unclaimed"
 
-@pytest.mark.parametrize(
-    ("ran", "runs", "overdue"),
-    [
-        (15 * MINUTE, [60.0, 14 * MINUTE - 1], True),
-        (15 * MINUTE, [60.0, 14 * MINUTE + 1], False),  # a minute longer than the longest is no news
-        (15 * MINUTE, [3600.0, 60.0], False),
-        (12 * 3600.0 - 1, [], False),
-        (12 * 3600.0 + 1, [], True),  # half its start-to-close
-    ],
-)
-def test_overdue_goes_by_finished_runs_of_its_activity(ran: float, runs: list[float], overdue: bool) -> None:
-    """A task is overdue when it runs a minute longer than any run that completed; without one, half its timeout."""
-    around = DomainFacts(older_than=10 * MINUTE)
-    around.observe(map(finished, runs))
-    task = replace(STARTED, started_at=NOW - ran)
-    assert (diagnose(EXECUTION, task, NOW, around) is not None) is overdue
+    def test_a_list_without_workers(self) -> None:
+        """No task of it was started since this one was scheduled, and none is in hand."""
+        facts = facts_of()
+        facts.observe(
+            [
+                WAITING,
+                replace(STARTED, task_list="y"),
+                replace(completed(5.0), started_at=WAITING.scheduled_at - 1),
+            ]
+        )
+        found = diagnose(EXECUTION, WAITING, NOW, facts)
+        assert found == Diagnosis(
+            "unclaimed",
+            WAITING.scheduled_at,
+            "waiting for 20m00s: no worker has started a task of x since",
+            "start a worker on x, or check why none polls it",
+        )
 
-
-def test_only_completed_runs_of_the_same_activity_are_compared() -> None:
-    """Runs that failed or timed out, and those of another version, say nothing of how long one takes."""
-    around = DomainFacts(older_than=10 * MINUTE)
-    around.observe(
+    @pytest.mark.parametrize(
+        ("seen", "counts"),
         [
-            replace(finished(1.0), end=End("failed")),
-            replace(finished(1.0), end=End("timed_out")),
-            replace(finished(1.0), activity=ActivityId("resize", "2")),
-        ]
+            (replace(STARTED, started_at=1000.0), "1 waiting, 1 in hand"),  # in hand, since long before
+            (replace(completed(5.0), started_at=WAITING.scheduled_at + 1), "1 waiting, 0 in hand"),
+            (replace(completed(5.0), started_at=WAITING.scheduled_at), "1 waiting, 0 in hand"),
+        ],
     )
-    assert around.longest_run == {ActivityId("resize", "2"): 1.0}
-    assert diagnose(EXECUTION, STARTED, NOW, around) is None
+    def test_a_list_with_workers(self, seen: ActivityTask, counts: str) -> None:
+        """It has a backlog, and how many wait and are in hand."""
+        facts = facts_of()
+        facts.observe([WAITING, seen])
+        found = diagnose(EXECUTION, WAITING, NOW, facts)
+        assert found == Diagnosis(
+            "backlog",
+            WAITING.scheduled_at,
+            f"waiting for 20m00s on a list that workers poll: {counts}",
+            f"start more workers on x ({counts})",
+        )
+
+    @pytest.mark.parametrize(
+        ("name", "activity", "is_named"),
+        [
+            ("resize-gpu", ActivityId("resize", "1"), True),
+            ("resize-gpu", ActivityId("encode", "1"), False),
+            ("upload", ActivityId("resize", "1"), False),
+        ],
+    )
+    def test_a_misspelled_list(self, name: str, activity: ActivityId, is_named: bool) -> None:
+        """If its activity runs on a list with nearly the same name, that one is named."""
+        facts = facts_of()
+        facts.observe([replace(STARTED, task_list=name, activity=activity)])
+        found = diagnose(EXECUTION, replace(WAITING, task_list="reszie-gpu"), NOW, facts)
+        assert found is not None
+        expected = f"correct the list name reszie-gpu if it is misspelled: resize runs on {name}"
+        assert (found.hint == expected) is is_named
+        assert found.reason == "unclaimed"
+
+    def test_names_are_quoted(self) -> None:
+        """What somebody may copy into a shell is one word."""
+        hint = certain(replace(WAITING, task_list="two words; reboot")).hint
+        assert hint == "start a worker on 'two words; reboot', or check why none polls it"
 
 
-def test_a_short_patience_takes_the_margin_away() -> None:
-    """With --older-than 0, a task is overdue as soon as it runs longer than the finished ones."""
-    around = DomainFacts(older_than=0.0)
-    around.observe([finished(15 * MINUTE - 1)])
-    assert getattr(diagnose(EXECUTION, STARTED, NOW, around), "reason", None) == "overdue"
+class TestOverdue:
+    """Activity tasks that run longer than expected."""
+
+    @pytest.mark.parametrize(
+        ("ran", "runs", "comparison"),
+        [
+            (
+                15 * MINUTE,
+                [60.0, 14 * MINUTE - 1],
+                "each of the 2 completed runs of resize 1 that were read (at most 13m59s)",
+            ),
+            (15 * MINUTE, [14 * MINUTE - 1], "the one completed run of resize 1 that was read (13m59s)"),
+            (15 * MINUTE, [60.0, 14 * MINUTE + 1], None),  # less than a minute longer than the longest
+            (15 * MINUTE, [3600.0, 60.0], None),
+            (9 * MINUTE, [5.0], None),  # less than --older-than
+            (12 * 3600.0 - 1, [], None),
+            (12 * 3600.0 + 1, [], "half of its 1d00h start-to-close timeout"),
+        ],
+    )
+    def test_it_goes_by_completed_runs(self, ran: float, runs: list[float], comparison: str | None) -> None:
+        """A minute longer than any completed run, or, with none to compare, longer than half of its timeout."""
+        facts = facts_of()
+        facts.observe(map(completed, runs))
+        found = diagnose(EXECUTION, replace(STARTED, started_at=NOW - ran), NOW, facts)
+        assert (found is None) is (comparison is None)
+        if found is not None:
+            assert found.reason == "overdue"
+            assert found.explanation.endswith(f": longer than {comparison}")
+
+    def test_it_says_for_how_long_and_until_when(self) -> None:
+        """How long it has run, than what that is longer, and when it will time out."""
+        found = certain(
+            replace(
+                STARTED,
+                started_at=NOW - 59 * MINUTE,
+                configuration=PartialTaskConfiguration("x", runtime_timeout=timedelta(hours=1.5)),
+            )
+        )
+        assert found.explanation == "running for 59m00s: longer than half of its 1h30m start-to-close timeout"
+        assert found.hint == "check what host:1 is doing; it times out at 1970-01-02T04:17:40Z"
+
+    def test_only_completed_runs_of_the_same_activity_are_compared(self) -> None:
+        """Runs that failed or timed out, and those of another version, are not."""
+        facts = facts_of()
+        facts.observe(
+            [
+                replace(completed(1.0), end=End("failed")),
+                replace(completed(1.0), end=End("timed_out")),
+                replace(completed(1.0), activity=ActivityId("resize", "2")),
+            ]
+        )
+        assert diagnose(EXECUTION, STARTED, NOW, facts) is None
+
+    def test_a_short_older_than_takes_the_margin_away(self) -> None:
+        """With --older-than 0, a task is overdue as soon as it runs longer than the completed ones."""
+        facts = DomainFacts(0.0)
+        facts.observe([completed(15 * MINUTE - 1)])
+        found = diagnose(EXECUTION, STARTED, NOW, facts)
+        assert found is not None
+        assert found.reason == "overdue"
+
+    def test_without_anything_to_go_by(self) -> None:
+        """A heartbeat timeout alone does not limit a run."""
+        settings = PartialTaskConfiguration("x", heartbeat_timeout=timedelta(seconds=30))
+        assert reason(replace(STARTED, configuration=settings)) is None
 
 
-@pytest.mark.parametrize("task", [STARTED, ENDLESS, CANCELLING])
-def test_a_started_task_has_time_to_be_worked_on(task: ActivityTask) -> None:
-    """HeldTask here, without timeouts, or asked to cancel: all that is normal until --older-than."""
-    young = replace(task, started_at=NOW - 9 * MINUTE, cancel_requested_at=task.cancel_requested_at and NOW - MINUTE)
-    assert reason(young, HELD) is None
-    assert reason(young) is None
-    assert reason(young, DEAD) == "holder-gone"
+class TestHolders:
+    """Tasks that this machine received."""
+
+    @pytest.mark.parametrize("task", [STARTED, ENDLESS, CANCELLING])
+    def test_only_a_gone_holder_is_reported_at_once(self, task: ActivityTask) -> None:
+        """Held here, without timeouts, or cancelling: all that is normal until --older-than."""
+        young = replace(
+            task, started_at=NOW - 9 * MINUTE, cancel_requested_at=task.cancel_requested_at and NOW - MINUTE
+        )
+        assert reason(young, HELD) is None
+        assert reason(young) is None
+        assert reason(young, DEAD) == "holder-gone"
+
+    @pytest.mark.parametrize(
+        ("poll", "clock_skew", "expected"),
+        [
+            (replace(LOST, identity="host:2"), 0.0, None),
+            (replace(LOST, task_list="y"), 0.0, None),
+            (replace(LOST, taken_at=NOW), 0.0, None),  # after the task was started
+            (replace(LOST, taken_at=NOW - 20 * MINUTE), 0.0, None),  # SWF holds no poll for five minutes
+            (replace(LOST, taken_at=LOST.taken_at + 180), 0.0, None),
+            (replace(LOST, taken_at=LOST.taken_at + 180), -180.0, "holder-gone"),  # this machine's clock is fast
+            (replace(LOST, taken_at=LOST.taken_at - 180), 180.0, "holder-gone"),  # and slow
+            (LOST, 180.0, "holder-gone"),  # and was right at the time
+        ],
+    )
+    def test_a_lost_poll_explains_only_what_it_may_have_received(
+        self, poll: HeldTask, clock_skew: float, expected: str | None
+    ) -> None:
+        """A task of its list and identity, started while SWF held it."""
+        assert reason(STARTED, poll, clock_skew=clock_skew) == expected
+
+    def test_a_held_task_was_not_lost(self) -> None:
+        """A task that a live worker here has is not taken for one that a lost poll received."""
+        assert reason(STARTED, ALIVE, LOST) is None
+
+    def test_a_task_of_another_run_or_start_is_not_held(self) -> None:
+        """Run and start must be the task's."""
+        other_run = replace(DEAD, execution=ExecutionId("video-7", "OTHER"))
+        other_start = replace(DEAD, task_started_execution_history_event_id=7)
+        assert reason(STARTED, other_run, other_start) is None
+
+    def test_a_command_that_still_runs(self) -> None:
+        """Then nothing is suggested that would have the work started twice."""
+        found = certain(STARTED, DEAD, commands={DEAD.key: 4711})
+        assert found.explanation == ("the worker that took it has died, but its command still runs as process 4711")
+        assert found.hint == "stop the command first (kill -TERM -- -4711), then run `swf stuck` again"
+        assert not found.hint.startswith("swf ")
 
 
-@pytest.mark.parametrize(
-    ("broken", "ahead", "expected"),
-    [
-        (replace(BROKEN, identity="host:2"), 0.0, None),
-        (replace(BROKEN, task_list="y"), 0.0, None),
-        (replace(BROKEN, taken_at=NOW), 0.0, None),  # after the task was started
-        (replace(BROKEN, taken_at=NOW - 20 * MINUTE), 0.0, None),  # SWF holds no poll for five minutes
-        (replace(BROKEN, taken_at=BROKEN.taken_at + 180), 0.0, None),
-        (replace(BROKEN, taken_at=BROKEN.taken_at + 180), -180.0, "holder-gone"),  # this machine's clock is fast
-        (replace(BROKEN, taken_at=BROKEN.taken_at - 180), 180.0, "holder-gone"),  # and slow
-        (BROKEN, 180.0, "holder-gone"),  # and was right at the time
-    ],
-)
-def test_a_broken_poll_takes_only_what_it_may_have_been_given(
-    broken: Holding, ahead: float, expected: str | None
-) -> None:
-    """A poll that broke accounts for a task of its list and identity that was started while SWF held it."""
-    assert reason(STARTED, broken, ahead=ahead) == expected
+class TestHints:
+    """What to do: a command only if it is safe to run."""
 
+    @pytest.mark.parametrize(
+        ("task", "rows", "hint"),
+        [
+            (STARTED, [DEAD], "swf fail --held abcd1234 --reason 'worker died'"),
+            (CANCELLING, [DEAD], "swf cancel --held abcd1234"),
+            (STARTED, [HELD], "if its script is gone: swf fail --held abcd1234 --reason 'script died'"),
+            (CANCELLING, [HELD], "if its script is gone: swf cancel --held abcd1234"),
+            (STARTED, [LOST], "nothing to run; it times out at 1970-01-03T03:31:40Z"),
+            (
+                ENDLESS,
+                [],
+                (
+                    "check whether host:1 still works on it; only closing its workflow ends it: "
+                    "aws swf terminate-workflow-execution --domain=media --region=us-east-1 --workflow-id=video-7 "
+                    "--run-id=RUN"
+                ),
+            ),
+            (
+                replace(
+                    CANCELLING,
+                    configuration=PartialTaskConfiguration("x", heartbeat_timeout=timedelta(seconds=90)),
+                ),
+                [],
+                (
+                    "check host:1: it must send heartbeats and honour cancellation; it times out 1m30s after its "
+                    "last heartbeat"
+                ),
+            ),
+        ],
+    )
+    def test_each_case(self, task: ActivityTask, rows: list[HeldTask], hint: str) -> None:
+        """Only a task whose holder is certainly gone has a command line as its hint."""
+        found = certain(task, *rows)
+        assert found.hint == hint
+        assert found.hint.startswith("swf ") == (rows == [DEAD])
 
-def test_a_task_that_is_held_is_no_broken_polls() -> None:
-    """A task that a live worker here has is not taken for one that its broken poll lost."""
-    assert reason(STARTED, ALIVE, BROKEN) is None
+    def test_a_worker_without_identity(self) -> None:
+        """It is called the task's worker."""
+        assert certain(replace(ENDLESS, identity=None)).hint.startswith("check whether its worker still works on it;")
 
+    @pytest.mark.parametrize("name", ["swf x", "$(touch X)", "a'b", "-x", "a\nb", "\x1b[2J", "file://x", "\u202e"])
+    def test_hostile_names(self, name: str) -> None:
+        """They are passed on as one argument each, or no command is suggested; none begins a command."""
+        execution = ExecutionId(name, "RUN")
+        task = replace(ENDLESS, identity=name, id=name, task_list=name)
+        found = diagnose(execution, task, NOW, facts_of())
+        assert found is not None
+        assert not found.hint.startswith("swf ")
+        if found.command is not None:
+            assert shlex.split(found.command) == [*CLOSE, f"--workflow-id={name}", "--run-id=RUN"]
+        assert (found.command is None) == (not name.isprintable() or name.startswith("file:"))
+        for other in (replace(WAITING, task_list=name), replace(DECISION, task_list=name)):
+            assert not certain(other).hint.startswith("swf ")
 
-@pytest.mark.parametrize(
-    ("task", "holdings", "hint"),
-    [
-        (STARTED, [DEAD], "swf fail --held abcd1234 --reason 'worker died'"),
-        (STARTED, [HELD], "swf fail --held abcd1234 --reason 'script died'"),
-        (CANCELLING, [DEAD], "swf cancel --held abcd1234"),
-        (CANCELLING, [HELD], "swf cancel --held abcd1234"),
-        (
-            STARTED,
-            [BROKEN],
-            "its token is lost with the poll that took it: else its timeouts end it, at the deadline",
-        ),
-        (ENDLESS, [], "ask host:1 whether it still works on it; else only the end of its workflow ends it"),
-        (replace(WAITING, task_list="two words"), [], "start a worker on 'two words', or look why none polls it"),
-    ],
-)
-def test_hints_say_what_to_do(task: ActivityTask, holdings: list[Holding], hint: str) -> None:
-    """A hint is the very command that closes the task when this machine can, else a sentence."""
-    found = look(task, *holdings)
-    assert found is not None
-    assert found.hint == hint
+    @pytest.mark.parametrize("domain", ["file:///etc/passwd", "fileb://x", "http://x"])
+    def test_a_domain_that_aws_would_read(self, domain: str) -> None:
+        """A domain that names a file for `aws` is not made part of a command."""
+        close = ("aws", "swf", "terminate-workflow-execution", f"--domain={domain}", "--endpoint-url=http://x")
+        found = diagnose(EXECUTION, ENDLESS, NOW, DomainFacts(600.0, close_command=close))
+        assert found is not None
+        assert found.command is None
+
+    @pytest.mark.parametrize("key", ["abcd1234; reboot", "../x", "ABCD1234", "abc", ""])
+    def test_a_key_that_is_none(self, key: str) -> None:
+        """It is not made part of a command."""
+        assert certain(STARTED, replace(DEAD, key=key)).hint == "see `swf held`"
+        assert certain(STARTED, replace(HELD, key=key)).hint == "if its script is gone, see `swf held`"
+
+    def test_no_command_closes_an_execution(self) -> None:
+        """If none is known, none is suggested."""
+        found = diagnose(EXECUTION, ENDLESS, NOW, DomainFacts(600.0))
+        assert found is not None
+        assert found.hint.endswith("only closing its workflow ends it")

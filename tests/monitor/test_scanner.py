@@ -1,281 +1,114 @@
-"""Which executions of a domain are read, and in how many calls."""
+"""Which executions of a domain are read, and what becomes of those that cannot be."""
 
 import threading
 import time
-from datetime import timedelta
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from swf_cli.errors import AccessError, InvalidRequest, SwfError, UnknownResource
-from swf_cli.history import ActivityTask
-from swf_cli.ledger.records import Holding
-from swf_cli.local.clock import Clock
-from swf_cli.local.quotas import RateLimits
 from swf_cli.models import ExecutionId
-from swf_cli.monitor.scanner import DomainScanner, RateLimiter, Stuck, find_stuck
-from tests.helpers.big_domain import Recorder, big_domain, decide, lengthen, open_task, start
-from tests.helpers.flow import Flow, decision
+from swf_cli.monitor.calls import ScanCalls
+from swf_cli.monitor.execution import ExecutionTasks
+from swf_cli.monitor.scanner import DomainScanner
+from tests.helpers.big_domain import Recorder, big_domain, limited, no_op, open_task, start
+from tests.helpers.flow import Flow
 from tests.helpers.local_service import Service, local_service
 from tests.helpers.stub_service import StubService
 
 HISTORY = "get_workflow_execution_history"
 DESCRIBE = "describe_workflow_execution"
 LIST = "list_open_workflow_executions"
+PAGE = 10
 
 
-@pytest.fixture(autouse=True)
-def _credentials(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+def new_scanner(client: Any, page_size: int = 1000, **settings: Any) -> DomainScanner:
+    """Return a scanner of the domain without a rate limit to speak of."""
+    return DomainScanner(ScanCalls(client, "media", **{"rate": 1000.0, **settings}), page_size=page_size)
 
 
-@pytest.fixture
-def flow(service: Service) -> Flow:
-    """An empty domain."""
-    return service.flow("media")
-
-
-@pytest.fixture
-def client(service: Service) -> Recorder:
-    """A client that remembers its calls."""
-    return Recorder.of(service.url)
-
-
-@pytest.fixture
-def small_pages(monkeypatch: pytest.MonkeyPatch) -> int:
-    """Pages of ten, so that few events and executions are many pages."""
-    monkeypatch.setattr("swf_cli.monitor.scanner.PAGE", 10)
-    return 10
-
-
-def survey_of(client: Any, **settings: Any) -> DomainScanner:
-    """DomainScanner the domain as fast as it goes."""
-    return DomainScanner(client, "media", **{"rate": 1000.0, **settings})
-
-
-def open_ids(survey: DomainScanner) -> dict[str, list[str]]:
-    """Give the activity ids of the open tasks of each workflow that was read, and hold that each was read once."""
+def open_ids(scanner: DomainScanner, older_than: float = 0.0) -> dict[str, list[str]]:
+    """Return the activity IDs of the open tasks of each workflow, and check that each was read once."""
     found: dict[str, list[str]] = {}
 
-    def see(execution: ExecutionId, tasks: list[ActivityTask]) -> None:
-        assert execution.id not in found
-        found[execution.id] = [task.id for task in tasks if task.is_open]
+    def on_execution(read: ExecutionTasks) -> None:
+        assert read.execution.id not in found
+        found[read.execution.id] = [task.id for task in read.tasks if task.is_open]
 
-    survey.open_tasks(see)
+    scanner.scan(on_execution, older_than=older_than)
     return found
 
 
-def run_of(tasks: Recorder, run_id: str) -> list[str]:
-    """Name the calls that were about a run."""
-    return [name for name, arguments in tasks.calls if arguments.get("execution", {}).get("runId") == run_id]
+def refuse_history(error: SwfError, workflow_id: str | None = None) -> Callable[[str, dict[str, Any]], None]:
+    """Return what refuses to read the history of a workflow, or of each."""
+
+    def refuse(operation: str, arguments: dict[str, Any]) -> None:
+        if operation == HISTORY and workflow_id in (None, arguments["execution"]["workflowId"]):
+            raise error
+
+    return refuse
 
 
-class TestPlan:
-    """Of each execution only what is needed is read."""
+def info(workflow_id: str, run_id: str = "RUN", started: float = 1000) -> dict[str, Any]:
+    """Return a row of a list of executions."""
+    return {"execution": {"workflowId": workflow_id, "runId": run_id}, "startTimestamp": started}
 
-    def test_a_history_that_fits_a_page_needs_one_call(self, flow: Flow, client: Recorder) -> None:
-        """Two executions, with and without an open task: the list, and a page of each history; nothing else."""
+
+class TestScan:
+    """Every open execution that is old enough is read once."""
+
+    def test_a_page_of_each(self, flow: Flow, client: Recorder) -> None:
+        """Two executions, with and without an open task: the list, and a page of each history."""
         start(flow, "one", open_task())
         start(flow, "none")
-        assert open_ids(survey_of(client)) == {"one": ["resize-1"], "none": []}
+        scanner = new_scanner(client)
+        assert open_ids(scanner) == {"one": ["resize-1"], "none": []}
         assert client.operations() == {LIST: 1, HISTORY: 2}
+        assert (scanner.progress.executions, scanner.progress.tasks, scanner.progress.calls) == (2, 1, 3)
 
-    @pytest.mark.parametrize("more", [3, 4, 5, 6])
-    def test_a_history_just_as_long_as_a_page_needs_nothing_else(
-        self, flow: Flow, client: Recorder, small_pages: int, more: int
+    def test_a_domain_with_nothing_open(self, flow: Flow, client: Recorder) -> None:
+        """Nothing is read, nothing is wrong."""
+        assert open_ids(new_scanner(client)) == {}
+        assert client.operations() == {LIST: 1}
+
+    def test_young_executions_are_neither_listed_nor_read(
+        self, service: Service, flow: Flow, client: Recorder
     ) -> None:
-        """Histories of nine to twelve events, in pages of ten: only one with a second page is described."""
-        run = start(flow, "w", open_task("a"))
-        execution = {"workflowId": "w", "runId": run}
-        lengthen(flow, "w", more)
-        events = len(flow.history(execution))
-        assert open_ids(survey_of(client)) == {"w": ["a"]}
-        assert client.operations()[DESCRIBE] == (events > small_pages)
+        """SWF leaves them out of the list."""
+        start(flow, "old", open_task())
+        service.advance(1000)
+        for number in range(2 * PAGE):
+            start(flow, f"young-{number}", open_task())
+        scanner = new_scanner(client, page_size=PAGE)
+        assert open_ids(scanner, older_than=600) == {"old": ["resize-1"]}
+        # This machine's clock is 1,000 s behind, which the first response tells.
+        assert client.operations() == {LIST: 2, HISTORY: 1}
+        client.calls.clear()
+        assert scanner.count_open(600) == 1
+        assert open_ids(scanner, older_than=600) == {"old": ["resize-1"]}
+        assert client.operations() == {"count_open_workflow_executions": 1, LIST: 1, HISTORY: 1}
 
-    def test_a_page_token_beyond_the_first_event_is_not_followed(self, stub: StubService) -> None:
-        """SWF may give a token with the page that holds the first event: there is nothing behind it."""
-        first = {"eventId": 1, "eventTimestamp": 1, "eventType": "WorkflowExecutionStarted"}
-        stub.reply("GetWorkflowExecutionHistory", {"events": [first], "nextPageToken": "T"})
-        assert survey_of(Recorder.of(stub.url)).tasks(ExecutionId("w", "RUN"), everything=True) == []
-        assert stub.operations() == ["GetWorkflowExecutionHistory"]
+    @pytest.mark.parametrize("off", [-300.0, 300.0])
+    def test_a_clock_that_is_minutes_off(self, service: Service, flow: Flow, client: Recorder, off: float) -> None:
+        """The service's clock decides how old an execution is."""
+        start(flow, "old", open_task())
+        service.advance(100)
+        start(flow, "young", open_task())
+        scanner = new_scanner(client, clock=lambda: time.time() + 100 + off)
+        assert open_ids(scanner, older_than=60) == {"old": ["resize-1"]}
+        assert abs(scanner.calls.clock_skew + off) < 5
 
-    def test_a_long_history_is_read_back_to_its_open_tasks(
-        self, flow: Flow, client: Recorder, small_pages: int
-    ) -> None:
-        """Of a long history one page is read when its open tasks are in it, more only until they are found."""
-        newest = start(flow, "newest")
-        oldest = start(flow, "oldest", open_task("a"), open_task("b"))
-        none = start(flow, "none")
-        for workflow in ("newest", "oldest", "none"):
-            lengthen(flow, workflow, 4 * small_pages)
-        decide(flow, "newest", open_task("c"))
-        middle = start(flow, "middle")
-        lengthen(flow, "middle", 15)
-        decide(flow, "middle", open_task("d"))
-        lengthen(flow, "middle", 15)
-        found = open_ids(survey_of(client))
-        assert found == {"newest": ["c"], "oldest": ["a", "b"], "none": [], "middle": ["d"]}
-        assert run_of(client, newest) == [HISTORY, DESCRIBE]
-        assert run_of(client, none) == [HISTORY, DESCRIBE]
-        assert run_of(client, oldest) == [HISTORY, DESCRIBE, *[HISTORY] * 4]
-        assert run_of(client, middle) == [HISTORY, DESCRIBE, HISTORY]
+    def test_a_list_of_many_pages(self, service: Service, flow: Flow, client: Recorder) -> None:
+        """Each execution of each page is read once, also those that started in the same second."""
+        for number in range(3 * PAGE):
+            start(flow, f"w{number}", open_task())
+        assert len(open_ids(new_scanner(client, page_size=PAGE))) == 3 * PAGE
         assert set(client.pages().values()) == {1}
 
-    def test_all_tasks_of_an_execution_need_no_description(
-        self, flow: Flow, client: Recorder, small_pages: int
-    ) -> None:
-        """To read every task, each page is read once and nothing is described."""
-        run = start(flow, "w", open_task("a"))
-        lengthen(flow, "w", 2 * small_pages)
-        assert len(survey_of(client).tasks(ExecutionId("w", run), everything=True)) == 1
-        assert client.operations() == {HISTORY: 3}
-
-
-def test_a_big_domain_under_quotas() -> None:
-    """Under SWF's quotas, and with a spent one: as few calls as the plan says, nothing fails, nothing is missed."""
-    executions, working, long, events = 120, 20, 4, 2500
-    with local_service(clock=Clock(speed=2)) as service:
-        flow = service.flow("media")
-        client = Recorder.of(service.url)
-        big_domain(flow, executions, working, long, events)
-        service.advance(1200)
-        service.server.engine._rate_limits = buckets = RateLimits()
-
-        def spend(operation: str, arguments: Any) -> None:
-            if operation == HISTORY and client.operations()[HISTORY] == 1:
-                buckets._levels["GetWorkflowExecutionHistory"] = -200.0, service.server.engine.clock.now()
-
-        client.before = spend
-        survey = survey_of(client)
-        rows = find_stuck(survey, (), older_than=600)
-        asked = client.operations()
-        throttles = survey.progress.throttles
-        assert throttles > 0
-        service.server.engine._rate_limits = None
-        pages = client.pages()
-        # A page of each, and two more of each long one whose task is among its oldest events.
-        assert len(pages) == executions + 2 * (long // 2)
-        assert asked == {LIST: 1, HISTORY: len(pages) + throttles, DESCRIBE: long}
-        assert (survey.progress.executions, survey.progress.tasks) == (executions, working)
-        assert survey.progress.calls == sum(asked.values())
-
-        everything = []
-        for info in flow.call("ListOpenWorkflowExecutions", domain="media", startTimeFilter={"oldestDate": 0})[
-            "executionInfos"
-        ]:
-            execution = ExecutionId.from_api(info["execution"])
-            tasks = survey.tasks(execution, everything=True)
-            everything += [(execution, task) for task in tasks if task.is_open]
-        assert len(rows) == working
-        assert sorted([(row.execution, row.task) for row in rows], key=str) == sorted(everything, key=str)
-
-
-class TestChange:
-    """A domain does not stand still while it is read."""
-
-    def test_an_execution_that_closes_between_list_and_read(self, flow: Flow, client: Recorder) -> None:
-        """Its tasks are closed with it: it counts as read, and nothing of it is stuck."""
-        start(flow, "w", open_task())
-
-        def close(operation: str, arguments: Any) -> None:
-            if operation == HISTORY:
-                flow.call("TerminateWorkflowExecution", domain="media", workflowId="w")
-
-        client.before = close
-        said: list[str] = []
-        survey = survey_of(client, tell=said.append)
-        assert open_ids(survey) == {"w": []}
-        assert (said, survey.progress.skipped, client.operations()) == ([], 0, {LIST: 1, HISTORY: 1})
-
-    def test_an_execution_that_is_gone_before_it_is_read(self, stub: StubService) -> None:
-        """One that SWF does not know any more has closed: nothing is told."""
-        stub.reply("ListOpenWorkflowExecutions", {"executionInfos": [_info("w", "RUN", 1000)]})
-        stub.fault("GetWorkflowExecutionHistory", "UnknownResourceFault")
-        said: list[str] = []
-        assert open_ids(survey_of(Recorder.of(stub.url), tell=said.append)) == {"w": []}
-        assert said == []
-
-    def test_a_long_execution_that_is_over_is_not_described(
-        self, flow: Flow, client: Recorder, small_pages: int
-    ) -> None:
-        """The end of the execution, in the newest page, ends all of its tasks."""
-        run = start(flow, "w", open_task())
-        lengthen(flow, "w", 2 * small_pages)
-        flow.call("TerminateWorkflowExecution", domain="media", workflowId="w")
-        assert survey_of(client).tasks(ExecutionId("w", run)) == []
-        assert client.operations() == {HISTORY: 1}
-
-    @pytest.mark.parametrize("decider", ["slow", "quick", "gone"])
-    def test_a_task_that_ends_before_the_open_ones_are_counted_hides_none(
-        self, flow: Flow, client: Recorder, small_pages: int, decider: str
-    ) -> None:
-        """The count is then of fewer tasks than were seen: the older open task is found all the same."""
-        run = start(flow, "w", open_task("old"))
-        lengthen(flow, "w", 2 * small_pages)
-        decide(flow, "w", open_task("new-1", "other"), open_task("new-2", "other"))
-        tokens = [flow.poll("other")["taskToken"] for _ in range(2)]
-        if decider == "gone":
-            lengthen(flow, "w", 1)  # a decision task waits from then on
-
-        def end_some(operation: str, arguments: Any) -> None:
-            if operation == DESCRIBE:
-                for token in tokens[: 1 if decider == "slow" else 2]:
-                    flow.call("RespondActivityTaskCompleted", taskToken=token)
-                if decider == "quick":
-                    decide(flow, "w", open_task("newer", "other"))
-
-        client.before = end_some
-        assert [task.id for task in survey_of(client).tasks(ExecutionId("w", run))] == ["old", "new-1", "new-2"]
-        assert set(client.pages().values()) == {1}
-
-    def test_an_execution_that_closes_before_the_open_ones_are_counted(
-        self, flow: Flow, client: Recorder, small_pages: int
-    ) -> None:
-        """What was open in its newest page is closed with it."""
-        run = start(flow, "w", open_task("old"))
-        lengthen(flow, "w", 2 * small_pages)
-        decide(flow, "w", open_task("new"))
-
-        def close(operation: str, arguments: Any) -> None:
-            if operation == DESCRIBE:
-                flow.call("TerminateWorkflowExecution", domain="media", workflowId="w")
-
-        client.before = close
-        assert survey_of(client).tasks(ExecutionId("w", run)) == []
-
-    def test_a_task_that_comes_before_the_open_ones_are_counted_hides_none(
-        self, flow: Flow, client: Recorder, small_pages: int
-    ) -> None:
-        """The count is then of one more than the pages show: what they show is found."""
-        run = start(flow, "w", open_task("old"))
-        lengthen(flow, "w", 3 * small_pages)
-
-        def add_one(operation: str, arguments: Any) -> None:
-            if operation == DESCRIBE:
-                decide(flow, "w", open_task("new"))
-
-        client.before = add_one
-        assert [task.id for task in survey_of(client).tasks(ExecutionId("w", run))] == ["old"]
-        assert set(client.pages().values()) == {1}
-
-    def test_a_history_that_grows_between_pages(self, flow: Flow, client: Recorder, small_pages: int) -> None:
-        """New events move no page: each is read once, and the tasks are those of the first page's time."""
-        run = start(flow, "w", open_task("old"))
-        lengthen(flow, "w", 3 * small_pages)
-
-        def grow(operation: str, arguments: Any) -> None:
-            if operation == HISTORY:
-                lengthen(flow, "w", small_pages)
-
-        client.before = grow
-        assert [task.id for task in survey_of(client).tasks(ExecutionId("w", run))] == ["old"]
-
-    def test_a_list_whose_page_token_has_expired_goes_on(
-        self, service: Service, flow: Flow, client: Recorder, small_pages: int
-    ) -> None:
-        """SWF takes a page token for a day: the list goes on from where it was, and each execution is read once."""
-        for number in range(3 * small_pages):
+    def test_a_page_token_that_expires(self, service: Service, flow: Flow, client: Recorder) -> None:
+        """The list goes on from where it was, and each execution is read once."""
+        for number in range(3 * PAGE):
             start(flow, f"w{number}", open_task())
             service.advance(0.05)
         expired: list[Any] = []
@@ -286,104 +119,114 @@ class TestChange:
                 service.advance(25 * 3600)
 
         client.before = wait
-        assert len(open_ids(survey_of(client))) == 3 * small_pages
+        assert len(open_ids(new_scanner(client, page_size=PAGE))) == 3 * PAGE
         assert len(expired) == 1
         assert set(client.pages().values()) == {1}
 
-    def test_a_history_whose_page_token_has_expired_is_read_anew(
-        self, service: Service, flow: Flow, client: Recorder, small_pages: int
-    ) -> None:
-        """The tasks of a history are found although a page token expires half-way."""
-        run = start(flow, "w", open_task("old"))
-        lengthen(flow, "w", 3 * small_pages)
-        tokens = []
-
-        def wait(operation: str, arguments: Any) -> None:
-            if operation == HISTORY:
-                tokens.append(arguments.get("nextPageToken"))
-                if len(tokens) == 3:
-                    service.advance(25 * 3600)
-
-        client.before = wait
-        assert [task.id for task in survey_of(client).tasks(ExecutionId("w", run))] == ["old"]
-        assert [token is None for token in tokens[:5]] == [True, False, False, True, False]
-
-    def test_a_token_that_is_never_taken_ends_it(self, stub: StubService) -> None:
-        """A service that refuses every page token is not asked for ever."""
-        page = {"executionInfos": [_info("w", "RUN", 1000)], "nextPageToken": "T"}
+    def test_a_page_token_that_is_never_valid(self, stub: StubService) -> None:
+        """A service that rejects every page token is not asked for ever."""
+        page = {"executionInfos": [info("w")], "nextPageToken": "T"}
         for _ in range(2):
             stub.reply("ListOpenWorkflowExecutions", page)
             stub.fault("ListOpenWorkflowExecutions", "ValidationException", "has exceeded its maximum lifetime")
         stub.reply("GetWorkflowExecutionHistory", {"events": []})
-        survey = survey_of(Recorder.of(stub.url))
-        assert open_ids(survey) == {"w": []}
-        assert isinstance(survey.failure, InvalidRequest)
+        scanner = new_scanner(Recorder.of(stub.url))
+        assert open_ids(scanner) == {"w": []}
+        assert isinstance(scanner.calls.failure, InvalidRequest)
+
+    def test_malformed_rows_are_skipped_and_counted(self, stub: StubService) -> None:
+        """The executions that can be read are."""
+        rows = [{}, {"execution": {"workflowId": "x"}}, info("w"), {"execution": info("v")["execution"]}]
+        stub.reply("ListOpenWorkflowExecutions", {"executionInfos": rows})
+        stub.reply("GetWorkflowExecutionHistory", {"events": []})
+        scanner = new_scanner(Recorder.of(stub.url))
+        assert open_ids(scanner) == {"w": []}
+        assert scanner.progress.malformed == 3
 
 
-def _info(workflow_id: str, run_id: str, started: float) -> dict[str, Any]:
-    return {"execution": {"workflowId": workflow_id, "runId": run_id}, "startTimestamp": started}
+def test_a_big_domain_under_quotas() -> None:
+    """Under SWF's quotas, one of them spent: as few calls as can be, nothing fails, nothing is missed."""
+    executions, working, long, events = 120, 20, 4, 2500
+    with local_service() as service:
+        client = Recorder.of(service.url)
+        big_domain(service.flow("media"), executions, working, long, events)
+        client.before = limited(spent=HISTORY)
+        scanner = new_scanner(client)
+        read: list[ExecutionTasks] = []
+        scanner.scan(read.append)
+        calls, throttles = client.operations(), scanner.progress.throttles
+        assert throttles > 0
+        client.before = no_op
+        pages = client.pages()
+        # A page of each, and two more of each long one whose tasks are among its oldest events.
+        assert len(pages) == executions + 2 * (long // 2)
+        assert calls == {LIST: 1, HISTORY: len(pages) + throttles, DESCRIBE: long}
+        # Every other of the long ones has an open decision task besides.
+        assert (scanner.progress.executions, scanner.progress.tasks) == (executions, working + long // 2)
+        found = [(each.execution, task) for each in read for task in each.tasks if task.is_open]
+        everything = [
+            (each.execution, task)
+            for each in read
+            for task in scanner.reader.read_all(each.execution).tasks
+            if task.is_open
+        ]
+        assert len(found) == working
+        assert sorted(found, key=str) == sorted(everything, key=str)
 
 
-class TestFaults:
+class TestFailures:
     """What goes wrong costs as little as it can."""
 
-    def test_one_execution_that_cannot_be_read_is_told_and_passed_over(self, flow: Flow, client: Recorder) -> None:
-        """The rest is read, and a line names the one that was not."""
+    def test_an_execution_that_cannot_be_read(
+        self, flow: Flow, client: Recorder, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """It is logged, counted and skipped; the rest is read."""
         for name in ("a", "b", "c"):
             start(flow, name, open_task())
+        client.before = refuse_history(InvalidRequest("not today"), "b")
+        scanner = new_scanner(client)
+        assert sorted(open_ids(scanner)) == ["a", "c"]
+        assert (scanner.progress.executions, scanner.progress.skipped, scanner.calls.failure) == (2, 1, None)
+        (message,) = caplog.messages
+        assert message.startswith("skipping workflow b, run ")
+        assert message.endswith(": not today")
 
-        def refuse(operation: str, arguments: Any) -> None:
-            if operation == HISTORY and arguments["execution"]["workflowId"] == "b":
-                raise InvalidRequest("not today")
+    @pytest.mark.parametrize("is_gone", [True, False])
+    def test_an_execution_that_closes_after_it_was_listed(
+        self, flow: Flow, client: Recorder, caplog: pytest.LogCaptureFixture, is_gone: bool
+    ) -> None:
+        """Its tasks are closed with it: it counts as read, also if SWF does not know it any more."""
+        start(flow, "w", open_task())
 
-        client.before = refuse
-        said: list[str] = []
-        survey = survey_of(client, tell=said.append)
-        assert sorted(open_ids(survey)) == ["a", "c"]
-        assert (survey.progress.executions, survey.progress.skipped, survey.failure) == (2, 1, None)
-        assert len(said) == 1
-        assert "workflow b, run " in said[0]
-        assert said[0].endswith(" is passed over: not today")
-
-    def test_a_history_that_makes_no_sense_is_told_and_passed_over(self, stub: StubService) -> None:
-        """A reply without events, or with events that are none, is no reason to stop, and never read as empty."""
-        stub.reply("ListOpenWorkflowExecutions", {"executionInfos": [_info(n, f"RUN-{n}", 1000) for n in "ab"]})
-        bad = {"eventId": 1, "eventTimestamp": 1, "eventType": "ActivityTaskScheduled"}
-        stub.reply("GetWorkflowExecutionHistory", {"events": [bad]})
-        stub.reply("GetWorkflowExecutionHistory", {"events": []})
-        said: list[str] = []
-        assert len(open_ids(survey_of(Recorder.of(stub.url), tell=said.append))) == 1
-        assert "makes no sense" in said[0]
-
-    def test_when_none_can_be_read_that_is_a_failure(self, flow: Flow, client: Recorder) -> None:
-        """A domain of which nothing could be read is never shown as one where nothing is stuck."""
-        start(flow, "a", open_task())
-
-        def refuse(operation: str, arguments: Any) -> None:
+        def close(operation: str, arguments: Any) -> None:
             if operation == HISTORY:
-                raise SwfError("not today")
+                flow.call("TerminateWorkflowExecution", domain="media", workflowId="w")
+                if is_gone:
+                    raise UnknownResource("Unknown execution")
 
-        client.before = refuse
+        client.before = close
+        scanner = new_scanner(client)
+        assert open_ids(scanner) == {"w": []}
+        assert (caplog.messages, scanner.progress.skipped, client.operations()) == ([], 0, {LIST: 1, HISTORY: 1})
+
+    def test_none_can_be_read(self, flow: Flow, client: Recorder) -> None:
+        """A domain of which nothing could be read is never shown as one with nothing open."""
+        start(flow, "a", open_task())
+        client.before = refuse_history(SwfError("not today"))
         with pytest.raises(SwfError, match="not today"):
-            open_ids(survey_of(client))
+            open_ids(new_scanner(client))
 
-    def test_no_permission_ends_it_at_once(self, flow: Flow, client: Recorder) -> None:
-        """Without permission no execution can be read: it is one error, not one a line for each of them."""
+    def test_no_permission(self, flow: Flow, client: Recorder, caplog: pytest.LogCaptureFixture) -> None:
+        """It ends the scan at once: one error, not one for each execution."""
         for number in range(60):
             start(flow, f"w{number}", open_task())
-
-        def refuse(operation: str, arguments: Any) -> None:
-            if operation == HISTORY:
-                raise AccessError("not you")
-
-        client.before = refuse
-        said: list[str] = []
+        client.before = refuse_history(AccessError("not you"))
         with pytest.raises(AccessError):
-            open_ids(survey_of(client, tell=said.append))
-        assert (said, client.operations()[HISTORY] < 30) == ([], True)
+            open_ids(new_scanner(client))
+        assert (caplog.messages, client.operations()[HISTORY] < 30) == ([], True)
 
-    def test_a_service_that_goes_away_ends_it_with_what_was_found(self, flow: Flow, client: Recorder) -> None:
-        """When execution after execution fails, it stops, and keeps what it has."""
+    def test_one_failure_after_the_other(self, flow: Flow, client: Recorder) -> None:
+        """When execution after execution fails, it ends, and keeps what it has."""
         for number in range(200):
             start(flow, f"w{number}", open_task())
         served = []
@@ -395,33 +238,28 @@ class TestFaults:
                     raise SwfError("gone")
 
         client.before = fail
-        survey = survey_of(client)
-        assert len(open_ids(survey)) == 20
-        assert str(survey.failure) == "gone"
+        scanner = new_scanner(client)
+        assert len(open_ids(scanner)) == 20
+        assert str(scanner.calls.failure) == "gone"
         assert client.operations()[HISTORY] < 80
 
-    def test_what_may_pass_is_tried_again(self, stub: StubService) -> None:
-        """Throttling is waited out, a failure of the service's is tried again: neither fails a survey."""
+    def test_transient_errors_are_retried(self, stub: StubService) -> None:
+        """Throttling, and a failure of the service, fail no scan."""
         stub.fault("ListOpenWorkflowExecutions", "ThrottlingException", "Rate exceeded")
-        stub.reply("ListOpenWorkflowExecutions", {"executionInfos": [_info("w", "RUN", 1000)]})
+        stub.reply("ListOpenWorkflowExecutions", {"executionInfos": [info("w")]})
         stub.reply("GetWorkflowExecutionHistory", b"<html>sorry</html>", status=502)
         stub.reply("GetWorkflowExecutionHistory", {"events": []})
-        survey = survey_of(Recorder.of(stub.url))
-        assert open_ids(survey) == {"w": []}
-        assert (survey.progress.throttles, survey.progress.calls) == (1, 4)
+        scanner = new_scanner(Recorder.of(stub.url))
+        assert open_ids(scanner) == {"w": []}
+        assert (scanner.progress.throttles, scanner.progress.calls) == (1, 4)
 
-    def test_an_unknown_domain_is_raised(self, service: Service) -> None:
-        """A domain that SWF does not know is an error, not an empty one."""
+    def test_an_unknown_domain(self, service: Service, client: Recorder) -> None:
+        """It is an error, not an empty domain."""
         with pytest.raises(UnknownResource, match="media"):
-            open_ids(survey_of(Recorder.of(service.url)))
+            open_ids(new_scanner(client))
 
-    def test_a_domain_with_nothing_open(self, flow: Flow, client: Recorder) -> None:
-        """Nothing open: nothing is read, nothing is wrong."""
-        assert open_ids(survey_of(client)) == {}
-        assert client.operations() == {LIST: 1}
-
-    def test_told_to_stop_it_keeps_what_it_has(self, flow: Flow, client: Recorder) -> None:
-        """Stopped half-way, it starts no new call, and gives what it has read."""
+    def test_stopped_half_way(self, flow: Flow, client: Recorder) -> None:
+        """It makes no further call, and returns what it has."""
         for number in range(100):
             start(flow, f"w{number}", open_task())
         stop = threading.Event()
@@ -431,143 +269,66 @@ class TestFaults:
                 stop.set()
 
         client.before = count
-        survey = survey_of(client, stop=stop)
-        found = open_ids(survey)
-        assert 10 <= len(found) <= 30
-        assert survey.failure is None
+        scanner = new_scanner(client, stop=stop)
+        assert 10 <= len(open_ids(scanner)) <= 30
+        assert scanner.calls.failure is None
         assert client.operations()[HISTORY] <= 30
 
-
-class TestTime:
-    """The service's time counts, and the rate is held."""
-
-    @pytest.mark.parametrize("off", [-300.0, 300.0])
-    def test_a_clock_that_is_minutes_off(self, flow: Flow, client: Recorder, off: float) -> None:
-        """Each reply tells the service's time: a task that was scheduled just now is not ten minutes old."""
+    def test_a_bug_is_not_swallowed(self, flow: Flow, client: Recorder) -> None:
+        """An unexpected exception of the callback, in a thread, is raised here."""
         start(flow, "w", open_task())
-        survey = survey_of(client, clock=lambda: time.time() + off)
-        assert find_stuck(survey, (), older_than=60) == []
-        assert abs(survey.now() - time.time()) < 5
-        assert abs(survey.ahead + off) < 5
 
-    def test_a_task_is_judged_by_the_time_that_it_was_read(
-        self, service: Service, flow: Flow, client: Recorder
-    ) -> None:
-        """In a survey that takes an hour, what was young when it was read has not waited for an hour."""
-        start(flow, "old", open_task(task_list="old"))
-        service.advance(1000)
-        start(flow, "young", open_task(task_list="young"))
-        read = []
+        def on_execution(read: ExecutionTasks) -> None:
+            raise ZeroDivisionError
 
-        def later(operation: str, arguments: Any) -> None:
-            if operation == HISTORY:
-                read.append(operation)
-                if len(read) == 2:
-                    service.advance(3600)
-
-        client.before = later
-        rows = find_stuck(survey_of(client, rate=5), (), older_than=600)
-        assert [row.task.task_list for row in rows] == ["old"]
-
-    def test_the_rate_is_held(self) -> None:
-        """History reads are spaced out evenly, however many threads ask; throttling puts them off."""
-        now, waited = 100.0, []
-
-        def wait(seconds: float) -> None:
-            waited.append(round(seconds, 3))
-
-        pace = RateLimiter(10.0, clock=lambda: now, wait=wait)
-        for _ in range(4):
-            pace.acquire()
-        assert waited == [0.1, 0.2, 0.3]
-        pace.slow_down(2.0)
-        pace.acquire()
-        assert waited[-1] == 2.0
+        with pytest.raises(ZeroDivisionError):
+            new_scanner(client).scan(on_execution)
 
 
 class TestFind:
-    """A workflow id without a run id."""
+    """A workflow ID without a run ID."""
 
     def test_the_open_run_else_the_newest(self, service: Service, flow: Flow, client: Recorder) -> None:
-        """The open run is found; when none is open, the one that started last."""
-        survey = survey_of(client)
+        """The open run is found; if none is open, the one that started last."""
+        scanner = new_scanner(client)
         first = start(flow, "w")
         flow.call("TerminateWorkflowExecution", domain="media", workflowId="w")
         service.advance(10)
-        assert survey.find("w").run_id == first
+        assert scanner.find("w").run_id == first
         second = start(flow, "w")
-        assert survey.find("w").run_id == second
+        assert scanner.find("w").run_id == second
         service.advance(10)
         flow.call("TerminateWorkflowExecution", domain="media", workflowId="w")
-        assert survey.find("w").run_id == second
+        assert scanner.find("w").run_id == second
+
+    def test_near_matches_are_suggested(self, flow: Flow, client: Recorder) -> None:
+        """Open and closed executions with similar IDs are; others are not."""
+        start(flow, "order-4711")
+        start(flow, "order-4712")
+        start(flow, "customer")
+        flow.call("TerminateWorkflowExecution", domain="media", workflowId="order-4711")
+        with pytest.raises(UnknownResource, match="odrer-4711 in media") as raised:
+            new_scanner(client).find("odrer-4711")
+        assert raised.value.hint == "did you mean order-4711 or order-4712?"
+        with pytest.raises(UnknownResource) as raised:
+            new_scanner(client).find("nobody")
+        assert raised.value.hint is None
+
+    def test_no_permission_to_list_hides_no_answer(self, flow: Flow, client: Recorder) -> None:
+        """Without near matches the error is the same."""
+
+        def refuse(operation: str, arguments: Any) -> None:
+            if "executionFilter" not in arguments:
+                raise AccessError("not you")
+
+        client.before = refuse
         with pytest.raises(UnknownResource, match="nobody"):
-            survey.find("nobody")
+            new_scanner(client).find("nobody")
 
     def test_an_empty_page_is_not_the_last(self, stub: StubService) -> None:
-        """SWF may give an empty page and a token: the search goes on."""
+        """SWF may return an empty page and a token: the search goes on."""
         stub.reply("ListOpenWorkflowExecutions", {"executionInfos": []})
         stub.reply("ListClosedWorkflowExecutions", {"executionInfos": [], "nextPageToken": "T"})
-        stub.reply("ListClosedWorkflowExecutions", {"executionInfos": [_info("w", "RUN", 1000)]})
-        assert survey_of(Recorder.of(stub.url)).find("w") == ExecutionId("w", "RUN")
+        stub.reply("ListClosedWorkflowExecutions", {"executionInfos": [info("w")]})
+        assert new_scanner(Recorder.of(stub.url)).find("w") == ExecutionId("w", "RUN")
         assert stub.requests[-1][1]["nextPageToken"] == "T"
-
-
-class TestStuck:
-    """What is shown of a survey."""
-
-    @pytest.fixture
-    def rows(self, service: Service, flow: Flow, client: Recorder) -> list[Stuck]:
-        """A domain with a task that waits, one that is worked on, and one that never ends."""
-        start(flow, "waits", open_task(task_list="waits"))
-        start(flow, "runs", open_task(task_list="runs", startToCloseTimeout="86400"))
-        start(flow, "endless", open_task(task_list="endless"), open_task("b", "endless"))
-        for task_list in ("runs", "endless", "endless"):
-            flow.poll(task_list, identity="host:1")
-        service.advance(1200)
-        return find_stuck(survey_of(client), (), older_than=600)
-
-    def test_worst_first(self, rows: list[Stuck]) -> None:
-        """Rows come by severity; a task that is worked on normally has none."""
-        assert [(row.diagnosis.reason, row.execution.id) for row in rows] == [
-            ("endless", "endless"),
-            ("endless", "endless"),
-            ("unclaimed", "waits"),
-        ]
-
-    @pytest.mark.usefixtures("rows")
-    def test_lists_and_activity_choose(self, client: Recorder) -> None:
-        """With task lists, or an activity's name, only their tasks are shown."""
-
-        def names(**wanted: Any) -> list[str]:
-            return [row.execution.id for row in find_stuck(survey_of(client), (), older_than=600, **wanted)]
-
-        assert names(task_lists=["waits"]) == ["waits"]
-        assert names(task_lists=["waits", "endless"]) == ["endless", "endless", "waits"]
-        assert names(activity="resize") == ["endless", "endless", "waits"]
-        assert names(activity="encode") == names(task_lists=["Waits"]) == []
-
-    @pytest.mark.usefixtures("rows")
-    def test_what_is_held_here_is_known(self, flow: Flow, client: Recorder) -> None:
-        """A task in this machine's ledger whose worker died is found by its run and its start."""
-        survey = survey_of(client)
-        run = survey.find("runs")
-        (task,) = survey.tasks(run)
-        held = Holding("abcd", time.time(), "runs", "host:1", run.run_id, task.started_event_id, False)
-        rows = find_stuck(survey, [held], older_than=600, task_lists=["runs"])
-        assert [row.diagnosis.reason for row in rows] == ["holder-gone"]
-
-
-def test_every_event_that_cancels_counts(flow: Flow, client: Recorder, service: Service) -> None:
-    """A task that waits and is asked to cancel is closed at once; one that runs is cancelling."""
-    start(flow, "w", open_task("runs", "runs"), open_task("waits", "waits"))
-    flow.poll("runs", identity="host:1")
-    decide(
-        flow,
-        "w",
-        *(decision("RequestCancelActivityTask", activityId=activity_id) for activity_id in ("runs", "waits")),
-    )
-    service.advance(timedelta(minutes=11).total_seconds())
-    rows = find_stuck(survey_of(client), (), older_than=600)
-    assert [(row.task.id, row.task.state, row.diagnosis.reason) for row in rows] == [
-        ("runs", "cancelling", "cancelling")
-    ]

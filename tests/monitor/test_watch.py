@@ -1,120 +1,208 @@
-"""Task lists, looked at again and again."""
+"""Task lists that are counted once, or repeatedly."""
 
 import threading
-import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from swf_cli.errors import AccessError, ServiceError, ThrottlingError, UnknownResource
-from swf_cli.monitor.watch import PendingMonitor
+from swf_cli.errors import AccessError, ServiceError, SwfError, ThrottlingError, UnknownResource
+from swf_cli.monitor.watch import PendingMonitor, PendingSample, count_lists
+from swf_cli.retry import Retrier
+
+SLOW_DOWN = ThrottlingError("slow down")
+SORRY = ServiceError("sorry")
 
 
 class Lists:
-    """A client that counts as it is told: a number, a number and true for more, or a fault."""
+    """A client with a script of counts per list: a number, a number and True for more, or a fault."""
 
     def __init__(self, **counts: list[Any]) -> None:
+        self.calls = 0
         self._counts = counts
 
     def count_pending_activity_tasks(self, domain: str, taskList: dict[str, str]) -> dict[str, Any]:
         """CountPendingActivityTasks."""
+        self.calls += 1
         counts = self._counts[taskList["name"]]
-        told = counts.pop(0) if len(counts) > 1 else counts[0]
-        if isinstance(told, Exception):
-            raise told
-        count, truncated = told if isinstance(told, tuple) else (told, False)
-        return {"count": count, "truncated": truncated}
+        count = counts.pop(0) if len(counts) > 1 else counts[0]
+        if isinstance(count, Exception):
+            raise count
+        number, truncated = count if isinstance(count, tuple) else (count, False)
+        return {"count": number, "truncated": truncated}
 
 
-def watch(**counts: list[Any]) -> PendingMonitor:
-    """PendingMonitor the lists, by a clock that stands still."""
+class Clock(threading.Event):
+    """A clock that stands still, but for waits, and the time set."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.time = 100.0
+
+    def __call__(self) -> float:
+        """Return the time."""
+        return self.time
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Move the time on."""
+        self.time += timeout or 0.0
+        return False
+
+
+def monitor_of(clock: Callable[[], float] | None = None, **counts: list[Any]) -> PendingMonitor:
+    """Return a monitor of lists with a script of counts."""
     client: Any = Lists(**counts)
-    return PendingMonitor(client, "media", list(counts), clock=lambda: 100.0)
+    return PendingMonitor(client, "media", list(counts), clock=clock or Clock())
 
 
-def figures(watched: PendingMonitor) -> list[tuple[int | None, int | None, str | None]]:
-    """Look, and give count, change and error of each list."""
-    return [(f.pending.count if f.pending else None, f.change, f.error) for f in watched.refresh()]
+def refresh(monitor: PendingMonitor) -> list[tuple[int | None, int | None, str | None]]:
+    """Count, and return count, change and error of each list."""
+    monitor.refresh()
+    return [
+        (
+            sample.pending.count if sample.pending else None,
+            sample.change,
+            sample.error.message if sample.error else None,
+        )
+        for sample in monitor.samples
+    ]
 
 
-def test_a_look_tells_the_change_since_the_last() -> None:
-    """The first look has no change; the next ones do, up, down or none."""
-    watched = watch(a=[3, 5, 1, 1])
-    assert [figures(watched)[0][:2] for _ in range(4)] == [(3, None), (5, 2), (1, -4), (1, 0)]
+class TestOnce:
+    """Each list is counted, or there is a reason why not."""
+
+    def count(self, *names: str, **counts: list[Any]) -> tuple[list[PendingSample], Lists, Clock]:
+        """Count lists once."""
+        client: Any = Lists(**counts)
+        clock = Clock()
+
+        def retrier(**settings: Any) -> Retrier:
+            return Retrier(**settings, stop=clock, clock=clock)
+
+        return count_lists(client, "media", names, retrier=retrier), client, clock
+
+    def test_in_the_order_asked(self) -> None:
+        """Also if a list is asked for twice."""
+        samples, _, _ = self.count("b", "a", "b", a=[1], b=[2, 3])
+        assert [sample.task_list for sample in samples] == ["b", "a", "b"]
+        assert sorted(sample.pending.count for sample in samples if sample.pending) == [1, 2, 3]
+
+    def test_in_parallel(self) -> None:
+        """Each call is on its way before any of them returns."""
+        together = threading.Barrier(3, timeout=10)
+
+        class Meeting(Lists):
+            def count_pending_activity_tasks(self, domain: str, taskList: dict[str, str]) -> dict[str, Any]:
+                together.wait()
+                return super().count_pending_activity_tasks(domain, taskList)
+
+        client: Any = Meeting(a=[1], b=[2], c=[3])
+        samples = count_lists(client, "media", ["c", "a", "b"])
+        assert [sample.pending.count for sample in samples if sample.pending] == [3, 1, 2]
+
+    def test_throttling_is_retried_for_thirty_seconds(self) -> None:
+        """What then could not be counted has an error; the others have counts."""
+        samples, _, clock = self.count("a", "b", a=[SLOW_DOWN], b=[SLOW_DOWN, SLOW_DOWN, 7])
+        assert samples[0] == PendingSample("a", error=SLOW_DOWN)
+        assert samples[1].pending is not None
+        assert 15 <= clock.time - 100.0 <= 40
+
+    @pytest.mark.parametrize(("errors", "is_counted"), [(2, True), (3, False)])
+    def test_other_transient_errors_are_retried_a_few_times(self, errors: int, is_counted: bool) -> None:
+        """The third one is an error."""
+        ((sample,), client, _) = self.count("a", a=[*[SORRY] * errors, 7])
+        assert (sample.pending is not None, client.calls) == (is_counted, 3)
+
+    def test_a_refusal_is_not_retried(self) -> None:
+        """It is an error of its list."""
+        error = UnknownResource("no such domain")
+        ((sample,), client, clock) = self.count("a", a=[error])
+        assert (sample.error, client.calls, clock.time) == (error, 1, 100.0)
 
 
-def test_a_count_that_is_no_number_has_no_change() -> None:
-    """Of "more than 1,000" no change can be told, nor to it."""
-    watched = watch(a=[(1000, True), (1000, True), 900, 899])
-    assert [figures(watched)[0][1] for _ in range(4)] == [None, None, None, -1]
+class TestRepeatedly:
+    """The last count of each list is kept, with its change and rate."""
 
+    def test_the_change_since_the_last_count(self) -> None:
+        """The first count has none; the next ones do, up, down or none."""
+        monitor = monitor_of(a=[3, 5, 1, 1])
+        assert [refresh(monitor)[0][:2] for _ in range(4)] == [(3, None), (5, 2), (1, -4), (1, 0)]
 
-def test_what_may_pass_keeps_the_figure() -> None:
-    """Throttling, and faults of network and service: the last figure stays, with its age; the others go on."""
-    now = 100.0
-    client: Any = Lists(a=[3, ThrottlingError("slow down"), ServiceError("sorry"), 4], b=[7])
-    watched = PendingMonitor(client, "media", ["a", "b"], clock=lambda: now)
-    assert figures(watched) == [(3, None, None), (7, None, None)]
-    now = 105.0
-    assert figures(watched) == [(3, None, "slow down"), (7, 0, None)]
-    assert [watched.age(figure) for figure in watched.figures] == [5.0, 0.0]
-    assert figures(watched)[0] == (3, None, "sorry")
-    assert figures(watched)[0] == (4, 1, None)
+    def test_a_count_that_is_not_exact_has_no_change(self) -> None:
+        """Of "more than 1,000" no change is known, nor to it."""
+        monitor = monitor_of(a=[(1000, True), (1000, True), 900, 899])
+        assert [refresh(monitor)[0][1] for _ in range(4)] == [None, None, None, -1]
 
+    def test_the_rate_since_the_first_count(self) -> None:
+        """Per second, over all of the time; while the list drains, when it will be empty."""
+        clock = Clock()
+        monitor = monitor_of(clock, a=[(1000, True), 100, 130, 40, 40])
+        seen = []
+        for _ in range(5):
+            monitor.refresh()
+            seen.append((monitor.samples[0].rate, monitor.samples[0].empty_in))
+            clock.time += 10.0
+        assert seen == [(None, None), (None, None), (3.0, None), (-3.0, 40 / 3), (-2.0, 20.0)]
 
-def test_nothing_counted_yet_is_not_zero() -> None:
-    """A list that could not be counted yet has no figure."""
-    watched = watch(a=[ThrottlingError("slow down"), 3])
-    assert figures(watched) == [(None, None, "slow down")]
-    assert watched.counts == []
-    assert figures(watched) == [(3, None, None)]
+    def test_transient_errors_keep_the_count(self) -> None:
+        """The last count stays, with its time; the other lists go on."""
+        clock = Clock()
+        monitor = monitor_of(clock, a=[3, SLOW_DOWN, SORRY, 4], b=[7])
+        assert refresh(monitor) == [(3, None, None), (7, None, None)]
+        clock.time = 105.0
+        assert refresh(monitor) == [(3, None, "slow down"), (7, 0, None)]
+        assert [sample.counted_at for sample in monitor.samples] == [100.0, 105.0]
+        assert refresh(monitor)[0] == (3, None, "sorry")
+        assert refresh(monitor)[0] == (4, 1, None)
 
+    def test_not_counted_yet_is_not_zero(self) -> None:
+        """A list that could not be counted yet has no count."""
+        monitor = monitor_of(a=[SLOW_DOWN, 3])
+        assert refresh(monitor) == [(None, None, "slow down")]
+        assert monitor.counts == []
+        assert refresh(monitor) == [(3, None, None)]
 
-@pytest.mark.parametrize("fault", [AccessError("expired"), UnknownResource("no such domain")])
-@pytest.mark.parametrize("before", [[], [3]])
-def test_what_will_not_pass_is_raised(fault: Exception, before: list[Any]) -> None:
-    """An unknown domain, or credentials that have expired: no look will ever succeed."""
-    watched = watch(a=[*before, fault])
-    for _ in before:
-        watched.refresh()
-    with pytest.raises(type(fault)):
-        watched.refresh()
+    @pytest.mark.parametrize("fault", [AccessError("expired"), UnknownResource("no such domain")])
+    @pytest.mark.parametrize("before", [[], [3]])
+    def test_other_errors_are_raised(self, fault: SwfError, before: list[Any]) -> None:
+        """No count would ever succeed."""
+        monitor = monitor_of(a=[*before, fault])
+        for _ in before:
+            monitor.refresh()
+        with pytest.raises(type(fault)):
+            monitor.refresh()
 
+    def test_a_limit_is_exceeded_by_any_list(self) -> None:
+        """More than N on one list; a truncated count is above any N."""
+        monitor = monitor_of(a=[3], b=[5])
+        assert not monitor.exceeds(0)
+        monitor.refresh()
+        assert [monitor.exceeds(maximum) for maximum in (None, 4, 5)] == [False, True, False]
+        truncated = monitor_of(a=[(1000, True)])
+        truncated.refresh()
+        assert truncated.exceeds(5000)
 
-def test_a_limit_is_exceeded_by_any_list() -> None:
-    """More than N on one list, or a count that says that there are more, is above N."""
-    watched = watch(a=[3], b=[5])
-    watched.refresh()
-    assert [watched.exceeds(most) for most in (None, 4, 5)] == [False, True, False]
-    assert _looked(watch(a=[(1000, True)])).exceeds(5000)
+    def test_what_interrupts_a_count_does_not_wait_for_it(self) -> None:
+        """A signal, raised while a call hangs, leaves the call to itself; the screen is kept up to date meanwhile."""
+        hangs = threading.Event()
 
+        class Slow(Lists):
+            def count_pending_activity_tasks(self, domain: str, taskList: dict[str, str]) -> dict[str, Any]:
+                hangs.wait(30)
+                return super().count_pending_activity_tasks(domain, taskList)
 
-def _looked(watched: PendingMonitor) -> PendingMonitor:
-    watched.refresh()
-    return watched
+        client: Any = Slow(a=[3])
+        monitor = PendingMonitor(client, "media", ["a"], tick=0.01)
+        drawn: list[None] = []
 
+        def draw() -> None:
+            drawn.append(None)
+            if len(drawn) > 1:
+                raise KeyboardInterrupt
 
-def test_a_look_that_takes_long_is_not_waited_for_when_told_to_stop() -> None:
-    """Told to stop amid a look that hangs, it is left to itself; meanwhile the screen is kept up to date."""
-    hangs = threading.Event()
-
-    class Slow(Lists):
-        def count_pending_activity_tasks(self, domain: str, taskList: dict[str, str]) -> dict[str, Any]:
-            hangs.wait(30)
-            return super().count_pending_activity_tasks(domain, taskList)
-
-    client: Any = Slow(a=[3])
-    watched = PendingMonitor(client, "media", ["a"])
-    drawn: list[None] = []
-    began = time.monotonic()
-    assert not watched.refresh_unless_stopped(lambda: len(drawn) > 1, lambda: drawn.append(None))
-    assert time.monotonic() - began < 10
-    hangs.set()
-    assert watched.refresh_unless_stopped(lambda: False, lambda: None)
-    assert [pending.count for pending in watched.counts] == [3]
-
-
-def test_a_fault_amid_a_look_is_raised_where_it_is_looked_at() -> None:
-    """What a look raises in its thread comes to whoever looks."""
-    with pytest.raises(AccessError):
-        watch(a=[AccessError("expired")]).refresh_unless_stopped(lambda: False, lambda: None)
+        with pytest.raises(KeyboardInterrupt):
+            monitor.refresh(draw)
+        assert not hangs.is_set()
+        hangs.set()
+        monitor.refresh()
+        assert [pending.count for pending in monitor.counts] == [3]

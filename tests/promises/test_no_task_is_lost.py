@@ -1,16 +1,17 @@
-"""Whatever dies, a task is finished, or handed to someone, or listed with the token that closes it: real processes.
+"""Whatever dies, a task is closed, or printed, or listed with the token that closes it: with real processes.
 
-SWF_TEST_FULL=1 runs the trials and the storm at their full size; SWF_TEST_REAL_HOLD=1 a poll that is answered late in
-real time.
+SWF_TEST_FULL=1 runs the trials and the storm at full size; SWF_TEST_REAL_HOLD=1 runs a poll whose response is late in
+real time. Both log figures: see them with --log-cli-level=INFO.
 """
 
 import json
+import logging
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections import Counter
@@ -26,7 +27,7 @@ import pytest
 
 from swf_cli.local.engine import Engine
 from swf_cli.local.server import LocalServer
-from tests.helpers.cli import SWF, TASK, Result, run, shell, wait_until
+from tests.helpers.cli import FAST_SWF, SWF, TASK, Result, invoke, run, shell, wait_until
 from tests.helpers.faulty_proxy import (
     CUT,
     ERROR_500,
@@ -45,98 +46,67 @@ from tests.helpers.faulty_proxy import (
     nth,
 )
 from tests.helpers.flow import Flow, activity, decision, over
+from tests.helpers.operations import COMPLETE, POLL
 from tests.helpers.stub_service import StubService
 from tests.helpers.terminal import FULL_DEVICE
 
-POLL = "PollForActivityTask"
-COMPLETE = "RespondActivityTaskCompleted"
 ON_WORK = ("-d", "media", "-t", "work")
 FULL = bool(os.environ.get("SWF_TEST_FULL"))
 HOLD = 1.0
-"""Seconds for which the local SWF holds a poll: SWF's own 60, at a sixtieth."""
+"""Seconds for which the local SWF holds a poll: a sixtieth of SWF's own, as in the timeouts of `fast_swf`."""
 
-_SCALED = """
-import sys
-from swf_cli.client import session as client
-
-client.CALL_READ_TIMEOUT = client.CALL_READ_TIMEOUT / 40
-client.Session.__init__.__kwdefaults__["poll_read_timeout"] = client.POLL_READ_TIMEOUT / 60
-from swf_cli.__main__ import main
-
-main()
-"""
-
-
-def run_scaled(*args: str, env: Mapping[str, str]) -> Result:
-    """Run `swf` as a process whose read timeouts are scaled down: those of polls to a sixtieth, as `HOLD` is."""
-    done = subprocess.run(
-        [sys.executable, "-c", _SCALED, *args], env=env, capture_output=True, text=True, timeout=60, check=False
-    )
-    return Result(done.stdout, done.stderr, done.returncode)
+_log = logging.getLogger(__name__)
 
 
 def held(env: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Give what `swf held` lists."""
-    rows: list[dict[str, Any]] = run("held", "-o", "json", env=env).json
+    """Return the rows of `swf held`."""
+    rows: list[dict[str, Any]] = invoke("held", "-o", "json", env=env).json
     return rows
 
 
 def kinds(env: Mapping[str, str]) -> list[str]:
-    """Give the kinds of what `swf held` lists."""
+    """Return the kinds of the rows of `swf held`."""
     return [row["kind"] for row in held(env)]
-
-
-@pytest.fixture(autouse=True)
-def _signals_reach_children() -> Iterator[None]:
-    """Have children get the signals, also where the tests run under nohup or in the background."""
-    numbers = [signal.SIGINT, signal.SIGHUP, signal.SIGTERM]
-    before = {number: signal.getsignal(number) for number in numbers}
-    for number in numbers:
-        if before[number] is signal.SIG_IGN:
-            signal.signal(number, signal.default_int_handler)
-    yield
-    for number in numbers:
-        signal.signal(number, before[number])
 
 
 @pytest.fixture
 def server() -> Iterator[LocalServer]:
-    """A local SWF that hands tasks to gone clients too, as SWF does."""
+    """A local SWF that assigns tasks to disconnected clients too, as SWF does."""
     with LocalServer(hold=HOLD, deliver_to_disconnected=True) as server:
         yield server
 
 
 @pytest.fixture
 def flow(server: LocalServer) -> Flow:
-    """Its domain, with both types."""
+    """A domain of that SWF, with both types."""
     return Flow(over(server.engine)).register()
 
 
 @pytest.fixture
 def proxy(server: LocalServer) -> Iterator[FaultyProxy]:
-    """The wire to it."""
+    """A proxy in front of that SWF."""
     with FaultyProxy(server.url) as proxy:
         yield proxy
 
 
 @pytest.fixture
 def env(aws_env: dict[str, str], proxy: FaultyProxy) -> dict[str, str]:
-    """An environment in which `swf` calls the local SWF, over the wire that goes wrong."""
+    """An environment in which `swf` calls the proxy."""
     path = os.pathsep.join([str(Path(SWF).parent), aws_env["PATH"]])
     return {**aws_env, "PATH": path, "AWS_ENDPOINT_URL_SWF": proxy.url}
 
 
 @pytest.fixture
 def task_file(tmp_path: Path, flow: Flow, env: dict[str, str]) -> Path:
-    """A task that `swf poll` took, in a file; it is that of the execution `video-7`."""
+    """A file with a task that `swf poll` received; its execution is `video-7`."""
     flow.schedule()
     path = tmp_path / "task.json"
-    path.write_text(run("poll", *ON_WORK, env=env).stdout)
+    path.write_text(invoke("poll", *ON_WORK, env=env).stdout)
     return path
 
 
 def events(flow: Flow, task_file: Path) -> Counter[str]:
-    """Count the events of the history of a task's execution, by type."""
+    """Count the events in the history of a task's execution, by type."""
     execution = json.loads(task_file.read_text())["execution"]
     return Counter(flow.names({"workflowId": execution["id"], "runId": execution["run_id"]}))
 
@@ -146,9 +116,9 @@ def events(flow: Flow, task_file: Path) -> Counter[str]:
 
 @pytest.mark.parametrize("deliver_to_disconnected", [True, False])
 def test_no_signal_loses_a_task(aws_env: dict[str, str], deliver_to_disconnected: bool) -> None:
-    """Whenever a signal comes, and whenever the task: it is open on the list, was printed, or is in `swf held`.
+    """Whenever the signal and the task arrive, the task is on its list, was printed, or is in `swf held`.
 
-    Whether the service hands tasks to clients that have gone, as SWF does, or sees that they have.
+    That holds if the service assigns tasks to disconnected clients, as SWF does, and if it does not.
     """
     trials = 200 if FULL else 12
     with LocalServer(hold=HOLD, deliver_to_disconnected=deliver_to_disconnected) as server:
@@ -175,14 +145,14 @@ def test_no_signal_loses_a_task(aws_env: dict[str, str], deliver_to_disconnected
                     stderr=subprocess.PIPE,
                     text=True,
                 )
-                if random.random() < 0.8:  # else both may come before it polls
+                if random.random() < 0.8:  # otherwise both may arrive before the first poll
                     wait_until(lambda: POLL in proxy.operations() or process.poll() is not None, timeout=30)
                 began = time.monotonic()
                 for moment, act in sorted([(task_at, schedule), (signal_at, lambda: process.send_signal(which))]):
                     time.sleep(max(0.0, began + moment - time.monotonic()))
                     act()
                 stdout, stderr = process.communicate(timeout=30)
-            # Before `swf` itself has begun, Python ends at a SIGINT in its own way.
+            # Before `swf` has installed its handlers, Python ends in its own way at a SIGINT.
             too_early = which is signal.SIGINT and "KeyboardInterrupt" in stderr
             assert too_early or process.returncode in (0, -which), (process.returncode, which, stderr)
             return execution, stdout
@@ -201,15 +171,15 @@ def test_no_signal_loses_a_task(aws_env: dict[str, str], deliver_to_disconnected
                 fates["held"] += 1
             else:
                 fates["lost"] += 1
-        print(f"deliver_to_disconnected={deliver_to_disconnected}: {dict(fates)}")
+        _log.info("deliver_to_disconnected=%s: %s", deliver_to_disconnected, dict(fates))
         assert fates["lost"] == 0
         assert fates["on the list"]
         assert fates["printed"]
         assert [row for row in rows if row["kind"] != "task"] == []
 
 
-def test_a_signal_while_a_task_is_printed_lets_it_be_printed(stub: StubService, aws_env: dict[str, str]) -> None:
-    """Also with SWF_LEDGER=off, when what is printed is the only record of the task."""
+def test_a_signal_does_not_interrupt_printing(stub: StubService, aws_env: dict[str, str]) -> None:
+    """A task is printed whole despite a signal: with SWF_LEDGER=off it is the only record."""
     stub.reply(POLL, TASK | {"input": "\U0001f600" * 32_768})  # more than a pipe takes
     env = {**aws_env, "AWS_ENDPOINT_URL_SWF": stub.url, "SWF_LEDGER": "off"}
     with subprocess.Popen([SWF, "poll", *ON_WORK], env=env, stdout=subprocess.PIPE) as process:
@@ -222,11 +192,11 @@ def test_a_signal_while_a_task_is_printed_lets_it_be_printed(stub: StubService, 
     assert json.loads(beginning + rest)["token"] == TASK["taskToken"]
 
 
-# --- answers that come late
+# --- responses that are late
 
 
 def when_polled(proxy: FaultyProxy, seconds: float, act: Callable[[], object]) -> None:
-    """Do something so many seconds after the first poll."""
+    """Do something this many seconds after the first poll."""
 
     def wait() -> None:
         wait_until(lambda: POLL in proxy.operations())
@@ -236,79 +206,74 @@ def when_polled(proxy: FaultyProxy, seconds: float, act: Callable[[], object]) -
     threading.Thread(target=wait, daemon=True).start()
 
 
-def test_a_task_that_comes_after_the_hold_is_received_by_the_first_poll(
+def test_a_task_after_the_hold_is_received_by_the_first_poll(
     flow: Flow, proxy: FaultyProxy, env: dict[str, str]
 ) -> None:
-    """SWF answers up to 69 s after the poll began (here at a sixtieth of the time): that poll gets the task."""
+    """SWF may respond up to 69 s after the poll began, at a sixtieth of the time here: that poll gets the task."""
     proxy.on(POLL, late(69 / 60))
     when_polled(proxy, 0.8, flow.schedule)
-    result = run_scaled("poll", *ON_WORK, env=env)
+    result = run("poll", *ON_WORK, env=env, fast=True)
     assert (result.json["id"], result.stderr) == ("resize-1", "")
     assert proxy.operations() == [POLL]
 
 
 @pytest.mark.skipif(not os.environ.get("SWF_TEST_REAL_HOLD"), reason="it takes over a minute: SWF_TEST_REAL_HOLD=1")
-def test_a_task_that_comes_after_65_seconds_is_received(aws_env: dict[str, str]) -> None:
-    """The same in real time: SWF holds the poll for 60 s, has a task at 59 s, and its answer comes after 65 s."""
+def test_a_task_after_65_seconds_is_received(aws_env: dict[str, str]) -> None:
+    """The same in real time: SWF holds the poll for 60 s, has a task at 59 s, and responds after 65 s."""
     with LocalServer(hold=60) as server, FaultyProxy(server.url) as proxy:
         proxy.on(POLL, late(65))
         flow = Flow(over(server.engine)).register()
         when_polled(proxy, 59, flow.schedule)
-        started = time.monotonic()
         result = run("poll", *ON_WORK, env={**aws_env, "AWS_ENDPOINT_URL_SWF": proxy.url}, timeout=120)
-        print(f"received after {time.monotonic() - started:.1f} s: {result}")
         assert (result.json["id"], result.stderr) == ("resize-1", "")
         assert proxy.operations() == [POLL]
 
 
-# --- polls that break
+# --- polls whose response is lost
 
 
-@pytest.mark.parametrize("fault", [RESET_BEFORE, CUT, ERROR_500, HTML_502_AFTER, HANG_AFTER])
-def test_a_poll_that_broke_is_on_record_and_polling_goes_on(
+@pytest.mark.parametrize("fault", [RESET_BEFORE, CUT, HTML_502_AFTER, HANG_AFTER])
+def test_a_lost_poll_is_on_record_and_polling_goes_on(
     flow: Flow, proxy: FaultyProxy, env: dict[str, str], fault: Fault
 ) -> None:
-    """When a poll's answer is lost, stderr says whose task it may be, `swf held` lists the poll, and it polls again.
+    """If a poll's response is lost, stderr says so with its identity, `swf held` lists it, and it polls again.
 
-    The record stays even if the service had done nothing, since nobody can know.
+    It is on record even if the service did nothing, since nobody can know.
     """
     for name in ("video-7", "video-8"):
         flow.schedule(name)
     proxy.on(POLL, fault, nth(1))
-    result = run_scaled("poll", *ON_WORK, "--identity", "me", env=env)
+    result = run("poll", *ON_WORK, "--identity", "me", env=env, fast=True)
     assert result.json["execution"]["id"] == ("video-8" if fault.acted else "video-7")
-    assert "may still hand a task" in result.stderr
-    assert "the identity me" in result.stderr
+    assert "SWF may have assigned a task to this poll (identity me)" in result.stderr
     assert sorted(kinds(env)) == ["broken_poll", "task"]
     assert proxy.operations() == [POLL, POLL]
 
 
-@pytest.mark.parametrize("fault", [THROTTLE, LIMIT])
-def test_a_poll_that_was_refused_for_now_is_tried_again(
+@pytest.mark.parametrize("fault", [THROTTLE, LIMIT, ERROR_500])
+def test_a_poll_that_is_rejected_for_now_is_retried(
     flow: Flow, proxy: FaultyProxy, env: dict[str, str], fault: Fault
 ) -> None:
-    """Over SWF's rate, or with 1,000 polls on the list, it waits and polls again; no task was at stake."""
+    """Over SWF's rate, with 1,000 polls on the list, or if SWF fails: polled again, and no task was at stake."""
     flow.schedule()
     proxy.on(POLL, fault, nth(1))
-    started = time.monotonic()
-    result = run("poll", *ON_WORK, env=env)
-    assert time.monotonic() - started > 0.5
+    result = run("poll", *ON_WORK, env=env, fast=True)
     assert result.json["id"] == "resize-1"
-    assert "polling again in" in result.stderr
+    assert "retrying in" in result.stderr
     assert kinds(env) == ["task"]
 
 
-def test_a_refusal_counts_in_the_time_given(flow: Flow, proxy: FaultyProxy, env: dict[str, str]) -> None:
-    """With --timeout, a storm of throttling ends with exit 3 in that time, and leaves nothing on record."""
+def test_delays_after_rejections_count_towards_the_timeout(
+    flow: Flow, proxy: FaultyProxy, env: dict[str, str]
+) -> None:
+    """With --timeout, a storm of throttling ends with exit code 3, and leaves nothing on record."""
     proxy.on(POLL, THROTTLE)
-    started = time.monotonic()
-    result = run("poll", *ON_WORK, "--timeout", "1s", env=env)
-    assert time.monotonic() - started < 5
+    result = run("poll", *ON_WORK, "--timeout", "1s", env=env, fast=True)
     assert (result.code, result.stdout) == (3, "")
     assert kinds(env) == []
 
 
-# --- answers that are lost
+# --- completions whose response is lost
 
 
 @pytest.mark.parametrize(
@@ -321,17 +286,17 @@ def test_a_refusal_counts_in_the_time_given(flow: Flow, proxy: FaultyProxy, env:
         (HANG_AFTER, "by --task"),
     ],
 )
-def test_a_completion_whose_answer_was_lost_is_done(
+def test_a_completion_whose_response_was_lost_succeeds(
     flow: Flow, proxy: FaultyProxy, env: dict[str, str], task_file: Path, fault: Fault, known: str
 ) -> None:
-    """The service took it, and its answer did not arrive: history shows that, so exit 0; it was done once."""
+    """SWF accepted it, but its response did not arrive: the history shows that, so exit code 0."""
     proxy.on(COMPLETE, fault, nth(1))
     if known == "by --task":
         named = ["--task", str(task_file)]
         env = {**env, "SWF_LEDGER": "off"}
     else:
         named = ["--token", json.loads(task_file.read_text())["token"]]
-    result = run_scaled("complete", *named, "--result", "done", env=env)
+    result = run("complete", *named, "--result", "done", env=env, fast=True)
     assert (result.code, result.stdout) == (0, "")
     assert events(flow, task_file)["ActivityTaskCompleted"] == 1
     assert proxy.operations().count(COMPLETE) == 2
@@ -340,14 +305,14 @@ def test_a_completion_whose_answer_was_lost_is_done(
 
 
 @pytest.mark.parametrize("fault", [RESET_BEFORE, ERROR_500, HTML_502, HANG_BEFORE, THROTTLE])
-def test_a_completion_that_did_not_arrive_is_sent_again(
+def test_a_completion_that_did_not_arrive_is_retried(
     flow: Flow, proxy: FaultyProxy, env: dict[str, str], task_file: Path, fault: Fault
 ) -> None:
-    """The network, a 5xx, a throttling, a service that hangs: it is sent again, and done once."""
+    """After a network error, a 5xx, throttling, or a service that hangs it is retried, and accepted once."""
     proxy.on(COMPLETE, fault, nth(1))
-    result = run_scaled("complete", "--task", str(task_file), env=env)
+    result = run("complete", "--task", str(task_file), env=env, fast=True)
     assert (result.code, result.stdout) == (0, "")
-    assert "trying again in" in result.stderr
+    assert "retrying in" in result.stderr
     assert events(flow, task_file)["ActivityTaskCompleted"] == 1
     assert held(env) == []
 
@@ -356,74 +321,71 @@ def test_a_completion_that_did_not_arrive_is_sent_again(
 def test_a_completion_of_a_task_that_timed_out_says_so(
     server: LocalServer, proxy: FaultyProxy, env: dict[str, str], task_file: Path, fault: Fault | None
 ) -> None:
-    """Exit 5 with the name of the timeout, also when the answer to the first try was lost; it leaves the ledger."""
+    """Exit code 5 with the kind of timeout, even if the first response was lost; the task leaves the ledger."""
     server.engine.advance(301)
     if fault:
         proxy.on(COMPLETE, fault, nth(1))
-    result = run("complete", "--task", str(task_file), env=env)
+    result = run("complete", "--task", str(task_file), env=env, fast=True)
     assert (result.code, result.stdout) == (5, "")
     assert "timed out (START_TO_CLOSE)" in result.stderr
     assert held(env) == []
 
 
-def test_a_completion_of_which_nothing_is_known_is_unknown(
+def test_a_lost_response_without_an_execution_is_unknown(
     proxy: FaultyProxy, env: dict[str, str], task_file: Path
 ) -> None:
-    """With a token alone, and no ledger, nobody can tell whether the lost answer was this one's: exit 6."""
+    """With a token alone, and no ledger, there is no history to read: exit code 6."""
     proxy.on(COMPLETE, CUT, nth(1))
     token = json.loads(task_file.read_text())["token"]
-    result = run("complete", "--token", token, env={**env, "SWF_LEDGER": "off"})
+    result = run("complete", "--token", token, env={**env, "SWF_LEDGER": "off"}, fast=True)
     assert (result.code, result.stdout) == (6, "")
 
 
 @pytest.mark.parametrize("then", [RESET_BEFORE, HANG_BEFORE, THROTTLE])
-def test_a_lost_answer_that_history_can_not_settle_is_unknown(
+def test_a_lost_response_that_the_history_can_not_settle_is_unknown(
     flow: Flow, proxy: FaultyProxy, env: dict[str, str], task_file: Path, then: Fault
 ) -> None:
-    """When everything fails after the first try, it is exit 6; the task stays listed until history can be read."""
+    """If all else fails after the first attempt: exit code 6; the task stays listed until its history can be read."""
     proxy.on(COMPLETE, RESET_AFTER, nth(1))
-    struck = len(proxy.calls)
-    proxy.on(None, then, lambda: COMPLETE in proxy.operations()[struck:] and not over_now.is_set())
-    over_now = threading.Event()
-    result = run_scaled("complete", "--task", str(task_file), "--retry-for", "1s", env=env)
+    before, is_over = len(proxy.calls), threading.Event()
+    proxy.on(None, then, lambda: COMPLETE in proxy.operations()[before:] and not is_over.is_set())
+    result = run("complete", "--task", str(task_file), "--retry-for", "1s", env=env, fast=True)
     assert (result.code, result.stdout) == (6, "")
     assert kinds(env) == ["task"]
-    over_now.set()
+    is_over.set()
     assert events(flow, task_file)["ActivityTaskCompleted"] == 1
-    assert run("held", "--prune", "-o", "json", env=env).json == []
+    assert invoke("held", "--prune", "-o", "json", env=env).json == []
 
 
 def test_a_completion_that_certainly_never_arrived_is_a_failure(
     server: LocalServer, flow: Flow, env: dict[str, str], tmp_path: Path
 ) -> None:
-    """When every connection is refused, nothing was sent: exit 1, and the task is still open, and listed."""
+    """If every connection is refused, nothing was sent: exit code 1, and the task is still open, and listed."""
     flow.schedule()
     with FaultyProxy(server.url) as proxy:
         gone = {**env, "AWS_ENDPOINT_URL_SWF": proxy.url}
-        (tmp_path / "task.json").write_text(run("poll", *ON_WORK, env=gone).stdout)
-    started = time.monotonic()
-    result = run("complete", "--task", str(tmp_path / "task.json"), "--retry-for", "1s", env=gone)
-    assert time.monotonic() - started < 10
+        (tmp_path / "task.json").write_text(invoke("poll", *ON_WORK, env=gone).stdout)
+    result = run("complete", "--task", str(tmp_path / "task.json"), "--retry-for", "1s", env=gone, fast=True)
     assert (result.code, result.stdout) == (1, "")
     assert "ActivityTaskCompleted" not in events(flow, tmp_path / "task.json")
     assert kinds(env) == ["task"]
-    assert run("complete", "--task", str(tmp_path / "task.json"), env=env).code == 0
+    assert invoke("complete", "--task", str(tmp_path / "task.json"), env=env).code == 0
     assert kinds(env) == []
 
 
 def test_a_storm_of_throttling_is_a_failure_that_leaves_the_task_open(
     flow: Flow, proxy: FaultyProxy, env: dict[str, str], task_file: Path
 ) -> None:
-    """SWF refused every try, so nothing was done: exit 1, and the task is open and listed."""
+    """If SWF throttled every attempt, none was executed: exit code 1, and the task is open and listed."""
     proxy.on(COMPLETE, THROTTLE)
-    result = run("complete", "--task", str(task_file), "--retry-for", "2s", env=env)
+    result = run("complete", "--task", str(task_file), "--retry-for", "1s", env=env, fast=True)
     assert (result.code, result.stdout) == (1, "")
     assert "Rate exceeded" in result.stderr
     assert "ActivityTaskCompleted" not in events(flow, task_file)
     assert kinds(env) == ["task"]
 
 
-# --- what dies between poll and answer, and output that goes nowhere
+# --- what dies between poll and response, and output that is lost
 
 
 def test_a_script_that_was_killed_leaves_its_task_listed(flow: Flow, env: dict[str, str], tmp_path: Path) -> None:
@@ -436,7 +398,7 @@ def test_a_script_that_was_killed_leaves_its_task_listed(flow: Flow, env: dict[s
     (row,) = held(env)
     assert (row["kind"], row["id"], row["execution"]["id"]) == ("task", "resize-1", "video-7")
     assert row["token"] == json.loads((tmp_path / "task.json").read_text())["token"]
-    result = run("fail", "--held", row["key"][:4], "--reason", "script died", env=env)
+    result = invoke("fail", "--held", row["key"][:4], "--reason", "script died", env=env)
     assert result == Result("", "", 0)
     assert flow.last(execution, "ActivityTaskFailed")["reason"] == "script died"
     assert held(env) == []
@@ -445,10 +407,10 @@ def test_a_script_that_was_killed_leaves_its_task_listed(flow: Flow, env: dict[s
 def test_a_poll_that_was_killed_leaves_a_record(
     server: LocalServer, flow: Flow, proxy: FaultyProxy, env: dict[str, str]
 ) -> None:
-    """After `kill -9` of the poll itself nobody can know the token: `swf held` lists a poll that broke."""
+    """After `kill -9` of the poll itself nobody can know the token: `swf held` lists a lost poll."""
     with subprocess.Popen([SWF, "poll", *ON_WORK], env=env) as process:
         wait_until(lambda: POLL in proxy.operations())
-        assert held(env) == []  # it lives, and all is well
+        assert held(env) == []  # it is in flight
         process.kill()
     flow.schedule()
     (row,) = held(env)
@@ -466,14 +428,14 @@ def test_a_poll_that_was_killed_leaves_a_record(
     ],
 )
 def test_a_task_that_can_not_be_printed_is_listed(flow: Flow, env: dict[str, str], script: str) -> None:
-    """With stdout full, closed or read by nobody, poll exits 1, and says under which key `swf held` has the task."""
+    """If stdout is full, closed or not read, poll exits with 1, and prints the task's key in `swf held`."""
     flow.schedule()
     result = shell(script, env=env)
     (row,) = held(env)
     assert result.code == 1
     assert f"the task is in `swf held` under {row['key']}" in result.stderr
     assert (row["kind"], row["id"]) == ("task", "resize-1")
-    assert run("complete", "--held", row["key"], env=env).code == 0
+    assert invoke("complete", "--held", row["key"], env=env).code == 0
 
 
 # --- the shell around it
@@ -485,7 +447,7 @@ LOOP = "while swf poll -d media -t work; do echo again; done"
 def test_ctrl_c_stops_the_shell_loop_around_it(
     flow: Flow, proxy: FaultyProxy, env: dict[str, str], interactive: bool
 ) -> None:
-    """On a terminal, Ctrl-C ends `while swf poll …; do …; done` in bash, and the poll it stopped takes no task."""
+    """On a terminal, Ctrl-C ends `while swf poll …; do …; done` in bash; the stopped poll receives no task."""
     options = ["--norc", "--noprofile", "-i"] if interactive else ["-c", LOOP]
     bash = pexpect.spawn("bash", options, env=env, encoding="utf-8", timeout=20)
     try:
@@ -493,7 +455,7 @@ def test_ctrl_c_stops_the_shell_loop_around_it(
             bash.sendline(LOOP)
         wait_until(lambda: POLL in proxy.operations())
         bash.sendintr()
-        bash.expect("SIGINT: SWF may be handing a task")
+        bash.expect("SIGINT: waiting up to 60 s for the poll in flight")
         if interactive:
             bash.sendline("echo status-$?")
             bash.expect("status-130")
@@ -513,8 +475,8 @@ def test_ctrl_c_stops_the_shell_loop_around_it(
 def test_under_nohup_a_hang_up_changes_nothing(
     flow: Flow, proxy: FaultyProxy, env: dict[str, str], tmp_path: Path
 ) -> None:
-    """When the terminal of `nohup swf poll` goes, it polls on, and prints a task that comes later."""
-    script = f"cd '{tmp_path}'; nohup swf poll -d media -t work > task.json 2> said & echo $!; wait"
+    """After its terminal is gone, `nohup swf poll` goes on, and prints the task that it receives."""
+    script = f"cd '{tmp_path}'; nohup swf poll -d media -t work > task.json 2> log & echo $!; wait"
     bash = pexpect.spawn("bash", ["-c", script], env=env, encoding="utf-8", timeout=20)
     bash.expect(r"(\d+)\r\n")
     assert isinstance(bash.match, re.Match)
@@ -533,15 +495,15 @@ def test_under_nohup_a_hang_up_changes_nothing(
     assert kinds(env) == ["task"]
 
 
-# --- many processes, one ledger, and a wire that goes wrong
+# --- many processes, one ledger, and an unreliable network
 
 _WORKER = """
 me=$1
 while [ ! -e stop ] && kill -0 "$2"; do
-  swf poll -d media -t work --timeout 2 > "task-$me" 2>> said
+  swf poll -d media -t work --timeout 2 > "task-$me" 2>> log
   code=$?
   if [ $code = 0 ]; then
-    swf complete --task "task-$me" --result "$me-$((++number))" 2>> said
+    swf complete --task "task-$me" --result "$me-$((++number))" 2>> log
     echo "complete $? $me-$number" >> "codes-$me"
   elif [ $code != 3 ]; then
     echo "poll $code" >> "codes-$me"
@@ -551,22 +513,22 @@ done
 
 
 class Decider:
-    """Has one activity task of each execution completed: one that timed out is scheduled again."""
+    """Gets one activity task of each execution completed: one that times out is scheduled again."""
 
     def __init__(self, flow: Flow, engine: Engine, patience: float) -> None:
         self._flow = flow
         self._engine = engine
         self._patience = patience
         self.completed = 0
-        self.tries = 0
+        self.attempts = 0
 
     def work(self, tasks: int) -> None:
-        """Decide until so many executions are completed.
+        """Decide until this many executions are completed.
 
-        What is started and makes no move for as long as `patience` seconds, with nothing left on the list, times out.
+        If nothing happens for `patience` seconds, and nothing is on the list, the tasks that are started time out.
         """
         moved = time.monotonic()
-        end = moved + 40 * self._patience
+        end = moved + (600 if FULL else 300)
         while self.completed < tasks:
             assert time.monotonic() < end, f"only {self.completed} of {tasks} are completed"
             task = self._flow.poll_decision()
@@ -584,20 +546,20 @@ class Decider:
             return [decision("CompleteWorkflowExecution")]
         if seen["ActivityTaskScheduled"] > seen["ActivityTaskTimedOut"]:
             return []
-        self.tries += 1
+        self.attempts += 1
         no_limits = {"scheduleToStartTimeout": "NONE", "scheduleToCloseTimeout": "NONE"}
         return [activity(f"resize-{seen['ActivityTaskScheduled'] + 1}", **no_limits)]
 
 
-def test_many_processes_close_each_task_once_while_the_wire_goes_wrong(
+def test_many_processes_close_each_task_once_on_an_unreliable_network(
     server: LocalServer, flow: Flow, proxy: FaultyProxy, env: dict[str, str], tmp_path: Path
 ) -> None:
     """With one ledger, and faults on a tenth of all calls, each task is completed once and none is left listed.
 
-    A task that went to a poll whose answer was lost is out of everybody's reach until it times out; then its decider
-    has it done again, as deciders do.
+    A task that SWF assigned to a lost poll can't be closed by anybody until it times out; then its decider schedules
+    it again, as deciders do.
     """
-    workers, tasks = (20, 500) if FULL else (6, 24)
+    workers, tasks = (20, 500) if FULL else (4, 16)
     random = Random(4)
     faults = [RESET_BEFORE, RESET_AFTER, CUT, ERROR_500, HTML_502, HTML_502_AFTER, THROTTLE]
     for fault in faults:
@@ -605,7 +567,7 @@ def test_many_processes_close_each_task_once_while_the_wire_goes_wrong(
     limits = {"executionStartToCloseTimeout": "31536000", "taskStartToCloseTimeout": "NONE"}
     executions = [flow.start(f"video-{number}", **limits) for number in range(tasks)]
     decider, started = Decider(flow, server.engine, patience=15 if FULL else 2), time.monotonic()
-    command = ["bash", "-c", _WORKER, "worker"]
+    command = ["bash", "-c", f'swf() {{ {shlex.join(FAST_SWF)} "$@"; }}\n{_WORKER}', "worker"]
     processes = [
         subprocess.Popen([*command, f"{number}", f"{os.getpid()}"], env=env, cwd=tmp_path, start_new_session=True)
         for number in range(workers)
@@ -624,10 +586,9 @@ def test_many_processes_close_each_task_once_while_the_wire_goes_wrong(
     done = [result for command, code, *result in lines if (command, code) == ("complete", "0")]
     codes = Counter(f"{command} {code}" for command, code, *_ in lines)
     rows = Counter(kinds(env))
-    print(
-        f"{workers} processes, {tasks} tasks, {decider.tries} tries in {time.monotonic() - started:.0f} s; "
-        f"{proxy.struck()} of {len(proxy.calls)} calls went wrong; {dict(codes)}; left in the ledger: {dict(rows)}"
-    )
+    seconds, failed = time.monotonic() - started, proxy.struck()
+    _log.info("%d processes, %d tasks, %d attempts in %.0f s", workers, tasks, decider.attempts, seconds)
+    _log.info("%d of %d calls failed; %s; in the ledger: %s", failed, len(proxy.calls), dict(codes), dict(rows))
     results = []
     for execution in executions:
         assert flow.names(execution).count("ActivityTaskCompleted") == 1
@@ -635,5 +596,5 @@ def test_many_processes_close_each_task_once_while_the_wire_goes_wrong(
     assert sorted(results) == sorted(done)
     assert set(codes) <= {"complete 0", "complete 5"}
     assert rows["task"] == 0
-    assert proxy.struck() > 0
-    assert "can't be used" not in (tmp_path / "said").read_text()
+    assert failed > 0
+    assert "cannot use the ledger" not in (tmp_path / "log").read_text()

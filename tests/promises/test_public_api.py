@@ -1,4 +1,4 @@
-"""The public names of the Python layer, and what importing them costs."""
+"""The public names of the Python API, and what importing them loads."""
 
 import inspect
 import json
@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from datetime import timedelta
 from importlib.resources import files
-from typing import Any, assert_type
+from typing import TYPE_CHECKING, Any, assert_type
 
 import pytest
 
@@ -32,11 +32,12 @@ SIGNATURES = {
     "request_task": "(task_list, domain, worker_identity=None, no_tasks_callback=None, client=None)",
     "send_heartbeat": "(token, details=None, client=None)",
 }
-"""The seed's parameters, their order and their defaults."""
+"""The parameters of the public functions and classes, their order and their defaults."""
+EXCEPTIONS = {"Cancelled", "SwfError", "TaskNotOpen", "UnknownResource"}
 
 
-def named(path: str) -> Any:
-    """Give what a dotted name under `swf_cli` stands for."""
+def find(path: str) -> Any:
+    """Return what a dotted name under `swf_cli` stands for."""
     value: Any = swf_cli
     for name in path.split("."):
         value = getattr(value, name)
@@ -44,16 +45,16 @@ def named(path: str) -> Any:
 
 
 @pytest.mark.parametrize(("path", "parameters"), SIGNATURES.items(), ids=SIGNATURES)
-def test_signatures_are_the_seeds(path: str, parameters: str) -> None:
-    """Every function and class takes the seed's parameters, in its order, with its defaults, by place or by name."""
-    signature = inspect.signature(named(path))
+def test_signatures_do_not_change(path: str, parameters: str) -> None:
+    """Every function and class takes these parameters, in this order, with these defaults, by position or by name."""
+    signature = inspect.signature(find(path))
     bare = [p.replace(annotation=p.empty) for p in signature.parameters.values()]
     assert str(signature.replace(parameters=bare, return_annotation=signature.empty)) == parameters
     assert {p.kind for p in bare} == {inspect.Parameter.POSITIONAL_OR_KEYWORD}
 
 
 def test_types_are_spelled_with_a_bar() -> None:
-    """What may be None says so."""
+    """A parameter that may be None is annotated `X | None`."""
     annotations = inspect.get_annotations(swf_cli.PartialTaskConfiguration)
     assert annotations == {
         "task_list": str | None,
@@ -68,24 +69,27 @@ def test_types_are_spelled_with_a_bar() -> None:
     assert annotations["return"] is swf_cli.WorkerTask
 
 
-def test_type_checkers_see_the_public_names() -> None:
-    """The names have their types for mypy although they load late: this test is checked, and has little to run."""
+if TYPE_CHECKING:
 
-    def work(task: swf_cli.WorkerTask, settings: swf_cli.TaskConfiguration) -> timedelta | None:
+    def _check_types(task: swf_cli.WorkerTask, configuration: swf_cli.TaskConfiguration) -> None:
+        """Fail mypy if a name that is imported lazily loses its type."""
         assert_type(task.input, str | None)
         assert_type(task.activity, swf_cli.ActivityId)
         assert_type(task.execution, swf_cli.ExecutionId)
+        assert_type(configuration.heartbeat_timeout, timedelta | None)
         assert_type(swf_cli.get_number_of_pending_tasks(task.id, task.token), int)
         assert_type(swf_cli.request_task("list", "domain"), swf_cli.WorkerTask)
         assert_type(swf_cli.PartialTaskConfiguration.from_api({}), swf_cli.PartialTaskConfiguration)
-        return settings.heartbeat_timeout
+        assert_type(swf_cli.TaskNotOpen("closed").code, str)
 
-    assert work.__name__
+
+def test_type_checkers_read_the_package() -> None:
+    """The package has the marker without which type checkers ignore its annotations."""
     assert files("swf_cli").joinpath("py.typed").is_file()
 
 
 def python(code: str) -> Any:
-    """Run code in a fresh Python, with `swf_cli` imported before it; give what it prints, parsed."""
+    """Run code in a fresh Python after `import swf_cli`; return the JSON that it prints."""
     code = f"import json, sys\nimport swf_cli\n{code}"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
@@ -102,29 +106,36 @@ def python(code: str) -> Any:
     ],
 )
 def test_importing_loads_neither_botocore_click_nor_rich(code: str) -> None:
-    """Importing the package, or any name from it, loads none of what it depends on: that waits for a call."""
+    """Importing the package, or any name from it, loads none of its dependencies."""
     loaded = python(f"{code}\nprint(json.dumps(sorted(sys.modules)))")
     assert not {"botocore", "click", "rich", "jmespath", "urllib3"} & set(loaded)
 
 
-def test_importing_loads_no_other_room() -> None:
-    """A bare import loads the package alone."""
+def test_importing_the_package_loads_none_of_its_modules() -> None:
+    """`import swf_cli` loads nothing but the version."""
     loaded = python("print(json.dumps([name for name in sys.modules if name.startswith('swf_cli')]))")
     assert sorted(loaded) == ["swf_cli", "swf_cli._version"]
 
 
 def test_every_public_name_is_there() -> None:
-    """Every name of the seed is public; each public name is listed by dir(), and found on first use."""
+    """Each public name is in `__all__`, is listed by dir(), and is found on first use."""
     code = "print(json.dumps([swf_cli.__all__, dir(swf_cli), [str(getattr(swf_cli, n)) for n in swf_cli.__all__]]))"
     public, listed, values = python(code)
-    assert {path for path in SIGNATURES if "." not in path} | {"Cancelled", "SwfError", "unset"} == set(public)
+    assert {path for path in SIGNATURES if "." not in path} | EXCEPTIONS | {"unset"} == set(public)
     assert set(public) <= set(listed)
     assert len(set(values)) == len(public)
     assert swf_cli.__version__
 
 
-def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
-    """An unknown name is an AttributeError that names it, also when something private of that name exists."""
+def test_public_exceptions_form_one_hierarchy() -> None:
+    """`except SwfError` catches every error of a call; a cancellation is not an error."""
+    assert issubclass(swf_cli.TaskNotOpen, swf_cli.UnknownResource)
+    assert issubclass(swf_cli.UnknownResource, swf_cli.SwfError)
+    assert not issubclass(swf_cli.Cancelled, swf_cli.SwfError)
+
+
+def test_a_name_that_is_not_public_is_an_attribute_error() -> None:
+    """An unknown name is an AttributeError that names it, even if a private one of that name exists."""
     for name in ("request_tasks", "call", "LIMITS"):
         with pytest.raises(AttributeError, match=f"'swf_cli' has no attribute '{name}'"):
             getattr(swf_cli, name)

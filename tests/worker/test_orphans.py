@@ -1,23 +1,29 @@
-"""What a worker that died left behind, and who it belongs to."""
+"""Orphans: which tasks and commands a dead worker left behind, and what becomes of them."""
 
+import logging
+import os
+import signal
 import socket
 import subprocess
 import threading
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from swf_cli.client.session import Session
+from swf_cli.errors import NetworkError, TaskNotOpen
+from swf_cli.history import End
 from swf_cli.ledger.records import HeldTask, PollSource
 from swf_cli.ledger.store import Ledger
-from swf_cli.models import ActivityId, ExecutionId
-from swf_cli.processes import is_running, start_id
-from swf_cli.worker.orphans import end_commands, fail_orphans, find_orphans
-from swf_cli.worker.responder import Closed
-from tests.helpers.processes import written_pids
+from swf_cli.models import ActivityId, ExecutionId, TaskReference
+from swf_cli.processes import start_id
+from swf_cli.responding import Outcome, Responder, Settlement
+from swf_cli.worker.orphans import fail_orphans, find_orphans, stop_commands
+from tests.helpers.processes import is_running, written_pids
 
 HERE = PollSource("media", "work", "me", None, "us-east-1", "http://127.0.0.1:1")
 
@@ -43,25 +49,25 @@ ORPHAN = HeldTask(
 )
 
 
-class Rows(Ledger):
-    """A ledger that holds what it is told."""
+class ListLedger(Ledger):
+    """A ledger with these rows."""
 
     def __init__(self, *held: HeldTask) -> None:
-        super().__init__(None, lambda warning: None)
+        super().__init__(None)
         self.held = list(held)
 
     def list_held(self) -> list[HeldTask]:
-        """Give them."""
+        """Return the rows."""
         return list(self.held)
 
-    def drop(self, key: str) -> None:
-        """Drop one."""
+    def drop(self, key: str, *, reuse: bool = False) -> None:
+        """Drop a row."""
         self.held = [held for held in self.held if held.key != key]
 
 
-def test_an_orphan_is_found() -> None:
-    """A task that `swf work` took from this list here, in a process that is dead; whoever it was, by any profile."""
-    assert find_orphans(Rows(ORPHAN), HERE) == [ORPHAN]
+def test_orphan_is_found() -> None:
+    """A task that a dead `swf work` received from this list on this machine, with whatever identity and profile."""
+    assert find_orphans(ListLedger(ORPHAN), HERE) == [ORPHAN]
 
 
 @pytest.mark.parametrize(
@@ -78,71 +84,116 @@ def test_an_orphan_is_found() -> None:
         {"host": "another-machine"},
     ],
 )
-def test_what_is_none_is_let_alone(change: dict[str, Any]) -> None:
-    """ReceivedTask by `swf poll`, by a worker that lives, from another list, domain, region, service or machine."""
-    assert find_orphans(Rows(replace(ORPHAN, **change)), HERE) == []
+def test_what_is_not_an_orphan(change: dict[str, Any]) -> None:
+    """A task of `swf poll`, of a live worker, or of another list, domain, region, service or machine; a lost poll."""
+    assert find_orphans(ListLedger(replace(ORPHAN, **change)), HERE) == []
 
 
-@pytest.fixture
-def commands(tmp_path: Path) -> Iterator[list["subprocess.Popen[bytes]"]]:
-    """Three commands that ignore SIGTERM, each with a group of its own."""
-    script = f"trap '' TERM; echo $$ > {tmp_path}/$$.pid; while :; do sleep 0.05; done"
-    started = [subprocess.Popen(["sh", "-c", script], process_group=0) for _ in range(3)]
-    written_pids(tmp_path, 3)
-    yield started
-    for process in started:
-        process.kill()
-        process.wait()
+class TestStopCommands:
+    """Commands that outlived their worker."""
+
+    @pytest.fixture
+    def start(self, tmp_path: Path) -> Iterator[Callable[[str], list["subprocess.Popen[bytes]"]]]:
+        """Start three commands that run this shell script on SIGTERM, each in a process group of its own."""
+        processes: list[subprocess.Popen[bytes]] = []
+
+        def start(on_term: str) -> list["subprocess.Popen[bytes]"]:
+            script = f"trap '{on_term}' TERM; echo $$ > {tmp_path}/$$.pid; while :; do sleep 0.02; done"
+            processes.extend(subprocess.Popen(["sh", "-c", script], process_group=0) for _ in range(3))
+            written_pids(tmp_path, 3)
+            return processes
+
+        yield start
+        for process in processes:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+    def test_all_in_parallel(self, start: Callable[[str], list["subprocess.Popen[bytes]"]], tmp_path: Path) -> None:
+        """All get SIGTERM before the grace period of any is over: each command waits for the others' here."""
+        all_terminated = f"[ $(ls {tmp_path}/*.term | wc -l) = 3 ]"
+        commands = start(
+            f"touch {tmp_path}/$$.term; until {all_terminated}; do sleep 0.02; done; touch {tmp_path}/$$.clean; exit"
+        )
+        stop_commands([orphan_of(process) for process in commands], grace=30)
+        assert len(list(tmp_path.glob("*.clean"))) == 3
+        assert not any(is_running(process.pid) for process in commands)
+
+    def test_killed_after_the_grace_period(self, start: Callable[[str], list["subprocess.Popen[bytes]"]]) -> None:
+        """Commands that ignore SIGTERM are killed."""
+        commands = start("")
+        stop_commands([orphan_of(process) for process in commands], grace=0.1)
+        assert [process.wait() for process in commands] == [-signal.SIGKILL] * 3
+
+    @pytest.mark.parametrize("started", [None, "somebody else"])
+    def test_group_of_another_process(
+        self, start: Callable[[str], list["subprocess.Popen[bytes]"]], started: str | None
+    ) -> None:
+        """A group is left alone if its leader did not start when the ledger says, or if the ledger has no group."""
+        commands = start("")
+        stop_commands([replace(orphan_of(commands[0]), group_start_id=started), ORPHAN], grace=0)
+        assert all(is_running(process.pid) for process in commands)
 
 
-def test_commands_are_ended_all_at_once(commands: list["subprocess.Popen[bytes]"]) -> None:
-    """However many there are, they share the grace."""
-    began = time.monotonic()
-    end_commands([replace(ORPHAN, group=p.pid, group_started=start_id(p.pid)) for p in commands], grace=0.5)
-    assert time.monotonic() - began < 1.4
-    assert not any(is_running(process.pid) for process in commands)
+def orphan_of(process: "subprocess.Popen[bytes]") -> HeldTask:
+    """Return an orphan whose command is this process."""
+    return replace(ORPHAN, group=process.pid, group_start_id=start_id(process.pid))
 
 
-@pytest.mark.parametrize("started", [None, "somebody else"])
-def test_a_group_of_somebody_else_is_let_alone(
-    commands: list["subprocess.Popen[bytes]"], started: str | None
-) -> None:
-    """When the group's leader did not start when the ledger says, it is another one by now."""
-    end_commands([replace(ORPHAN, group=commands[0].pid, group_started=started), ORPHAN], grace=0)
-    assert all(is_running(process.pid) for process in commands)
+class FakeResponder(Responder):
+    """A responder that returns the same settlement each time, and sets `stop` with the second."""
 
+    def __init__(self, settlement: Settlement) -> None:
+        super().__init__(Session().no_retry)
+        self.settlement = settlement
+        self.responses: list[tuple[TaskReference, Outcome]] = []
 
-class Closing:
-    """Closes as it is told."""
-
-    def __init__(self, closed: Closed, stop: threading.Event) -> None:
-        self.closed = closed
-        self.stop = stop
-        self.asked: list[str] = []
-
-    def close(self, task: Any, answer: Any, **how: Any) -> Closed:
-        """Close a task; nothing more is to be done after the second."""
-        self.asked.append(f"{task.token} {answer.state} {answer.reason}")
-        if len(self.asked) == 2:
+    def deliver(self, task: TaskReference, outcome: Outcome) -> Settlement:
+        """Record a response."""
+        self.responses.append((task, outcome))
+        if len(self.responses) == 2:
             self.stop.set()
-        return self.closed
+        return self.settlement
+
+
+WORKER_DIED = Outcome.failed("worker died")
 
 
 @pytest.mark.parametrize(
-    ("closed", "left", "counted"),
+    ("settlement", "left", "counted"),
     [
-        (Closed("failed", "failed (worker died)", True), 1, 2),
-        (Closed("lost", "was not open any more: it completed", True), 1, 0),
-        (Closed("lost", "could not be closed", False), 3, 0),
+        (Settlement("accepted", WORKER_DIED), 1, 2),
+        (Settlement("closed", WORKER_DIED, End("completed"), TaskNotOpen("the task is not open")), 1, 0),
+        (Settlement("not_open", WORKER_DIED, error=TaskNotOpen("no open task")), 3, 0),
+        (Settlement("undelivered", WORKER_DIED, error=NetworkError("connection reset")), 3, 0),
     ],
+    ids=lambda value: value.status if isinstance(value, Settlement) else str(value),
 )
-def test_orphans_are_failed(closed: Closed, left: int, counted: int) -> None:
-    """Each with the reason `worker died`, and told; one that is certainly closed leaves the ledger, others stay."""
+def test_orphans_are_failed(
+    settlement: Settlement, left: int, counted: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each with the reason `worker died`, until stopped; one that is certainly closed is dropped from the ledger."""
+    caplog.set_level(logging.INFO, logger="swf_cli")
     orphans = [replace(ORPHAN, key=f"k{n}", token=f"T{n}") for n in range(3)]
-    ledger, stop, said, counts = Rows(*orphans), threading.Event(), list[str](), list[Closed]()
-    closing: Any = Closing(closed, stop)
-    fail_orphans(orphans, ledger, closing, stop=stop, tell=said.append, trouble=said.append, count=counts.append)
-    assert closing.asked == ["T0 failed worker died", "T1 failed worker died"]
-    assert (len(ledger.list_held()), len(counts), len(said)) == (left, counted, 2)
-    assert closed.words in said[0]
-    assert "T0" not in said[0]
+    ledger, responder, counts = ListLedger(*orphans), FakeResponder(settlement), list[Settlement]()
+    fail_orphans(orphans, ledger, responder, stop=responder.stop, count=counts.append)
+    assert responder.responses == [(orphan.reference, WORKER_DIED) for orphan in orphans[:2]]
+    assert (len(ledger.list_held()), counts) == (left, [settlement] * counted)
+    line = f"left by a worker that died (them, process 1): {settlement}"
+    assert caplog.messages == [line, line]
+    about = [vars(record)["task"] for record in caplog.records]
+    assert [(task["workflow_id"], task["id"], task["task_list"]) for task in about] == [
+        ("video-7", "resize-1", "work")
+    ] * 2
+
+
+def test_stopped_before_the_first() -> None:
+    """A worker that is stopping fails no orphans: they are left to the next one."""
+    ledger, responder, stop = (
+        ListLedger(ORPHAN),
+        FakeResponder(Settlement("accepted", WORKER_DIED)),
+        threading.Event(),
+    )
+    stop.set()
+    fail_orphans([ORPHAN], ledger, responder, stop=stop, count=lambda settlement: None)
+    assert (responder.responses, ledger.list_held()) == ([], [ORPHAN])

@@ -1,573 +1,468 @@
-"""A worker, in this process: how many tasks it takes, when it stops, and how it answers."""
+"""A worker within the test's process: how many tasks it works on, when it stops, and what failing polls do."""
 
-import os
+import logging
+import sys
 import threading
-import time
+import traceback
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import swf_cli
 from swf_cli.client.session import Session
 from swf_cli.errors import AccessError, SwfError, UnknownResource
+from swf_cli.ledger.records import HeldTask
 from swf_cli.ledger.store import Ledger
-from swf_cli.polling import origin
-from swf_cli.worker.config import Plan
+from swf_cli.models import WorkerTask
+from swf_cli.polling import poll_source
+from swf_cli.retry import Retrier
+from swf_cli.worker.config import WorkerConfig
+from swf_cli.worker.handlers import FixedCommand
 from swf_cli.worker.worker import Worker
+from tests.helpers.aws import SETTINGS
 from tests.helpers.cli import TASK, wait_until
-from tests.helpers.flow import attributes_of, decision
-from tests.helpers.local_service import Service, local_service
+from tests.helpers.clock import FakeClock
+from tests.helpers.operations import COMPLETE, FAIL, HEARTBEAT, HISTORY, POLL
 from tests.helpers.processes import is_running, written_pids
 from tests.helpers.stub_service import StubService
 
-POLL = "PollForActivityTask"
-ENDS = {f"ActivityTask{kind}" for kind in ("Completed", "Failed", "Canceled", "TimedOut")}
+NO_TASK = {"startedEventId": 0}
 
 
-class Report:
-    """What a worker tells."""
+class Hold(threading.Event):
+    """What a reply to a poll waits for: SWF holds the poll for a twentieth of a second."""
 
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-        self.shown: list[tuple[str, str]] = []
-
-    def tell(self, line: str) -> None:
-        """Say a line."""
-        self.lines.append(line)
-
-    def show(self, task_id: str, line: str) -> None:
-        """Show a line of stderr."""
-        self.shown.append((task_id, line))
-
-    def __contains__(self, words: str) -> bool:
-        """Tell whether a line has these words."""
-        return any(words in line for line in self.lines)
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait for less than is asked for."""
+        return super().wait(0.05)
 
 
-class Staff:
-    """Workers on the list `work` of the domain `media`, that are stopped at the end."""
+class Workers:
+    """Workers on the list `work` of the domain `media`, each in a thread of its own."""
 
-    def __init__(self, url: str, state: Path) -> None:
-        self.url = url
-        self.report = Report()
+    def __init__(self, stub: StubService, session: Session, state: Path, pool: ThreadPoolExecutor) -> None:
+        self.stub = stub
+        self.session = session
         self.state = state
-        self.error: BaseException | None = None
-        self._hired: list[tuple[Worker, threading.Thread, Ledger]] = []
+        self.clock: Callable[[], float] | None = None
+        """The workers' clock, if it is not the real one."""
+        self._pool = pool
+        self._workers: list[Worker] = []
 
-    def hire(self, script: str | list[str], **plan: Any) -> Worker:
-        """Make a worker that runs a shell script, or a command."""
-        command = ["sh", "-c", script] if isinstance(script, str) else script
-        session = Session(region="us-east-1", endpoint_url=self.url)
-        ledger = Ledger(self.state, self.report.tell)
-        worker = Worker(session, origin(session, "media", "work", "me"), ledger, Plan(command, **plan), self.report)
-        self._hired.append((worker, threading.Thread(target=self._run, args=(worker, ledger)), ledger))
+    def start(self, script: str, **config: Any) -> tuple[Worker, "Future[None]"]:
+        """Start a worker that runs a shell script, without heartbeats unless told otherwise."""
+        ledger = Ledger(self.state)
+        plan = WorkerConfig(FixedCommand(["sh", "-c", script]), **{"heartbeat": "off", **config})
+        sources = [poll_source(self.session, "media", "work", "me")]
+        retrier, options = partial(Retrier, first=0.01), {} if self.clock is None else {"clock": self.clock}
+        worker = Worker(self.session, sources, ledger, plan, retrier=retrier, access_wait=0.05, **options)  # type: ignore[arg-type]
+        self._workers.append(worker)
+
+        def run() -> None:
+            with ledger:
+                worker.run()
+
+        return worker, self._pool.submit(run)
+
+    def run(self, script: str, **config: Any) -> Worker:
+        """Run a worker until it stops."""
+        worker, running = self.start(script, **config)
+        running.result(60)
         return worker
 
-    def start(self, script: str | list[str], **plan: Any) -> Worker:
-        """Have one work beside the test."""
-        worker = self.hire(script, **plan)
-        self._hired[-1][1].start()
-        return worker
+    def held(self) -> list[HeldTask]:
+        """Return what the ledger lists."""
+        with Ledger(self.state) as ledger:
+            return ledger.list_held()
 
-    def work(self, script: str | list[str], **plan: Any) -> Worker:
-        """Have one work until it stops by itself."""
-        worker = self.start(script, **plan)
-        self.wait()
-        return worker
-
-    def wait(self) -> None:
-        """Wait until the last one stops; raises what it raised."""
-        self._hired[-1][1].join(30)
-        assert not self._hired[-1][1].is_alive()
-        if self.error is not None:
-            raise self.error
-
-    def held(self) -> list[Any]:
-        """Give what the ledger holds."""
-        return Ledger(self.state, self.report.tell).list_held()
-
-    def _run(self, worker: Worker, ledger: Ledger) -> None:
-        try:
-            worker.run()
-        except BaseException as error:
-            self.error = error
-        finally:
-            ledger.close()
-
-    def dismiss(self) -> None:
-        """Stop all."""
-        for worker, thread, _ in self._hired:
-            worker.kill()
-            if thread.ident is not None:
-                thread.join(30)
-                assert not thread.is_alive()
+    def close(self) -> None:
+        """Stop all workers."""
+        for worker in self._workers:
+            worker.shutdown.kill()
+        self._pool.shutdown()
 
 
 @pytest.fixture
-def service() -> Iterator[Service]:
-    """A local SWF that holds a poll for a fifth of a second."""
-    with local_service(hold=0.2) as service:
-        service.flow("media")
-        yield service
-
-
-@pytest.fixture(autouse=True)
-def _credentials(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Credentials are made up."""
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+def stub(shared_stub: StubService) -> StubService:
+    """An SWF that accepts each response."""
+    for operation in (COMPLETE, FAIL):
+        shared_stub.reply(operation)
+    return shared_stub
 
 
 @pytest.fixture
-def staff(service: Service, tmp_path: Path) -> Iterator[Staff]:
-    """Workers of that local SWF."""
-    staff = Staff(service.url, tmp_path / "state")
-    yield staff
-    staff.dismiss()
+def workers(
+    stub: StubService, shared_session: Session, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> Iterator[Workers]:
+    """Workers that poll the stub; they are killed at the end."""
+    caplog.set_level(logging.INFO, logger="swf_cli")
+    workers = Workers(stub, shared_session, tmp_path / "state", ThreadPoolExecutor())
+    yield workers
+    workers.close()
 
 
 @pytest.fixture
-def stub_staff(stub: StubService, tmp_path: Path) -> Iterator[Staff]:
-    """Workers of the stub."""
-    staff = Staff(stub.url, tmp_path / "state")
-    yield staff
-    staff.dismiss()
+def own_session(stub: StubService, monkeypatch: pytest.MonkeyPatch) -> Session:
+    """A session that calls the stub, and may be reset: its credentials are in the environment."""
+    for name, value in SETTINGS.items():
+        monkeypatch.setenv(name, value)
+    return Session(endpoint_url=stub.url)
 
 
-def schedule(service: Service, task_input: str | None = None, **settings: Any) -> str:
-    """Put a task on the list; gives its workflow id."""
-    return service.schedule("media", "work", task_input, **settings)
+def offer(stub: StubService, count: int) -> None:
+    """Let the next polls receive tasks, and those after them nothing."""
+    for number in range(1, count + 1):
+        stub.reply(POLL, {**TASK, "taskToken": f"TOKEN-{number}", "activityId": f"resize-{number}"})
+    stub.reply(POLL, NO_TASK, wait=Hold())
 
 
-def end(service: Service, workflow: str) -> tuple[str, Any]:
-    """Give the one end of the task of an execution, and what it holds."""
-    (event,) = [event for event in service.history("media", workflow) if event["eventType"] in ENDS]
-    kept = {name: value for name, value in attributes_of(event).items() if not name.endswith("EventId")}
-    return event["eventType"].removeprefix("ActivityTask"), kept
+def polls(stub: StubService) -> int:
+    """Return how many polls were sent."""
+    return stub.operations().count(POLL)
 
 
-def cancel(service: Service, workflow: str) -> None:
-    """Ask to cancel the task of an execution."""
-    service.decide("media", workflow, decision("RequestCancelActivityTask", activityId="resize-1"))
+def reasons(stub: StubService) -> list[str]:
+    """Return the reason of each task that was failed."""
+    return [arguments["reason"] for operation, arguments in stub.requests if operation == FAIL]
 
 
-class TestHowMany:
-    """`-j`, `--max-tasks`, `--idle-exit`."""
+def until(path: Path) -> str:
+    """Return a shell command that waits until a file exists."""
+    return f"until [ -e {path} ]; do sleep 0.02; done"
 
-    @pytest.mark.parametrize(("slots", "most", "there"), [(1, 1, 2), (2, 3, 3), (8, 3, 5), (2, 4, 5)])
-    def test_max_tasks(self, service: Service, staff: Staff, slots: int, most: int, there: int) -> None:
-        """It takes so many tasks and no more, however many slots it has, and then stops; nothing is held."""
-        for _ in range(there):
-            schedule(service)
-        worker = staff.work("true", slots=slots, max_tasks=most)
-        assert worker.tally.completed == most
-        assert service.flow("media").pending() == there - most
-        assert staff.held() == []
 
-    def test_slots_work_side_by_side(self, service: Service, staff: Staff, tmp_path: Path) -> None:
-        """Three slots run three commands at once, and not a fourth; a busy slot does not poll."""
-        for _ in range(4):
-            schedule(service)
-        worker = staff.start(f"echo $$ > {tmp_path}/$$.pid; until [ -e {tmp_path}/go ]; do sleep 0.02; done", slots=3)
-        written_pids(tmp_path, 3)
-        time.sleep(0.3)
-        assert worker.tally.running == 3
-        assert service.flow("media").pending() == 1
+class TestSlots:
+    """`-j`, `--max-tasks` and `--idle-exit`."""
+
+    @pytest.mark.parametrize(("slots", "maximum", "offered"), [(1, 1, 2), (2, 3, 3), (8, 3, 5), (2, 4, 5)])
+    def test_max_tasks(self, stub: StubService, workers: Workers, slots: int, maximum: int, offered: int) -> None:
+        """However many slots there are, it sends no poll for a task more than that; nothing is held at the end."""
+        offer(stub, offered)
+        worker = workers.run("true", slots=slots, max_tasks=maximum)
+        assert worker.stats.ended == {"completed": maximum}
+        assert polls(stub) == stub.operations().count(COMPLETE) == maximum
+        assert workers.held() == []
+
+    def test_slots_work_in_parallel(self, stub: StubService, workers: Workers, tmp_path: Path) -> None:
+        """Three slots run three commands at once; a busy slot does not poll."""
+        offer(stub, 4)
+        script = f"echo $$ > {tmp_path}/$$.pid; {until(tmp_path / 'go')}"
+        worker, running = workers.start(script, slots=3, max_tasks=4)
+        pids = written_pids(tmp_path, 3)
+        assert (worker.stats.running, polls(stub)) == (3, 3)
+        wait_until(lambda: {held.group for held in workers.held()} == set(pids))
         (tmp_path / "go").touch()
-        wait_until(lambda: worker.tally.completed == 4)
+        running.result(60)
+        assert worker.stats.ended == {"completed": 4}
 
-    def test_idle_exit(self, service: Service, staff: Staff) -> None:
-        """It stops once no task has come for so long, and not while one runs."""
-        schedule(service)
-        began = time.monotonic()
-        worker = staff.work("sleep 0.7", idle_exit=0.3)
-        assert worker.tally.completed == 1
-        assert time.monotonic() - began >= 1.0
+    def test_idle_exit(self, stub: StubService, workers: Workers, tmp_path: Path) -> None:
+        """It stops once it has been without a task for that time; while one runs, the time does not count."""
+        clock = workers.clock = FakeClock()
+        offer(stub, 1)
+        worker, running = workers.start(until(tmp_path / "go"), slots=2, idle_exit=60)
+        wait_until(lambda: worker.stats.running == 1)
+        clock.now += 100
+        self._await_polls(stub)
+        (tmp_path / "go").touch()
+        wait_until(lambda: worker.stats.running == 0)
+        clock.now += 59
+        self._await_polls(stub)
+        clock.now += 1
+        running.result(60)
+        assert worker.stats.ended == {"completed": 1}
 
-    def test_a_task_that_comes_as_it_stops_is_worked_on(self, service: Service, staff: Staff) -> None:
-        """Whatever a poll brings that SWF holds when it stops is run, answered, and counted."""
-        worker = staff.start("echo done")
-        wait_until(lambda: worker._reached.is_set())
-        worker.drain()
-        workflow = schedule(service)
-        staff.wait()
-        if worker.tally.completed:
-            assert end(service, workflow) == ("Completed", {"result": "done"})
-        else:
-            assert service.flow("media").pending() == 1
-
-
-class TestAnswers:
-    """What closes the task."""
-
-    @pytest.mark.parametrize(
-        ("script", "kind", "attributes"),
-        [
-            ("read n; echo $((n * 2))", "Completed", {"result": "14"}),
-            ("true", "Completed", {"result": ""}),
-            ("echo some; echo oops >&2; exit 3", "Failed", {"reason": "exit 3", "details": "oops"}),
-            ("exit 1", "Failed", {"reason": "exit 1"}),
-            ("kill -KILL $$", "Failed", {"reason": "signal SIGKILL"}),
-            ("kill -TERM $$", "Failed", {"reason": "signal SIGTERM"}),
-            (r"printf '\377'; echo why >&2", "Failed", {"reason": "the result is not UTF-8 text", "details": "why"}),
-            (
-                "head -c 32769 /dev/zero | tr '\\0' x",
-                "Failed",
-                {"reason": "the result is over SWF's 32,768 characters: 32,769 bytes"},
-            ),
-        ],
-    )
-    def test_the_end_of_the_command(
-        self, service: Service, staff: Staff, script: str, kind: str, attributes: dict[str, str]
-    ) -> None:
-        """Exit 0 completes the task with stdout; anything else, or no fit result, fails it with the end of stderr."""
-        workflow = schedule(service, "7\n")
-        staff.work(script, max_tasks=1)
-        assert end(service, workflow) == (kind, attributes)
-        assert staff.held() == []
-
-    def test_a_command_that_can_not_be_started(self, service: Service, staff: Staff, tmp_path: Path) -> None:
-        """One that is there no more fails the task, with why."""
-        workflow = schedule(service)
-        staff.work([f"{tmp_path}/gone"], max_tasks=1)
-        kind, attributes = end(service, workflow)
-        assert (kind, attributes["reason"].startswith(f"can't run {tmp_path}/gone: ")) == ("Failed", True)
-
-    def test_no_place_for_files(
-        self, service: Service, staff: Staff, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        """A full or missing /tmp fails the task, with why."""
-        monkeypatch.setattr("tempfile.tempdir", f"{tmp_path}/gone")
-        workflow = schedule(service)
-        staff.work("true", max_tasks=1)
-        assert end(service, workflow)[1]["reason"].startswith("can't run sh: ")
-
-    def test_whatever_goes_wrong_neither_command_nor_task_is_left(
-        self, service: Service, staff: Staff, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        """A fault of the worker's own fails the task, and kills the command."""
-        monkeypatch.setattr(
-            "swf_cli.worker.task_runner.Errand._attend", lambda errand, job: written_pids(tmp_path, 1)[9]
-        )
-        workflow = schedule(service)
-        staff.work(f"echo $$ > {tmp_path}/sh.pid; sleep 100", max_tasks=1)
-        assert end(service, workflow) == (
-            "Failed",
-            {"reason": "the worker failed: IndexError: list index out of range"},
-        )
-        assert not is_running(written_pids(tmp_path, 1)[0])
-
-    def test_the_environment(self, service: Service, staff: Staff, tmp_path: Path) -> None:
-        """The command finds all that names its task."""
-        workflow = schedule(service)
-        staff.work(f"env > {tmp_path}/env; echo $PPID", max_tasks=1)
-        found = dict(line.split("=", 1) for line in (tmp_path / "env").read_text().splitlines())
-        execution = service.call("ListOpenWorkflowExecutions", domain="media", startTimeFilter={"oldestDate": 0})[
-            "executionInfos"
-        ][0]["execution"]
-        assert found.pop("SWF_TASK_TOKEN")
-        assert found.pop("SWF_HEARTBEAT_FILE").startswith("/")
-        assert {name: value for name, value in found.items() if name.startswith("SWF_")} == {
-            "SWF_TASK_ID": "resize-1",
-            "SWF_ACTIVITY_NAME": "resize",
-            "SWF_ACTIVITY_VERSION": "1",
-            "SWF_WORKFLOW_ID": workflow,
-            "SWF_RUN_ID": execution["runId"],
-            "SWF_DOMAIN": "media",
-            "SWF_TASK_LIST": "work",
-        }
-        assert end(service, workflow)[1] == {"result": str(os.getpid())}
-
-    def test_never_a_token_is_told(self, service: Service, staff: Staff) -> None:
-        """Neither by the worker, nor when the command's stderr holds it."""
-        schedule(service)
-        staff.work("echo token $SWF_TASK_TOKEN. >&2; exit 3", max_tasks=1)
-        assert staff.report.shown == [("resize-1", "token TOKEN.")]
-
-    def test_what_is_told(self, service: Service, staff: Staff) -> None:
-        """A line when it starts and one when it ends: id, activity, execution, outcome, seconds."""
-        workflow = schedule(service)
-        staff.work("exit 3", max_tasks=1)
-        first, last = staff.report.lines
-        assert first.startswith(f"resize-1 started: resize 1, workflow {workflow}, run ")
-        assert last.startswith("resize-1 failed (exit 3) after 0.")
-        assert f": resize 1, workflow {workflow}, run " in last
+    def _await_polls(self, stub: StubService) -> None:
+        """Wait until an idle slot has polled for longer than the worker takes to notice that it is idle."""
+        count = polls(stub)
+        wait_until(lambda: polls(stub) >= count + 7)
 
 
-class TestHeartbeats:
-    """What a heartbeat brings."""
+class TestShutdown:
+    """Stopping a worker; what it means for a task is tested with the task runner."""
 
-    def test_cancellation(self, service: Service, staff: Staff, tmp_path: Path) -> None:
-        """TERM goes to the command and its children; they tidy up, and the task is cancelled with what was said."""
-        workflow = schedule(service)
-        tidy = f"trap 'echo bye >&2; touch {tmp_path}/$$.tidied; exit 1' TERM; echo $$ > {tmp_path}/$$.pid;"
-        wait = "while :; do sleep 0.02; done"
-        staff.start(f"sh -c '{tidy.replace(chr(39), chr(34))} {wait}' & {tidy} {wait}", heartbeat=0.1, max_tasks=1)
+    def test_task_that_arrives_while_draining(self, stub: StubService, workers: Workers) -> None:
+        """The poll in flight is waited for, and its task is worked on; no further poll is sent."""
+        arrival = threading.Event()
+        stub.reply(POLL, TASK, wait=arrival)
+        worker, running = workers.start("echo done")
+        wait_until(lambda: POLL in stub.operations())
+        worker.shutdown.drain()
+        arrival.set()
+        running.result(60)
+        assert stub.operations() == [POLL, COMPLETE]
+        assert worker.stats.ended == {"completed": 1}
+
+    def test_drain_lets_tasks_finish(self, stub: StubService, workers: Workers, tmp_path: Path) -> None:
+        """A task that is running is completed; no further poll is sent."""
+        offer(stub, 2)
+        worker, running = workers.start(f"echo $$ > {tmp_path}/sh.pid; {until(tmp_path / 'go')}; echo done")
+        written_pids(tmp_path, 1)
+        worker.shutdown.drain()
+        (tmp_path / "go").touch()
+        running.result(60)
+        assert [arguments.get("result") for _, arguments in stub.requests] == [None, "done"]
+        assert polls(stub) == 1
+
+    def test_terminate_stops_all_commands(self, stub: StubService, workers: Workers, tmp_path: Path) -> None:
+        """The commands of all slots are stopped, and their tasks fail with `worker stopped`."""
+        offer(stub, 2)
+        worker, running = workers.start(f"echo $$ > {tmp_path}/$$.pid; sleep 100", slots=2)
         pids = written_pids(tmp_path, 2)
-        cancel(service, workflow)
-        staff.wait()
-        kind, attributes = end(service, workflow)
-        assert (kind, attributes["details"].count("bye")) == ("Canceled", 2)
-        assert len(list(tmp_path.glob("*.tidied"))) == 2
+        worker.shutdown.terminate()
+        running.result(60)
+        assert reasons(stub) == ["worker stopped"] * 2
         assert not any(map(is_running, pids))
-        assert staff.held() == []
+        assert workers.held() == []
 
-    def test_children_have_the_grace_too(self, service: Service, staff: Staff, tmp_path: Path) -> None:
-        """A command that ends at once does not take it from a child that tidies up."""
-        workflow = schedule(service)
-        tidy = f'trap "sleep 0.3; touch {tmp_path}/tidied; exit" TERM; echo $$ > {tmp_path}/c.pid;'
-        script = f"sh -c '{tidy} while :; do sleep 0.02; done' & wait"
-        staff.start(script, heartbeat=0.1, max_tasks=1)
-        written_pids(tmp_path, 1)
-        cancel(service, workflow)
-        staff.wait()
-        assert end(service, workflow)[0] == "Canceled"
-        assert (tmp_path / "tidied").exists()
-
-    @pytest.mark.parametrize("grace", [0, 0.3])
-    def test_who_ignores_the_request_is_killed(
-        self, service: Service, staff: Staff, tmp_path: Path, grace: float
-    ) -> None:
-        """After the grace, with the children."""
-        workflow = schedule(service)
-        stubborn = f"trap '' TERM; echo $$ > {tmp_path}/$$.pid; while :; do sleep 0.02; done"
-        staff.start(f"({stubborn}) & {stubborn}", heartbeat=0.1, grace=grace, max_tasks=1)
-        wait_until(lambda: any(tmp_path.glob("*.pid")))
-        cancel(service, workflow)
-        began = time.monotonic()
-        staff.wait()
-        assert grace <= time.monotonic() - began
-        assert end(service, workflow)[0] == "Canceled"
-
-    def test_a_command_that_is_done_all_the_same(self, service: Service, staff: Staff, tmp_path: Path) -> None:
-        """One that ends with 0 when it is asked to end completes its task."""
-        workflow = schedule(service)
-        script = f"trap 'echo partly; exit 0' TERM; echo $$ > {tmp_path}/sh.pid; while :; do sleep 0.02; done"
-        worker = staff.start(script, heartbeat=0.1, max_tasks=1)
-        written_pids(tmp_path, 1)
-        cancel(service, workflow)
-        staff.wait()
-        assert end(service, workflow) == ("Completed", {"result": "partly"})
-        assert worker.tally.completed == 1
-
-    def test_a_task_that_is_closed_meanwhile(self, service: Service, staff: Staff, tmp_path: Path) -> None:
-        """The command is ended, and nothing is answered; the task leaves the ledger."""
-        workflow = schedule(service, startToCloseTimeout="30")
-        script = (
-            f"trap 'touch {tmp_path}/asked; exit 0' TERM; echo $$ > {tmp_path}/sh.pid; while :; do sleep 0.02; done"
-        )
-        worker = staff.start(script, heartbeat=0.1, max_tasks=1)
-        pid = written_pids(tmp_path, 1)[0]
-        service.advance(31)
-        staff.wait()
-        assert end(service, workflow)[0] == "TimedOut"
-        assert (tmp_path / "asked").exists()
-        assert not is_running(pid)
-        assert worker.tally.lost == 1
-        assert staff.held() == []
-
-    def test_the_heartbeat_file(self, service: Service, staff: Staff, tmp_path: Path) -> None:
-        """Its last line is what SWF heard last of a task that timed out; the file goes with the task."""
-        workflow = schedule(service, startToCloseTimeout="30")
-        script = f"echo page 7 > $SWF_HEARTBEAT_FILE; echo $SWF_HEARTBEAT_FILE > {tmp_path}/name; exec sleep 100"
-        staff.start(script, heartbeat=0.1, max_tasks=1)
-        wait_until(lambda: (tmp_path / "name").exists())
-        time.sleep(0.4)
-        service.advance(31)
-        staff.wait()
-        assert end(service, workflow)[1]["details"] == "page 7"
-        assert not Path((tmp_path / "name").read_text().strip()).parent.exists()
-
-    def test_a_folder_that_somebody_cleaned_up(self, service: Service, staff: Staff, tmp_path: Path) -> None:
-        """The heartbeat file can be written although /tmp was emptied meanwhile."""
-        workflows = [schedule(service) for _ in range(2)]
-        staff.work('rm -r "${SWF_HEARTBEAT_FILE%/*}"; echo gone', max_tasks=1)
-        staff.work('echo x > "$SWF_HEARTBEAT_FILE"; rm -r "${SWF_HEARTBEAT_FILE%/*}"', max_tasks=1)
-        assert [end(service, workflow)[0] for workflow in workflows] == ["Completed"] * 2
-
-    def test_a_task_is_kept_alive_until_its_answer_gets_through(self, stub: StubService, stub_staff: Staff) -> None:
-        """Heartbeats go on while the answer is tried again."""
-        stub.reply(POLL, TASK)
-        stub.fault("RespondActivityTaskCompleted", "ThrottlingException", "Rate exceeded")
-        stub.reply("RecordActivityTaskHeartbeat", {"cancelRequested": False})
-        worker = stub_staff.start("true", heartbeat=0.2, max_tasks=1)
-        wait_until(lambda: stub.operations().count("RecordActivityTaskHeartbeat") >= 2)
-        worker.kill()
-        stub_staff.wait()
-        assert worker.tally.lost == 1
-        assert [held.id for held in stub_staff.held()] == ["resize-1"]
+    def test_kill_leaves_an_open_task_in_the_ledger(self, stub: StubService, workers: Workers) -> None:
+        """A task whose response is abandoned stays there for the next worker."""
+        stub.reset()
+        offer(stub, 1)
+        stub.fault(COMPLETE, "ThrottlingException", "Rate exceeded")
+        worker, running = workers.start("true")
+        wait_until(lambda: COMPLETE in stub.operations())
+        worker.shutdown.kill()
+        running.result(60)
+        assert worker.stats.ended == {"unconfirmed": 1}
+        assert [held.id for held in workers.held()] == ["resize-1"]
 
 
-class TestStopping:
-    """`drain`, `terminate`, `kill`."""
+def test_heartbeats_are_sent_as_the_timeout_asks(stub: StubService, workers: Workers, tmp_path: Path) -> None:
+    """With `--heartbeat auto` the timeout is looked up once a command runs for longer, and heartbeats are sent."""
+    offer(stub, 1)
+    events = [
+        {
+            "eventId": 6,
+            "eventType": "ActivityTaskStarted",
+            "activityTaskStartedEventAttributes": {"scheduledEventId": 5},
+        },
+        {
+            "eventId": 5,
+            "eventType": "ActivityTaskScheduled",
+            "activityTaskScheduledEventAttributes": {"heartbeatTimeout": "1"},
+        },
+    ]
+    stub.reply(HISTORY, {"events": events})
+    stub.reply(HEARTBEAT, {"cancelRequested": False})
+    _, running = workers.start(until(tmp_path / "go"), heartbeat="auto", max_tasks=1)
+    wait_until(lambda: stub.operations().count(HEARTBEAT) >= 2)
+    (tmp_path / "go").touch()
+    running.result(60)
+    assert stub.operations().count(HISTORY) == 1
 
-    SLOW = "trap 'exit 9' TERM; echo $$ > {0}/sh.pid; until [ -e {0}/go ]; do sleep 0.02; done; echo done"
 
-    def test_drain(self, service: Service, staff: Staff, tmp_path: Path) -> None:
-        """What runs is left to end, and no further task is taken."""
-        workflow = schedule(service)
-        worker = staff.start(self.SLOW.format(tmp_path))
-        written_pids(tmp_path, 1)
-        worker.drain()
-        schedule(service)
-        time.sleep(0.3)
-        (tmp_path / "go").touch()
-        staff.wait()
-        assert end(service, workflow) == ("Completed", {"result": "done"})
-        assert service.flow("media").pending() == 1
+def test_few_calls_between_task_runner_and_client(stub: StubService, workers: Workers) -> None:
+    """While RespondActivityTaskCompleted is sent, TaskRunner.run to client.call are six frames of the package."""
+    stacks: list[traceback.StackSummary] = []
 
-    def test_terminate(self, service: Service, staff: Staff, tmp_path: Path) -> None:
-        """Commands are asked to end, and their tasks fail with `worker stopped`, whatever their exit code."""
-        workflow = schedule(service)
-        worker = staff.start(self.SLOW.format(tmp_path).replace("exit 9", "exit 0"))
-        pid = written_pids(tmp_path, 1)[0]
-        worker.terminate()
-        staff.wait()
-        kind, attributes = end(service, workflow)
-        assert (kind, attributes["reason"]) == ("Failed", "worker stopped")
-        assert not is_running(pid)
+    def take_stack() -> None:
+        (slot,) = [thread for thread in threading.enumerate() if thread.name == "slot 0"]
+        stacks.append(traceback.extract_stack(sys._current_frames()[slot.ident or 0]))
 
-    def test_a_task_that_comes_after_that_is_not_begun(self, service: Service, staff: Staff, tmp_path: Path) -> None:
-        """It fails with the same reason, and no command runs."""
-        worker = staff.start(f"touch {tmp_path}/begun")
-        wait_until(lambda: worker._reached.is_set())
-        worker._setting.terminating.set()
-        workflow = schedule(service)
-        wait_until(lambda: worker.tally.failed == 1)
-        assert end(service, workflow) == ("Failed", {"reason": "worker stopped"})
-        assert not (tmp_path / "begun").exists()
-
-    def test_kill(self, service: Service, staff: Staff, tmp_path: Path) -> None:
-        """Who ignores the request is killed before the grace is over."""
-        workflow = schedule(service)
-        script = f"trap '' TERM; echo $$ > {tmp_path}/sh.pid; while :; do sleep 0.02; done"
-        worker = staff.start(script, grace=60)
-        written_pids(tmp_path, 1)
-        worker.terminate()
-        worker.kill()
-        staff.wait()
-        assert end(service, workflow)[1]["reason"] == "worker stopped"
+    stub.reset()
+    offer(stub, 1)
+    stub.reply(COMPLETE, action=take_stack)
+    workers.run("true", max_tasks=1)
+    package = str(Path(swf_cli.__file__).parent)
+    names = [
+        Path(frame.filename).stem + "." + frame.name for frame in stacks[0] if frame.filename.startswith(package)
+    ]
+    between = names[names.index("task_runner.run") : names.index("call.call") + 1]
+    assert len(between) <= 6, between
 
 
 class TestPolls:
     """Polls that fail."""
 
-    def test_a_service_that_can_not_be_reached(self, tmp_path: Path) -> None:
-        """At the start that ends the worker at once."""
-        staff = Staff("http://127.0.0.1:9", tmp_path / "state")
+    def test_unreachable_service(self, workers: Workers, monkeypatch: pytest.MonkeyPatch) -> None:
+        """At the start it ends the worker at once."""
+        for name, value in SETTINGS.items():
+            monkeypatch.setenv(name, value)
+        workers.session = Session(endpoint_url="http://127.0.0.1:9")
         with pytest.raises(SwfError, match="Could not connect"):
-            staff.work("true", slots=4)
-        assert staff.held() == []
+            workers.run("true", slots=4)
+        assert workers.held() == []
 
     @pytest.mark.parametrize(
         ("fault", "kind"), [("UnknownResourceFault", UnknownResource), ("UnrecognizedClientException", AccessError)]
     )
-    def test_a_refusal_at_the_start(
-        self, stub: StubService, stub_staff: Staff, fault: str, kind: type[SwfError]
+    def test_rejection_at_the_start(
+        self, stub: StubService, workers: Workers, caplog: pytest.LogCaptureFixture, fault: str, kind: type[SwfError]
     ) -> None:
-        """An unknown domain, or credentials that are none, end it at once."""
+        """An unknown domain, or credentials that SWF does not accept, end it at once; nothing else is logged."""
         stub.fault(POLL, fault, "no")
         with pytest.raises(kind):
-            stub_staff.work("true", slots=4)
-        assert stub_staff.report.lines == []
+            workers.run("true", slots=4)
+        assert caplog.messages == []
 
     @pytest.mark.parametrize("fault", ["ThrottlingException", "LimitExceededFault"])
-    def test_a_refusal_for_now(self, stub: StubService, stub_staff: Staff, fault: str) -> None:
+    def test_transient_rejection(
+        self, stub: StubService, workers: Workers, caplog: pytest.LogCaptureFixture, fault: str
+    ) -> None:
         """Throttling, or 1,000 pollers on the list: it polls again after a while."""
         stub.fault(POLL, fault, "no")
-        stub.reply(POLL, TASK)
-        stub.reply("RespondActivityTaskCompleted")
-        worker = stub_staff.work("true", max_tasks=1)
-        assert worker.tally.completed == 1
-        assert "polling again in" in stub_staff.report
+        offer(stub, 1)
+        worker = workers.run("true", max_tasks=1)
+        assert worker.stats.ended == {"completed": 1}
+        assert "; retrying in " in caplog.text
 
-    def test_credentials_that_expire(
-        self, stub: StubService, stub_staff: Staff, monkeypatch: pytest.MonkeyPatch
+    def test_expired_credentials(
+        self,
+        stub: StubService,
+        workers: Workers,
+        own_session: Session,
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
     ) -> None:
-        """Polling stops with one warning, what runs goes on, and it polls again with what is configured then."""
-        monkeypatch.setattr("swf_cli.worker.credentials._LOCKED_OUT", 0.3)
-        stub.reply(POLL, {"startedEventId": 0})
-        stub.reply(POLL, TASK)
+        """They are looked up again, and all slots poll at once with those that are configured by then."""
+        workers.session = own_session
+        workers.clock = FakeClock()  # both slots fail at the same moment
+        for _ in range(2):
+            stub.reply(POLL, NO_TASK)
         for _ in range(2):
             stub.fault(POLL, "ExpiredTokenException", "expired")
-        stub.reply(POLL, TASK)
-        stub.reply("RespondActivityTaskCompleted")
-        worker = stub_staff.work("sleep 0.2", slots=2, max_tasks=4)
-        assert worker.tally.completed == 4
-        assert len([line for line in stub_staff.report.lines if "expired" in line]) <= 2
+        offer(stub, 4)
+        assert workers.session.poll_client.meta.endpoint_url == stub.url  # there is a client, with the old ones
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDNEW")
+        worker = workers.run("true", slots=2, max_tasks=4)
+        assert worker.stats.ended == {"completed": 4}
+        assert not [line for line in caplog.messages if "expired" in line]
+        assert [key for key in dict.fromkeys(stub.access_keys) if key] == [SETTINGS["AWS_ACCESS_KEY_ID"], "AKIDNEW"]
 
-    def test_a_refusal_later_on(self, stub: StubService, stub_staff: Staff, tmp_path: Path) -> None:
-        """A domain that is gone ends it when what runs is done: it says so at once, and raises it then."""
-        go = tmp_path / "go"
+    def test_rejection_later_on(
+        self, stub: StubService, workers: Workers, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """A domain that is gone ends it when the running tasks are done: it is logged before, and raised then."""
+        clock = workers.clock = FakeClock()
         stub.reply(POLL, TASK)
         stub.fault(POLL, "UnknownResourceFault", "the domain is gone")
-        stub.reply("RespondActivityTaskCompleted")
-        worker = stub_staff.start(f"until [ -e {go} ]; do sleep 0.02; done", slots=2)
-        wait_until(lambda: "the domain is gone" in stub_staff.report)
-        go.touch()
+        worker, running = workers.start(until(tmp_path / "go"), slots=2)
+        wait_until(lambda: worker.shutdown.draining.is_set())
+        clock.now += 1
+        wait_until(lambda: "the domain is gone" in caplog.text)
+        (tmp_path / "go").touch()
         with pytest.raises(UnknownResource):
-            stub_staff.wait()
-        assert worker.tally.completed == 1
+            running.result(60)
+        assert worker.stats.ended == {"completed": 1}
+
+    def test_too_few_threads(self, stub: StubService, workers: Workers, monkeypatch: pytest.MonkeyPatch) -> None:
+        """If the machine has no thread for a slot, the others drain, and the worker fails."""
+        start = threading.Thread.start
+
+        def start_unless_second_slot(thread: threading.Thread) -> None:
+            if thread.name == "slot 1":
+                raise RuntimeError("can't start new thread")
+            start(thread)
+
+        monkeypatch.setattr(threading.Thread, "start", start_unless_second_slot)
+        offer(stub, 0)
+        _, running = workers.start("true", slots=3)
+        with pytest.raises(RuntimeError, match="can't start new thread"):
+            running.result(60)
 
 
 class TestOrphans:
     """Tasks of a worker that died."""
 
     @pytest.fixture
-    def left(self, service: Service, staff: Staff) -> Callable[[], str]:
-        """Has a worker that is no more leave a task; gives its workflow."""
+    def leave(self, workers: Workers) -> Callable[[], None]:
+        """Record a task of a worker that has ended."""
 
-        def leave() -> str:
-            workflow = schedule(service)
-            session = Session(region="us-east-1", endpoint_url=service.url)
-            ledger = Ledger(staff.state, staff.report.tell)
-            there = origin(session, "media", "work", "them")
-            from swf_cli.polling import poll
-
-            poll(session.poll_client, there, ledger, stop=threading.Event(), tell=print, taken_by="work")
-            ledger.close()
-            return workflow
+        def leave() -> None:
+            source = poll_source(workers.session, "media", "work", "them")
+            with Ledger(workers.state) as ledger:
+                ledger.record_poll(source, "work").assign(WorkerTask.from_api(TASK))
 
         return leave
 
-    def test_they_are_failed_at_once(self, service: Service, staff: Staff, left: Callable[[], str]) -> None:
-        """With the reason `worker died`, beside the polls; nothing is held then."""
-        workflows = [left() for _ in range(3)]
-        worker = staff.work("true", idle_exit=0)
-        assert [end(service, workflow) for workflow in workflows] == [("Failed", {"reason": "worker died"})] * 3
-        assert (worker.tally.failed, staff.held()) == (3, [])
+    def test_failed_at_once(
+        self, stub: StubService, workers: Workers, leave: Callable[[], None], caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """They fail with the reason `worker died`, while it polls; nothing is held afterwards."""
+        for _ in range(3):
+            leave()
+        offer(stub, 0)
+        worker = workers.run("true", idle_exit=0)
+        assert reasons(stub) == ["worker died"] * 3
+        assert (worker.stats.ended, workers.held()) == ({"failed": 3}, [])
+        assert caplog.text.count("left by a worker that died") == 3
 
-    def test_they_may_be_kept(self, service: Service, staff: Staff, left: Callable[[], str]) -> None:
-        """`--orphans keep` leaves them open, and on record."""
-        workflow = left()
-        staff.work("true", idle_exit=0, keep_orphans=True)
-        assert service.names("media", workflow)[-1] == "ActivityTaskStarted"
-        assert len(staff.held()) == 1
+    def test_kept(self, stub: StubService, workers: Workers, leave: Callable[[], None]) -> None:
+        """`--orphans keep` leaves them open, and in the ledger."""
+        leave()
+        offer(stub, 0)
+        workers.run("true", idle_exit=0, orphans="keep")
+        assert set(stub.operations()) == {POLL}
+        assert len(workers.held()) == 1
 
-    def test_one_that_was_answered_after_all(self, service: Service, staff: Staff, left: Callable[[], str]) -> None:
-        """A task that was closed in the moment in which the worker died leaves the ledger, as it ended."""
-        workflow = left()
-        (held,) = staff.held()
-        service.call("RespondActivityTaskCompleted", taskToken=held.token)
-        worker = staff.work("true", idle_exit=0)
-        assert end(service, workflow)[0] == "Completed"
-        assert (worker.tally.failed, staff.held()) == (0, [])
+    def test_closed_already(self, stub: StubService, workers: Workers, leave: Callable[[], None]) -> None:
+        """A task that was closed at the moment the worker died is dropped from the ledger, and not counted."""
+        leave()
+        stub.reset()
+        offer(stub, 0)
+        stub.fault(FAIL, "UnknownResourceFault", "no open task")
+        event = {
+            "eventId": 7,
+            "eventType": "ActivityTaskCompleted",
+            "activityTaskCompletedEventAttributes": {"startedEventId": 6},
+        }
+        stub.reply(HISTORY, {"events": [event]})
+        worker = workers.run("true", idle_exit=0)
+        assert (worker.stats.ended, workers.held()) == ({}, [])
 
-    def test_a_start_that_fails_says_it_once(self, stub: StubService, service: Service, staff: Staff) -> None:
-        """When SWF can't be reached at the start, orphans wait for the next one, and add no noise."""
-        broken = Staff(stub.url, staff.state)
-        stub.reply(POLL, TASK)
-        worker = broken.start("sleep 100", heartbeat="off")
-        wait_until(lambda: worker.tally.running == 1)
-        stub.reply("RespondActivityTaskFailed", reset=True)
-        worker.kill()
-        broken.wait()
-        assert len(broken.held()) == 1
-        stub._replies.clear()
-        stub.fault(POLL, "UnknownResourceFault", "no such domain")
-        again = Staff(stub.url, staff.state)
-        with pytest.raises(UnknownResource):
-            again.work("true")
-        assert again.report.lines == []
-        assert len(again.held()) == 1
+    def test_retries_are_logged(
+        self, stub: StubService, workers: Workers, leave: Callable[[], None], caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """Once SWF was reached, responses for orphans that are retried are logged."""
+        leave()
+        connected = threading.Event()
+        stub.reset()
+        offer(stub, 0)
+        stub.fault(FAIL, "ThrottlingException", "slow down", wait=connected)
+        stub.reply(FAIL)
+        _, running = workers.start("true", idle_exit=0)
+        wait_until(lambda: polls(stub) >= 2)
+        connected.set()
+        running.result(60)
+        assert "slow down" in caplog.messages[0]
+        assert workers.held() == []
+
+    @pytest.mark.parametrize("fault", ["UnknownResourceFault", "UnrecognizedClientException"])
+    def test_start_that_fails(
+        self,
+        stub: StubService,
+        workers: Workers,
+        leave: Callable[[], None],
+        own_session: Session,
+        caplog: pytest.LogCaptureFixture,
+        fault: str,
+    ) -> None:
+        """If SWF refuses the first poll, that is the only error; orphans are left to the next worker."""
+        workers.session = own_session
+        leave()
+        refused = threading.Event()
+        stub.reset()
+        stub.fault(POLL, fault, "no", wait=refused)
+        stub.fault(FAIL, fault, "no")
+        _, running = workers.start("true")
+        wait_until(lambda: FAIL in stub.operations())
+        refused.set()
+        with pytest.raises(SwfError):
+            running.result(60)
+        assert caplog.messages == []
+        assert len(workers.held()) == 1
+
+    def test_tasks_of_a_live_worker(self, stub: StubService, workers: Workers, tmp_path: Path) -> None:
+        """A second worker on the same list leaves them alone."""
+        offer(stub, 1)
+        worker, running = workers.start(until(tmp_path / "go"), max_tasks=1)
+        wait_until(lambda: worker.stats.running == 1)
+        workers.run("true", idle_exit=0)
+        (tmp_path / "go").touch()
+        running.result(60)
+        assert FAIL not in stub.operations()
+        assert worker.stats.ended == {"completed": 1}

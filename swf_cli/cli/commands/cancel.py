@@ -1,26 +1,29 @@
 """`swf cancel`."""
 
-import click
-
 from ...models import TaskReference
-from ...responding import Answer, answer
-from ..options import GlobalOptions, retry_option, task_options, tell, text_or_file
+from ..command import command
+from ..options import GlobalOptions, retry_option, task_options, text_or_file
+from ..usage import guess_task_option
 
 
-@click.command(
+@command(
+    positional=guess_task_option,
     epilog="""\b
 Example:
-  swf heartbeat --task task.json || [ $? -ne 4 ] || swf cancel --task task.json --details "stopped at page 7"
-"""
+  swf cancel --task task.json --details "stopped at page 7"
+""",
 )
-@text_or_file("details", "details", "Details, for people")
+@text_or_file("details", "details", "Human-readable details")
 @retry_option
 @task_options
 def cancel(common: GlobalOptions, task: TaskReference, retry_for: int, details: str | None) -> None:
-    """Close a task as cancelled, once its cancellation was requested.
+    """Report a task as cancelled, once cancellation was requested.
 
-    SWF takes this only after the workflow's decider asked for it, which `swf heartbeat` tells. Exits with 5 when
-    the task is not open any more, and with 1 when it is open and nobody asked.
+    SWF accepts this only after the workflow's decider requested the cancellation, which `swf heartbeat` reports.
+    Exits with 5 if the task is not open, and with 1 if its cancellation was not requested.
     """
-    what = Answer("cancelled", details=details)
-    answer(common.session().no_retry, task, what, common.ledger(), retry_for=retry_for, tell=tell)
+    from ...responding import Outcome, close_task
+
+    responder = common.responder(retry_for)
+    with common.ledger() as ledger:
+        close_task(responder, task, Outcome("cancelled", details=details), ledger)

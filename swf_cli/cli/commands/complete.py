@@ -1,26 +1,29 @@
 """`swf complete`."""
 
-import click
-
 from ...models import TaskReference
-from ...responding import Answer, answer
-from ..options import GlobalOptions, retry_option, task_options, tell, text_or_file
+from ..command import command
+from ..options import GlobalOptions, retry_option, task_options, text_or_file
+from ..usage import guess_task_option
 
 
-@click.command(
+@command(
+    positional=guess_task_option,
     epilog="""\b
 Examples:
   swf complete --task task.json --result ok
   make-thumbnail | swf complete --task task.json --result-file -
-"""
+""",
 )
 @text_or_file("result", "result", "Result of the task")
 @retry_option
 @task_options
 def complete(common: GlobalOptions, task: TaskReference, retry_for: int, result: str | None) -> None:
-    """Close a task as completed, with its result.
+    """Complete a task, with its result.
 
-    Exits with 5 when the task is not open any more.
+    Exits with 5 if the task is not open.
     """
-    what = Answer("completed", result=result)
-    answer(common.session().no_retry, task, what, common.ledger(), retry_for=retry_for, tell=tell)
+    from ...responding import Outcome, close_task
+
+    responder = common.responder(retry_for)
+    with common.ledger() as ledger:
+        close_task(responder, task, Outcome("completed", result=result), ledger)

@@ -1,12 +1,27 @@
 """`swf completion`."""
 
+from typing import Any
+
 import click
-from click.shell_completion import get_completion_class
 
 from ...output import terminal
+from ..command import command
+from ..params import Choice
+from ..shells import SCRIPTS
+from ..usage import UsageError
 
 
-@click.command(
+class Shell(Choice):
+    """A shell that there is a completion script for."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the shell's name. Raise UsageError if it is not supported."""
+        if value not in self.words:
+            raise UsageError(f"shell {value!r} is not supported: {', '.join(self.words)}")
+        return str(value)
+
+
+@command(
     epilog="""\b
 Examples:
   swf completion bash > ~/.local/share/bash-completion/completions/swf
@@ -14,10 +29,7 @@ Examples:
   swf completion fish > ~/.config/fish/completions/swf.fish
 """
 )
-@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
-@click.pass_context
-def completion(ctx: click.Context, shell: str) -> None:
-    """Print the completion script of a shell."""
-    kind = get_completion_class(shell)
-    assert kind is not None, f"click completes no {shell}"  # noqa: S101
-    terminal.write_stdout(kind(ctx.find_root().command, {}, "swf", "_SWF_COMPLETE").source() + "\n")
+@click.argument("shell", type=Shell(*SCRIPTS))
+def completion(shell: str) -> None:
+    """Print a shell completion script."""
+    terminal.write_stdout(SCRIPTS[shell])

@@ -1,68 +1,81 @@
 """`swf pending`."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-import click
+from ...errors import CheckFailed, SwfError
+from ..command import command, option
+from ..options import GlobalOptions, common_options, is_given, task_lists_option
+from ..params import Duration, WholeNumber
+from ..usage import UsageError
 
-from ... import api
-from ...errors import CheckFailed, Signalled
-from ...models import PendingCount
-from ...output.pending import show_counts
-from ..options import GlobalOptions, common_options, is_given
-from ..params import BoundedText, Duration
+if TYPE_CHECKING:
+    from ...models import PendingCount
+    from ...monitor.watch import PendingSample
 
 
-@click.command(
+@command(
+    positional="--task-list",
     epilog="""\b
 Examples:
   swf pending --domain video --task-list resize
   swf pending -d video -t resize -t upload --max 100 || page-someone
   swf pending -d video -t resize --watch
-"""
+
+\b
+With --output text, it prints the count; for several lists, a line for each:
+  task list and count, separated by a tab; no count if it is not known
+""",
 )
-@click.option(
-    "--task-list",
-    "-t",
-    "task_lists",
-    envvar="SWF_TASK_LIST",
-    show_envvar=True,
-    required=True,
-    multiple=True,
-    type=BoundedText("task list"),
-    help="Task list to count; may be given several times.",
-)
-@click.option("--max", "most", type=click.IntRange(min=0), help="Exit with 8 when more than this many wait.")
-@click.option("--watch", "watched", is_flag=True, help="Look again and again; with --max until more wait.")
-@click.option("--interval", type=Duration(least=1), default="5s", show_default=True, help="Time between two looks.")
+@task_lists_option("Task list to count.", required=True)
+@option("--max", "maximum", metavar="N", type=WholeNumber(), help="Exit with 8 if more than N tasks wait on a list.")
+@option("--watch", "watched", is_flag=True, help="Refresh continuously; with --max, until the limit is exceeded.")
+@option("--interval", type=Duration(minimum=1), default="5s", help="Refresh interval, with --watch.")
 @common_options(domain_required=True)
 def pending(
-    common: GlobalOptions, task_lists: tuple[str, ...], most: int | None, watched: bool, interval: int
+    common: GlobalOptions, task_lists: tuple[str, ...], maximum: int | None, watched: bool, interval: int
 ) -> None:
-    """Count the tasks that wait on task lists.
+    """Count the tasks waiting on task lists.
 
-    The counts are SWF's estimates, of tasks that no worker has started; a list that nobody uses counts 0.
+    Counts are SWF's estimates of the tasks that no worker has started. A misspelled task list is not an error: its
+    count is 0.
     """
     if is_given("interval") and not watched:
-        raise click.UsageError("--interval goes with --watch.")
-    client = common.session().client
-    if not watched:
-        counts = api.count_pending_on(task_lists, common.domain, client)
-        show_counts(common.output, counts)
-        _check(counts, most)
+        raise UsageError("--interval requires --watch")
+    from ...monitor.watch import PendingMonitor, count_lists
+    from ...output.pending import show_counts, watch_pending
+
+    if watched:
+        monitor = PendingMonitor(common.session().client, common.domain, task_lists)
+        watch_pending(common.output, common.domain, monitor, interval, lambda: monitor.exceeds(maximum))
+        _check(monitor.counts, maximum)
         return
-    from ... import signals
-    from ...monitor.watch import PendingMonitor
-    from ...output.pending import watch_pending
-
-    stopped, watch = signals.StopRequest(), PendingMonitor(client, common.domain, task_lists)
-    with signals.on_stop_signals(stopped.hear):
-        watch_pending(common.output, watch, interval, stopped.stop.wait, lambda: watch.exceeds(most))
-    if stopped.number:
-        raise Signalled(stopped.number)
-    _check(watch.counts, most)
+    samples = count_lists(common.session().no_retry, common.domain, task_lists, retrier=common.retrier)
+    show_counts(common.output, common.domain, samples)
+    _raise_first_error(samples)
+    _check([sample.pending for sample in samples if sample.pending is not None], maximum)
 
 
-def _check(counts: Sequence[PendingCount], most: int | None) -> None:
-    over = [pending.task_list for pending in counts if most is not None and pending.exceeds(most)]
+def _raise_first_error(samples: "Sequence[PendingSample]") -> None:
+    """Raise the error of the first list that could not be counted; log those of the others."""
+    import logging  # not for a completion
+
+    log = logging.getLogger(__name__)
+    failed = [(sample.task_list, sample.error) for sample in samples if sample.error is not None]
+    for task_list, error in failed[1:]:
+        log.info("%s could not be counted: %s", task_list, error.message)
+    if failed:
+        task_list, error = failed[0]
+        raise _about(task_list, error) if len(samples) > 1 else error
+
+
+def _about(task_list: str, error: SwfError) -> SwfError:
+    named = type(error).from_error(error, f"{task_list} could not be counted: {error.message}")
+    named.__cause__ = error.__cause__
+    return named
+
+
+def _check(counts: "Sequence[PendingCount]", maximum: int | None) -> None:
+    over = [pending.task_list for pending in counts if maximum is not None and pending.exceeds(maximum)]
     if over:
-        raise CheckFailed(f"more than {most} tasks wait on {', '.join(over)}")
+        raise CheckFailed(f"more than {maximum} tasks wait on {', '.join(over)}")

@@ -1,51 +1,76 @@
 """`swf poll`."""
 
-import click
+import sys
+from typing import TYPE_CHECKING
 
 from ...errors import OutputError, Signalled
-from ...output import progress, shell, tasks, terminal
-from ..options import GlobalOptions, common_options, is_given, poller_options, tell
+from ...output import shell, terminal
+from ..command import command, option
+from ..options import GlobalOptions, common_options, identity_option, is_given, task_list_option
 from ..params import Duration
+from ..usage import UsageError
+
+if TYPE_CHECKING:
+    from ...polling import ReceivedTask
 
 
-@click.command(
+@command(
+    positional="--task-list",
     epilog="""\b
 Examples:
   swf poll -d video -t resize > task.json
   eval "$(swf poll -d video -t resize --timeout 5m --eval)"
-"""
+""",
 )
-@poller_options
-@click.option("--timeout", type=Duration(), help="Start no new long poll (of up to 60 s) after this time.")
-@click.option("--eval", "for_eval", is_flag=True, help="Print shell text that sets SWF_TASK_TOKEN and more.")
+@task_list_option
+@identity_option
+@option(
+    "--timeout",
+    type=Duration(),
+    help="Stop polling after this long; a poll in flight (up to 60 s) is always finished.",
+)
+@option("--eval", "for_eval", is_flag=True, help="Print shell assignments (SWF_TASK_TOKEN, ...) for eval.")
 @common_options(domain_required=True)
 def poll(common: GlobalOptions, task_list: str, identity: str, timeout: int | None, for_eval: bool) -> None:
     """Wait for a task and print it.
 
-    The task is yours from then on: complete, fail or cancel it, and send heartbeats if it has a heartbeat timeout.
-    Until it is closed, `swf held` lists it. Exits with 3 when no task came before --timeout.
+    Then complete, fail or cancel the task, and send heartbeats if it has a heartbeat timeout. `swf held` lists it
+    until it is closed. Exits with 3 if no task was received within --timeout.
 
-    Ctrl-C waits for the poll that SWF holds, up to 60 s, since SWF may be handing it a task; twice gives up.
+    Ctrl-C waits up to 60 s for the poll in flight, which may still return a task; a second Ctrl-C quits now.
     """
     if for_eval and (is_given("output") or is_given("query")):
-        raise click.UsageError("--eval prints shell text: it can't go with --output or --query.")
+        raise UsageError("--eval cannot be combined with --output or --query")
     from ... import polling, signals
+    from ...output import progress, tasks
 
-    session, ledger = common.session(), common.ledger()
-    origin = polling.origin(session, common.domain, task_list, identity)
-    try:
-        with signals.graceful_stop(tell) as asked:
-            with progress.poll_progress(task_list, common.output.color):
-                taken = polling.poll(session.poll_client, origin, ledger, stop=asked.stop, tell=tell, timeout=timeout)
-            if taken is None:
-                raise Signalled(asked.number)
-            try:
-                if for_eval:
-                    terminal.write_stdout(shell.shell_task(taken.task))
-                else:
-                    tasks.show_task(common.output, taken.task, common.domain, task_list)
-            except OutputError as error:
-                why = error.message or "the reader has gone away"
-                raise OutputError(f"{why}; {taken.describe_location}") from error
-    finally:
-        ledger.close()
+    session = common.session()
+    lists = polling.ListRotation(polling.poll_source(session, common.domain, task_list, identity))
+    with common.ledger() as ledger, signals.graceful_stop(polling.STOP_NOTICE) as request:
+        with progress.poll_progress(task_list, common.output.color):
+            poller = polling.Poller(session, ledger, retrier=common.retrier)
+            received = poller.receive(lists, stop=request.event, timeout=timeout)
+        if received is None:
+            raise Signalled(request.number)
+        try:
+            if for_eval:
+                if "\0" in (received.task.input or ""):
+                    message = "warning: the input contains NUL characters, which a shell variable cannot hold"
+                    terminal.print_message(f"{message}; they were removed")
+                terminal.write_stdout(shell.shell_task(received.task))
+            else:
+                tasks.show_task(common.output, received.task, common.domain, task_list, received.key)
+                _warn_of_table(common, received)
+        except OutputError as error:
+            reason = error.message or "the reader closed the pipe"
+            raise OutputError(f"{reason}; {received.describe_location()}") from error
+
+
+def _warn_of_table(common: GlobalOptions, received: "ReceivedTask") -> None:
+    """Warn of a file that has a table, which --task cannot read."""
+    import logging  # not for a completion
+
+    if common.output.is_screen and not sys.stdout.isatty():
+        instead = f"use --held {received.key}, or poll" if received.key else "poll"
+        message = "stdout has a table, which --task cannot read: %s with --output json"
+        logging.getLogger(__name__).warning(message, instead)

@@ -1,46 +1,53 @@
 """`swf stuck`."""
 
-import click
+from typing import TYPE_CHECKING, Any
 
-from ...errors import CheckFailed, Signalled
-from ..options import GlobalOptions, common_options, tell
-from ..params import BoundedText, Duration
+from ...errors import CheckFailed, SwfError
+from ..command import command, option
+from ..options import GlobalOptions, common_options, task_lists_option
+from ..params import BoundedText, Duration, Number, WholeNumber
+
+if TYPE_CHECKING:
+    from ...monitor.evidence import DomainFacts
+    from ..scanning import Scan
 
 
-@click.command(
+@command(
+    positional="--task-list",
     epilog="""\b
 Examples:
   swf stuck -d video
   swf stuck -d video -t resize --older-than 1h --check || page-someone
-"""
+
+\b
+With --output text, each task is a line of fields separated by tabs:
+  reason, since, task list, activity ID, workflow ID, run ID, hint
+""",
 )
-@click.option(
-    "--task-list",
-    "-t",
-    "task_lists",
-    envvar="SWF_TASK_LIST",
-    show_envvar=True,
-    multiple=True,
-    type=BoundedText("task list"),
-    help="Only tasks of this list; may be given several times.",
-)
-@click.option("--activity", metavar="NAME", type=BoundedText("activity name"), help="Only tasks of this activity.")
-@click.option(
+@task_lists_option("Only tasks of this list.")
+@option("--activity", metavar="NAME", type=BoundedText("activity name"), help="Only tasks of this activity.")
+@option(
     "--older-than",
     type=Duration(),
     default="10m",
-    show_default=True,
-    help="How long a task may wait or be in hand, and a cancellation go unanswered.",
+    help="Report tasks that have waited, run or ignored a cancellation this long.",
 )
-@click.option("--limit", type=click.IntRange(min=1), help="Only the worst so many.")
-@click.option(
+@option(
+    "--limit",
+    metavar="N",
+    type=WholeNumber(),
+    default_text="5 in a table, else 0",
+    help="Show at most N tasks, worst first; 0 for all.",
+)
+@option(
     "--rate",
-    type=click.FloatRange(min=0, max=1000, min_open=True),
+    metavar="N",
+    type=Number(0.01, 1_000),
     default=30,
-    show_default=True,
-    help="History reads a second; SWF's quota is some 60 for all of an account.",
+    help="History requests per second (account quota: about 60).",
 )
-@click.option("--check", is_flag=True, help="Exit with 8 when a task looks stuck.")
+@option("--timeout", type=Duration(minimum=1), help="Stop reading after this long, and show what was found.")
+@option("--check", is_flag=True, help="Exit with 8 if a task looks stuck.")
 @common_options(domain_required=True)
 def stuck(
     common: GlobalOptions,
@@ -48,32 +55,55 @@ def stuck(
     activity: str | None,
     older_than: int,
     limit: int | None,
-    rate: float,
     check: bool,
+    **bounds: Any,
 ) -> None:
-    """Find the open tasks that look stuck: why each does, and what to do.
+    """Find open tasks that look stuck, why, and what to do.
 
-    Reads the open executions of the domain, a year back. Ctrl-C shows what was found so far.
+    Reads the executions that started at least --older-than ago. Ctrl-C shows what was found so far.
+    `swf help stuck` explains the reasons.
     """
-    from ... import signals
-    from ...monitor.scanner import DomainScanner, find_stuck
-    from ...output import progress, stuck
+    import logging  # not for a completion
 
-    client, stopped = common.session().no_retry, signals.StopRequest()
-    survey = DomainScanner(client, common.domain, rate=rate, stop=stopped.stop, tell=tell)
-    holdings = common.ledger().holdings(common.domain, client.meta.region_name, client.meta.endpoint_url)
-    with signals.on_stop_signals(stopped.hear), progress.scan_progress(survey, common.output.color):
-        rows = find_stuck(survey, holdings, older_than=older_than, task_lists=task_lists, activity=activity)
-    stuck.show_stuck(common.output, rows[:limit], survey.now())
-    if limit is not None and len(rows) > limit:
-        tell(f"{len(rows) - limit} more look stuck")
-    if missed := survey.progress.skipped:
-        tell(f"{missed} execution{'s' if missed > 1 else ''} could not be read: what is stuck there is not shown")
-    if stopped.number or survey.failure:
-        tell("stopped before the end: this is partial, only what was found so far")
-    if stopped.number:
-        raise Signalled(stopped.number)
-    if survey.failure:
-        raise survey.failure
-    if check and rows:
-        raise CheckFailed(f"{len(rows)} task{'s look' if len(rows) > 1 else ' looks'} stuck")
+    from ...monitor.filters import TaskFilter
+    from ...monitor.stuck import find_stuck
+    from ...output.stuck import StuckScreen, show_stuck
+    from ..scanning import Scan
+
+    log = logging.getLogger(__name__)
+    scan, wanted = Scan(common, **bounds), TaskFilter(task_lists, activity)
+    facts = _facts(common, scan, older_than)
+    with scan.running(older_than) as scanner:
+        report = find_stuck(scanner, facts, wanted)
+    screen = StuckScreen(scanner.progress, scan.calls.now(), common.domain, is_filtered=bool(wanted))
+    left_out = show_stuck(common.output, report, screen, limit)
+    for task_list, near in report.near_lists.items():
+        log.info("no open task is on %s; did you mean %s?", task_list, " or ".join(near))
+    if left_out and not common.output.is_screen:
+        log.info("%d more look stuck", left_out)
+    scan.finish()
+    if check and report.rows:
+        raise CheckFailed(f"{len(report.rows)} task{'s look' if len(report.rows) > 1 else ' looks'} stuck")
+    if check and (scanner.progress.skipped or scanner.progress.malformed):
+        raise SwfError("--check is not certain: not everything could be read")
+
+
+def _facts(common: GlobalOptions, scan: "Scan", older_than: int) -> "DomainFacts":
+    """Return what is known before the scan: what is held here, and how to close an execution."""
+    from ...ledger.locks import command_pid
+    from ...monitor.evidence import DomainFacts, Holdings
+
+    meta = scan.client.meta
+    here = (common.domain, meta.region_name, meta.endpoint_url)
+    with common.ledger() as ledger:
+        rows = [row for row in ledger.list_held() if (row.domain, row.region, row.endpoint) == here]
+    commands = {row.key: pid for row in rows if (pid := command_pid(row)) is not None}
+    options = {
+        "--domain": common.domain,
+        "--region": meta.region_name,
+        "--profile": common.profile,
+        "--endpoint-url": common.endpoint_url,
+    }
+    close = ["aws", "swf", "terminate-workflow-execution"]
+    close += [f"{option}={value}" for option, value in options.items() if value]
+    return DomainFacts(older_than, Holdings(rows, commands), close)

@@ -1,32 +1,161 @@
 """`swf tasks`."""
 
-import click
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
 
-from ..options import GlobalOptions, common_options
-from ..params import BoundedText
+from ..command import command, option
+from ..options import GlobalOptions, common_options, is_given, task_lists_option
+from ..params import BoundedText, Choice, Identifier
+from ..usage import UsageError
+
+if TYPE_CHECKING:
+    from ...models import ExecutionId
+    from ...monitor.filters import TaskFilter
+    from ..scanning import Scan
+
+_OPEN_STATES: Final = ("scheduled", "started", "cancelling")
+_CLOSED_STATES: Final = ("completed", "failed", "cancelled", "timed_out")
 
 
-@click.command(
+@command(
+    positional="--workflow-id",
     epilog="""\b
 Examples:
-  swf tasks -d video --workflow-id video-7
+  swf tasks -d video
+  swf tasks -d video --by list
   swf tasks -d video --workflow-id video-7 --all
-"""
+  swf tasks -d video --workflow-id video-7 --id resize-1
+
+\b
+With --output text, each task is a line of fields separated by tabs:
+  activity ID, state, task list, workflow ID, run ID, activity, worker, time
+  of the last change, reason of the end
+and with --by:
+  value, scheduled, started, oldest scheduled at, longest running since
+""",
 )
-@click.option("--workflow-id", required=True, type=BoundedText("workflow id"), help="Workflow id of the execution.")
-@click.option("--run-id", type=BoundedText("run id"), help="Run of it; the open one unless given, else the newest.")
-@click.option("--all", "everything", is_flag=True, help="Closed tasks too, and how each ended.")
+@option(
+    "--workflow-id",
+    metavar="ID",
+    type=BoundedText("workflow id"),
+    default_text="the whole domain",
+    help="Workflow ID.",
+)
+@option(
+    "--run-id",
+    metavar="ID",
+    type=Identifier("run id"),
+    default_text="the open run, else the newest",
+    help="Run ID.",
+)
+@option("--id", "activity_id", metavar="ID", type=BoundedText("activity id"), help="Show everything about one task.")
+@task_lists_option("Only tasks of this list.")
+@option("--activity", metavar="NAME", type=BoundedText("activity name"), help="Only tasks of this activity.")
+@option("--identity", type=BoundedText("identity"), help="Only tasks that a worker of this identity started.")
+@option(
+    "--state",
+    type=Choice(*_OPEN_STATES, *_CLOSED_STATES),
+    metavar="STATE",
+    help=f"Only tasks in this state: {', '.join((*_OPEN_STATES, *_CLOSED_STATES))}.",
+)
+@option("--all", "include_closed", is_flag=True, help="Also show closed tasks, and how each ended.")
+@option(
+    "--by",
+    "field",
+    metavar="FIELD",
+    type=Choice("list", "activity", "identity", "state", "workflow"),
+    help="Count the open tasks by list, activity, identity, state or workflow.",
+)
 @common_options(domain_required=True)
-def tasks(common: GlobalOptions, workflow_id: str, run_id: str | None, everything: bool) -> None:
-    """Show the activity tasks of an execution.
+def tasks(
+    common: GlobalOptions,
+    workflow_id: str | None,
+    run_id: str | None,
+    activity_id: str | None,
+    include_closed: bool,
+    field: str | None,
+    **filters: Any,
+) -> None:
+    """Show the activity tasks of an execution or a domain.
 
-    Where each is, since when, and when its own timeouts end it.
+    Shows each task's state, how long it has been in it, and its deadline. Without --workflow-id, it shows every open
+    task of the domain.
     """
-    from ...models import ExecutionId
-    from ...monitor.scanner import DomainScanner
-    from ...output import tasks
+    from ...monitor.filters import TaskFilter
+    from ..scanning import Scan
 
-    survey = DomainScanner(common.session().no_retry, common.domain)
-    execution = ExecutionId(workflow_id, run_id) if run_id else survey.find(workflow_id)
-    found = [task for task in survey.tasks(execution, everything=everything) if everything or task.is_open]
-    tasks.show_tasks(common.output, execution, found, survey.now())
+    wanted = TaskFilter(**filters)
+    include_closed = include_closed or wanted.state in _CLOSED_STATES
+    closed_option = "--all" if is_given("include_closed") else f"--state {wanted.state}"
+    needs_workflow = {"--run-id": run_id, "--id": activity_id, closed_option: include_closed}
+    for name, value in needs_workflow.items():
+        if value and workflow_id is None:
+            raise UsageError(f"{name} requires --workflow-id")
+        if value and field and name != "--run-id":
+            raise UsageError(f"{name} cannot be combined with --by, which counts open tasks")
+    scan = Scan(common)
+    if workflow_id is None:
+        _show_domain(common, scan, wanted, field)
+    else:
+        execution = _find(scan, workflow_id, run_id)
+        if activity_id is not None:
+            _show_task(common, scan, execution, activity_id)
+        else:
+            _show_execution(common, scan, execution, wanted, include_closed, field)
+    scan.finish()
+
+
+def _find(scan: "Scan", workflow_id: str, run_id: str | None) -> "ExecutionId":
+    from ...models import ExecutionId
+
+    if run_id is None:
+        return scan.scanner.find(workflow_id)
+    return ExecutionId(workflow_id, run_id)
+
+
+def _show_domain(common: GlobalOptions, scan: "Scan", wanted: "TaskFilter", field: str | None) -> None:
+    from ...monitor.tasks import count_open_tasks, find_open_tasks
+    from ...output.tasks import show_open_tasks, show_task_counts
+
+    what = "no open activity task" + _matching(wanted)
+    if field is not None:
+        with scan.running() as scanner:
+            counts = count_open_tasks(scanner, wanted, field)
+        show_task_counts(common.output, counts, field, scan.calls.now(), what)
+        return
+    with scan.running() as scanner:
+        rows = find_open_tasks(scanner, wanted)
+    show_open_tasks(common.output, rows, scan.calls.now(), what)
+
+
+def _show_execution(
+    common: GlobalOptions,
+    scan: "Scan",
+    execution: "ExecutionId",
+    wanted: "TaskFilter",
+    include_closed: bool,
+    field: str | None,
+) -> None:
+    from ...monitor.tasks import count_tasks
+    from ...output.tasks import show_execution, show_task_counts
+
+    reader = scan.scanner.reader
+    found = reader.read_all(execution) if include_closed else reader.read_open(execution)
+    found = replace(found, tasks=[t for t in found.tasks if (include_closed or t.is_open) and wanted.matches(t)])
+    what = "no activity task" if include_closed else "no open activity task (--all shows closed ones too)"
+    what += _matching(wanted)
+    if field is not None:
+        show_task_counts(common.output, count_tasks(found, field), field, scan.calls.now(), what)
+        return
+    show_execution(common.output, found, scan.calls.now(), what)
+
+
+def _matching(wanted: "TaskFilter") -> str:
+    return " matches the options" if wanted else ""
+
+
+def _show_task(common: GlobalOptions, scan: "Scan", execution: "ExecutionId", activity_id: str) -> None:
+    from ...monitor.tasks import read_task
+    from ...output.tasks import show_one_task
+
+    show_one_task(common.output, execution, read_task(scan.scanner, execution, activity_id), scan.calls.now())

@@ -1,19 +1,28 @@
 """`swf work`."""
 
 import gc
+import signal
 import sys
-from typing import Any, Final, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from ...output import log
-from ..options import GlobalOptions, common_options, poller_options, tell
-from ..params import Duration
+from ...errors import CheckFailed
+from .. import completers
+from ..command import command, option
+from ..options import GlobalOptions, common_options, identity_option, task_lists_option
+from ..params import Choice, Duration, WholeNumber
+from ..usage import UsageError
+
+if TYPE_CHECKING:
+    from ...worker.config import WorkerConfig, WorkerStats
+    from ...worker.handlers import Programs
 
 _FILES: Final = 64  # that are open whatever the number of slots
+_FILES_PER_SLOT: Final = 10  # connections, and what a command reads and writes
 _GARBAGE: Final = 10_000  # objects
-_TURN: Final = 0.05  # seconds
-_FILES_A_SLOT: Final = 8  # connections, and what a command writes to
+_SWITCH_INTERVAL: Final = 0.05  # seconds
 
 
 class Heartbeat(Duration):
@@ -22,108 +31,163 @@ class Heartbeat(Duration):
     name = "auto|off|duration"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Give the word, or the seconds."""
+        """Return the word, or the seconds, or fail."""
         return value if value in ("auto", "off") else super().convert(value, param, ctx)
 
 
-@click.command(
+@command(
     context_settings={"allow_interspersed_args": False},
     epilog="""\b
 Examples:
   swf work -d video -t resize -j 4 -- ./resize.sh
-  swf work -d video -t resize --max-tasks 1 -- sh -c 'read name; convert "$name" -resize 50% "small-$name"'
+  swf work -d video -t resize -t upload -j 8 --handlers ./handlers
+  swf work -d video -t resize -j 4 --stream -- python3 handler.py
 """,
 )
-@poller_options
-@click.option(
+@task_lists_option("Task list to poll.", required=True)
+@identity_option
+@option(
+    "--handlers",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="Run DIR/ACTIVITY-NAME for each task, instead of COMMAND.",
+)
+@option("--stream", is_flag=True, help="Keep COMMAND running: a JSON line per task on stdin, JSON lines on stdout.")
+@option(
     "--jobs",
     "-j",
     "slots",
     metavar="N",
-    type=click.IntRange(1, 1000),
+    type=WholeNumber(1, 1000),
     default=1,
-    show_default=True,
-    help="Tasks to work on at once; SWF lets 1,000 poll a list.",
+    help="Number of concurrent tasks (SWF allows 1,000 pollers per list).",
 )
-@click.option(
+@option(
     "--heartbeat",
-    type=Heartbeat(least=1),
+    type=Heartbeat(minimum=1),
     default="auto",
-    show_default=True,
-    help="How often to send heartbeats; auto is a third of the task's heartbeat timeout, 60 s at most.",
+    help="Heartbeat interval; auto is a third of the task's heartbeat timeout, at most 60 s.",
 )
-@click.option(
+@option(
     "--grace",
     type=Duration(),
     default="10s",
-    show_default=True,
-    help="Time from asking COMMAND to end (TERM) to killing it.",
+    help="Time between SIGTERM and SIGKILL when stopping COMMAND, and for retrying if it cannot be started.",
 )
-@click.option("--max-tasks", metavar="N", type=click.IntRange(min=1), help="Stop after so many tasks.")
-@click.option(
+@option("--max-tasks", metavar="N", type=WholeNumber(1), help="Exit after N tasks.")
+@option(
     "--idle-exit",
     type=Duration(),
-    help="Stop when no task has come for so long, once the polls that SWF holds are over (60 s at most).",
+    help="Exit after this long without a task; polls in flight may add up to 60 s.",
 )
-@click.option(
+@option(
     "--orphans",
-    type=click.Choice(["fail", "keep"]),
+    type=Choice("fail", "keep"),
     default="fail",
-    show_default=True,
-    help="What to do, at the start, with tasks of a worker here that died: end their commands and fail them, or not.",
+    help="At start-up, stop and fail tasks left by a crashed worker on this machine, or leave them alone.",
 )
+@option("--log-format", type=Choice("text", "json"), default="text", help="Format of the log on stderr.")
+@option(
+    "--alive-file",
+    metavar="FILE",
+    type=click.Path(),
+    help="Touch FILE with every answered poll and heartbeat, for liveness probes.",
+)
+@option("--check", is_flag=True, help="Exit with 8 if a task failed.")
 @common_options(domain_required=True)
-@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+@click.argument("command", nargs=-1, type=click.UNPROCESSED, shell_complete=completers.programs)
 def work(
     common: GlobalOptions,
-    task_list: str,
+    task_lists: tuple[str, ...],
     identity: str,
-    slots: int,
-    heartbeat: float | Literal["auto", "off"],
-    grace: int,
-    max_tasks: int | None,
-    idle_exit: int | None,
-    orphans: str,
     command: tuple[str, ...],
+    log_format: str,
+    check: bool,
+    **settings: Any,
 ) -> None:
-    """Run COMMAND once for each task: a worker of any program.
+    """Run COMMAND for each task, as an activity worker.
 
-    COMMAND gets the input on stdin, and SWF_TASK_ID, SWF_ACTIVITY_NAME, SWF_WORKFLOW_ID and more in its environment.
-    Exit code 0 completes the task with what it wrote to stdout; anything else fails it, with the end of stderr.
-    The last line that it writes to the file $SWF_HEARTBEAT_FILE goes with the next heartbeat.
+    COMMAND reads the task's input from stdin. It inherits this command's environment, AWS variables included, plus
+    SWF_TASK_ID, SWF_ACTIVITY_NAME, SWF_WORKFLOW_ID and more (`swf help scripting`). Exit code 0 completes the task
+    with stdout, or the file $SWF_RESULT_FILE, as its result; anything else fails it, with the file $SWF_REASON_FILE
+    as reason and the end of stderr as details. The last line of $SWF_HEARTBEAT_FILE is sent with the next heartbeat.
 
-    Ctrl-C or SIGTERM takes no new task and lets finish what runs; twice asks the commands to end; three times kills.
+    Ctrl-C or SIGTERM stops polling and waits for running tasks; a second one terminates the commands, a third kills
+    them.
     """
-    from shutil import which
-
-    from ... import polling
-    from ...processes import raise_open_file_limit
-    from ...worker.config import Plan
-    from ...worker.shutdown import stopping
+    from ...output.log import configure_logging, print_summary
+    from ...output.progress import work_progress
+    from ...polling import poll_source
+    from ...processes import OrphanReaper
+    from ...worker.shutdown import staged_shutdown
     from ...worker.worker import Worker
 
-    executable = which(command[0])
-    if executable is None:
-        raise click.BadParameter(f"{command[0]} is not found, or not executable.", param_hint="COMMAND")
-    if not raise_open_file_limit(files := slots * _FILES_A_SLOT + _FILES):
-        raise click.BadParameter(f"{slots} jobs need {files} open files: see `ulimit -n`.", param_hint="--jobs")
-    session, ledger = common.session(connections=slots + 2), common.ledger()
-    origin = polling.origin(session, common.domain, task_list, identity)
-    plan = Plan(command, executable, slots, heartbeat, grace, max_tasks, idle_exit, orphans == "keep")
-    # This process lives long: its garbage is collected, unlike a short command's. Its threads mostly wait; when they
-    # do not, turns of 5 ms cost them some of their speed.
-    gc.freeze()
-    gc.set_threshold(_GARBAGE, 20, 20)
-    sys.setswitchinterval(_TURN)
-    try:
-        reporter = log.WorkReporter(common.output.color)
-        worker = Worker(session, origin, ledger, plan, reporter)
-        with stopping(worker, tell):
+    if log_format == "json":
+        configure_logging("json")
+    handlers: Path | None = settings.pop("handlers")
+    programs = _find_programs(command, handlers, settings["stream"])
+    config = _configure(programs, settings)
+    session = common.session(connections=config.slots + 2)
+    sources = [poll_source(session, common.domain, name, identity) for name in dict.fromkeys(task_lists)]
+    _prepare_process()
+    with common.ledger() as ledger, OrphanReaper():
+        worker = Worker(session, sources, ledger, config, retrier=common.retrier)
+        with staged_shutdown(worker.shutdown):
             try:
-                with reporter.live(worker.tally):
+                with work_progress(worker.stats, common.output.color):
                     worker.run()
             finally:
-                if worker.has_begun:
-                    reporter.sum_up(worker.tally)
-    finally:
-        ledger.close()
+                if worker.is_connected:
+                    print_summary(worker.stats)
+    if check:
+        _check(worker.stats)
+
+
+def _find_programs(command: tuple[str, ...], handlers: Path | None, stream: bool) -> "Programs":
+    from ...output.log import print_handlers
+    from ...worker.handlers import FixedCommand, HandlerFolder
+
+    if handlers is not None and (command or stream):
+        raise UsageError(f"--handlers and {'--stream' if stream else 'COMMAND'} are mutually exclusive")
+    if handlers is None and not command:
+        raise UsageError("no COMMAND given", hint="pass `-- COMMAND`, or --handlers DIR")
+    try:
+        if handlers is None:
+            return FixedCommand(command)
+        folder = HandlerFolder(handlers)
+        print_handlers(folder.names())
+    except OSError as error:
+        if command:
+            what, option = f"run {command[0] or repr('')}", "COMMAND"
+        else:
+            what, option = f"use {handlers}", "--handlers"
+        raise click.BadParameter(f"cannot {what}: {error.strerror}", param_hint=option) from error
+    return folder
+
+
+def _configure(programs: "Programs", settings: dict[str, Any]) -> "WorkerConfig":
+    from ...processes import raise_open_file_limit
+    from ...worker.config import WorkerConfig
+
+    config = WorkerConfig(programs, **settings)
+    if not raise_open_file_limit(files := config.slots * _FILES_PER_SLOT + _FILES):
+        message = f"{config.slots} jobs need {files} open files (see `ulimit -n`)"
+        raise click.BadParameter(message, param_hint="--jobs")
+    return config
+
+
+def _prepare_process() -> None:
+    """Prepare this process to live long, and to start others.
+
+    Unlike a short command's, its garbage is collected. Its threads mostly wait; turns of 5 ms would slow them down
+    when they do not. How its commands end is not discarded, whatever started it.
+    """
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    gc.freeze()
+    gc.set_threshold(_GARBAGE, 20, 20)
+    sys.setswitchinterval(_SWITCH_INTERVAL)
+
+
+def _check(stats: "WorkerStats") -> None:
+    if failed := stats.failed_here:
+        raise CheckFailed(f"{failed} task{'s' if failed > 1 else ''} failed")

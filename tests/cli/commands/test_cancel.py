@@ -1,15 +1,13 @@
-"""`swf cancel`, run as a process against the stub; tests/commands/local has it end to end."""
+"""`swf cancel` against the stub; tests/cli/commands/local has it end to end."""
 
 from typing import Any
 
 import pytest
 
-from tests.helpers.cli import Result, run
+from tests.helpers.cli import Result, invoke
+from tests.helpers.operations import CANCEL, HEARTBEAT
 from tests.helpers.stub_service import StubService
 from tests.helpers.terminal import error_line
-
-OPERATION = "RespondActivityTaskCanceled"
-HEARTBEAT = "RecordActivityTaskHeartbeat"
 
 
 @pytest.mark.parametrize(
@@ -23,35 +21,37 @@ HEARTBEAT = "RecordActivityTaskHeartbeat"
 def test_cancel_closes_a_task(
     stub: StubService, env: dict[str, str], arguments: list[str], sent: dict[str, Any]
 ) -> None:
-    """The details are sent as they were given; nothing is printed."""
-    stub.reply(OPERATION)
-    assert run("cancel", "--token", "T", *arguments, env=env, stdin="stdin") == Result("", "", 0)
-    assert stub.requests == [(OPERATION, {"taskToken": "T", **sent})]
+    """The details are sent unchanged; nothing is printed."""
+    stub.reply(CANCEL)
+    assert invoke("cancel", "--token", "T", *arguments, env=env, stdin="stdin") == Result("", "", 0)
+    assert stub.requests == [(CANCEL, {"taskToken": "T", **sent})]
 
 
-def test_over_long_details_are_refused_before_anything_is_sent(stub: StubService, env: dict[str, str]) -> None:
-    """Details over SWF's limit exit 2, with one line that names the option and the limit."""
-    result = run("cancel", "--token", "T", "--details", "d" * 32_769, env=env)
-    error_line(result, 2, "'--details'", "32,769", "32,768")
-    assert stub.requests == []
+def test_over_long_details_are_cut(stub: StubService, env: dict[str, str]) -> None:
+    """Of details over SWF's limit the end is sent, which is said on stderr; they never prevent the cancellation."""
+    stub.reply(CANCEL)
+    result = invoke("cancel", "--token", "T", "--details", "a" + "d" * 32_768, env=env)
+    assert (result.code, result.stdout) == (0, "")
+    assert "the last 32,768 are sent" in result.stderr
+    assert stub.requests == [(CANCEL, {"taskToken": "T", "details": "d" * 32_768})]
 
 
 @pytest.mark.parametrize(
     ("heartbeat", "code", "words"),
     [
-        ({"body": {"cancelRequested": False}}, 1, ["open", "nobody asked"]),
-        ({"body": {"cancelRequested": True}}, 1, ["requested"]),
+        ({"body": {"cancelRequested": False}}, 1, ["cancellation of this task was not requested"]),
+        ({"body": {"cancelRequested": True}}, 1, ["SWF rejected the cancellation, although it was requested"]),
         (None, 5, ["Unknown activity"]),
     ],
 )
-def test_a_refused_cancellation_says_whether_the_task_is_open(
+def test_a_rejected_cancellation_says_whether_the_task_is_open(
     stub: StubService, env: dict[str, str], heartbeat: dict[str, Any] | None, code: int, words: list[str]
 ) -> None:
-    """A closed task (5) and one that nobody asked to cancel (1) get the same fault: a heartbeat tells them apart."""
-    stub.fault(OPERATION, "UnknownResourceFault", "Unknown activity")
+    """SWF's fault is the same for a closed task (5) and for one without a request (1): a heartbeat shows which."""
+    stub.fault(CANCEL, "UnknownResourceFault", "Unknown activity")
     if heartbeat is None:
         stub.fault(HEARTBEAT, "UnknownResourceFault", "Unknown activity")
     else:
         stub.reply(HEARTBEAT, **heartbeat)
-    error_line(run("cancel", "--token", "T", env=env), code, *words)
-    assert stub.operations() == [OPERATION, HEARTBEAT]
+    error_line(invoke("cancel", "--token", "T", env=env), code, *words)
+    assert stub.operations() == [CANCEL, HEARTBEAT]

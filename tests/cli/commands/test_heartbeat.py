@@ -1,4 +1,4 @@
-"""`swf heartbeat`, run as a process."""
+"""`swf heartbeat`."""
 
 import signal
 import subprocess
@@ -7,12 +7,11 @@ from typing import Any
 
 import pytest
 
-from tests.helpers.cli import Result, run, wait_until
+from tests.helpers.cli import Result, invoke, run, wait_until
+from tests.helpers.operations import HEARTBEAT
 from tests.helpers.processes import started
 from tests.helpers.stub_service import StubService
 from tests.helpers.terminal import error_line, on_terminal, without_escapes
-
-OPERATION = "RecordActivityTaskHeartbeat"
 
 
 @pytest.mark.parametrize(
@@ -28,14 +27,14 @@ OPERATION = "RecordActivityTaskHeartbeat"
 def test_a_heartbeat_prints_whether_to_stop(
     stub: StubService, env: dict[str, str], requested: bool, form: list[str], shown: str
 ) -> None:
-    """A heartbeat prints whether cancellation was requested, and exits 4 when it was: nothing went wrong."""
-    stub.reply(OPERATION, {"cancelRequested": requested})
-    assert run("heartbeat", "--token", "T", *form, env=env) == Result(shown, "", 4 if requested else 0)
+    """A heartbeat prints whether cancellation was requested, and exits with 4 if it was, without a message."""
+    stub.reply(HEARTBEAT, {"cancelRequested": requested})
+    assert invoke("heartbeat", "--token", "T", *form, env=env) == Result(shown, "", 4 if requested else 0)
 
 
 def test_a_terminal_gets_a_table(stub: StubService, env: dict[str, str]) -> None:
-    """On a terminal the answer is a table, with the same exit code."""
-    stub.reply(OPERATION, {"cancelRequested": True})
+    """On a terminal it is a table, with the same exit code."""
+    stub.reply(HEARTBEAT, {"cancelRequested": True})
     result = on_terminal("heartbeat", "--token", "T", env=env)
     assert (without_escapes(result.stdout).split(), result.code) == (["cancel", "requested", "true"], 4)
 
@@ -47,45 +46,47 @@ def test_a_terminal_gets_a_table(stub: StubService, env: dict[str, str]) -> None
 def test_details_are_sent_as_they_were_given(
     stub: StubService, env: dict[str, str], arguments: list[str], sent: dict[str, Any]
 ) -> None:
-    """Details up to SWF's limit go with the heartbeat, whole and unchanged."""
-    stub.reply(OPERATION, {"cancelRequested": False})
-    assert run("heartbeat", "--token", "T", *arguments, env=env).code == 0
-    assert stub.requests == [(OPERATION, {"taskToken": "T", **sent})]
+    """Details up to SWF's limit are sent with the heartbeat, unchanged."""
+    stub.reply(HEARTBEAT, {"cancelRequested": False})
+    assert invoke("heartbeat", "--token", "T", *arguments, env=env).code == 0
+    assert stub.requests == [(HEARTBEAT, {"taskToken": "T", **sent})]
 
 
 def test_over_long_details_are_refused_before_anything_is_sent(stub: StubService, env: dict[str, str]) -> None:
     """Heartbeat details over 2,048 characters exit 2, with one line that names the option and the limit."""
     result = run("heartbeat", "--token", "T", "--details", "d" * 2_049, env=env)
-    error_line(result, 2, "'--details'", "2,049", "2,048")
+    error_line(result, 2, "--details:", "2,049", "2,048")
     assert stub.requests == []
 
 
 @pytest.mark.parametrize(
     ("fault", "code"), [("UnknownResourceFault", 5), ("OperationNotPermittedFault", 7), ("NewFault", 1)]
 )
-def test_a_refused_heartbeat_exits_by_its_kind(stub: StubService, env: dict[str, str], fault: str, code: int) -> None:
-    """A task that is not open is 5, no access is 7, another refusal 1; nothing is printed."""
-    stub.fault(OPERATION, fault, "the reason why")
-    error_line(run("heartbeat", "--token", "T", env=env), code, "the reason why", fault)
+def test_a_rejected_heartbeat_exits_by_its_kind(
+    stub: StubService, env: dict[str, str], fault: str, code: int
+) -> None:
+    """A task that is not open is 5, no access is 7, another rejection is 1; nothing is printed."""
+    stub.fault(HEARTBEAT, fault, "the reason why")
+    error_line(invoke("heartbeat", "--token", "T", env=env), code, "the reason why", fault)
 
 
 def test_a_lost_heartbeat_is_a_plain_failure(stub: StubService, env: dict[str, str]) -> None:
-    """A heartbeat closes nothing, so one whose reply was lost exits 1, after another try."""
-    stub.reply(OPERATION, reset=True)
-    stub.fault(OPERATION, "LimitExceededFault", "too many")
-    error_line(run("heartbeat", "--token", "T", env=env), 1, "too many")
-    assert stub.operations() == [OPERATION] * 2
+    """A heartbeat closes nothing: if its response is lost it is sent again, and the last error counts."""
+    stub.reply(HEARTBEAT, reset=True)
+    stub.fault(HEARTBEAT, "LimitExceededFault", "too many")
+    error_line(invoke("heartbeat", "--token", "T", env=env), 1, "too many")
+    assert stub.operations() == [HEARTBEAT] * 2
 
 
 # --- at an interval
 
 EVERY = ("heartbeat", "--token", "T", "--every", "1s")
-GOING_ON = {"cancelRequested": False}
+CONTINUE = {"cancelRequested": False}
 
 
 @pytest.fixture
 def work() -> Iterator["subprocess.Popen[bytes]"]:
-    """A process that works until it is told to end, and that nobody collects before the test ends."""
+    """A process that runs until it is stopped, and stays a zombie until the test ends."""
     with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as process:
         yield process
         process.kill()
@@ -94,21 +95,21 @@ def work() -> Iterator["subprocess.Popen[bytes]"]:
 def test_heartbeats_end_with_the_work(
     stub: StubService, env: dict[str, str], work: "subprocess.Popen[bytes]"
 ) -> None:
-    """When the process ends, a zombie counting as ended, so do the heartbeats: one line at the end, exit 0."""
-    stub.reply(OPERATION, GOING_ON)
+    """If the process ends, and be it as a zombie, the heartbeats end: one line at the end, exit code 0."""
+    stub.reply(HEARTBEAT, CONTINUE)
     with started(*EVERY, "--while-pid", str(work.pid), "--details", "p. 7", env=env) as process:
         wait_until(lambda: stub.requests != [])
         work.kill()
         stdout, stderr = process.communicate(timeout=10)
     assert (stdout, stderr, process.returncode) == ('{"cancel_requested": false}\n', "", 0)
-    assert {str(request) for request in stub.requests} == {str((OPERATION, {"taskToken": "T", "details": "p. 7"}))}
+    assert {str(request) for request in stub.requests} == {str((HEARTBEAT, {"taskToken": "T", "details": "p. 7"}))}
 
 
 @pytest.mark.parametrize("collected", [True, False], ids=["gone", "zombie"])
 def test_work_that_is_over_gets_no_heartbeat(
     stub: StubService, env: dict[str, str], work: "subprocess.Popen[bytes]", collected: bool
 ) -> None:
-    """A process that has ended before: exit 0 at once, and no heartbeat is sent in its name."""
+    """If the process had ended before: exit code 0 at once, and no heartbeat is sent."""
     work.kill()
     if collected:
         work.wait()
@@ -119,41 +120,38 @@ def test_work_that_is_over_gets_no_heartbeat(
 def test_a_cancellation_ends_the_heartbeats(
     stub: StubService, env: dict[str, str], work: "subprocess.Popen[bytes]"
 ) -> None:
-    """When cancellation is requested: one line, exit 4, while the process still works; who started it ends it."""
-    stub.reply(OPERATION, GOING_ON)
-    stub.reply(OPERATION, {"cancelRequested": True})
+    """If cancellation is requested: one line, exit code 4; the process still runs, and its parent is to stop it."""
+    stub.reply(HEARTBEAT, {"cancelRequested": True})
     result = run(*EVERY, "--while-pid", str(work.pid), env=env)
     assert result == Result('{"cancel_requested": true}\n', "", 4)
-    assert (stub.operations(), work.poll()) == ([OPERATION] * 2, None)
+    assert (stub.operations(), work.poll()) == ([HEARTBEAT], None)
 
 
 def test_a_task_that_closes_ends_the_heartbeats(stub: StubService, env: dict[str, str]) -> None:
-    """A task that is closed meanwhile: nothing on stdout, exit 5."""
-    stub.reply(OPERATION, GOING_ON)
-    stub.fault(OPERATION, "UnknownResourceFault", "Unknown activity")
+    """If the task is closed: nothing on stdout, exit code 5."""
+    stub.fault(HEARTBEAT, "UnknownResourceFault", "Unknown activity")
     error_line(run(*EVERY, env=env), 5, "Unknown activity")
 
 
-def test_a_fault_that_may_pass_is_told_and_the_next_heartbeat_comes(stub: StubService, env: dict[str, str]) -> None:
-    """A heartbeat that failed is told on stderr, and does not end the others."""
-    stub.fault(OPERATION, "LimitExceededFault", "too many")
-    stub.reply(OPERATION, {"cancelRequested": True})
+def test_a_transient_fault_is_logged_and_the_next_heartbeat_is_sent(stub: StubService, env: dict[str, str]) -> None:
+    """A heartbeat that fails is logged, and does not end the others."""
+    stub.fault(HEARTBEAT, "LimitExceededFault", "too many")
+    stub.reply(HEARTBEAT, {"cancelRequested": True})
     result = run(*EVERY, env=env)
     assert (result.stdout, result.code) == ('{"cancel_requested": true}\n', 4)
-    assert result.stderr.startswith("swf: the heartbeat failed: RecordActivityTaskHeartbeat: too many")
-    assert result.stderr.endswith("; trying again in 1 s\n")
+    assert result.stderr == f"swf: heartbeat failed: {HEARTBEAT}: too many (LimitExceededFault)\n"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_the_heartbeats(stub: StubService, env: dict[str, str], number: signal.Signals) -> None:
-    """SIGINT, SIGTERM and SIGHUP end it quietly, by that very signal, and the task is left as it is."""
-    stub.reply(OPERATION, GOING_ON)
+    """SIGINT, SIGTERM and SIGHUP end it without a message, by that signal, and leave the task as it is."""
+    stub.reply(HEARTBEAT, CONTINUE)
     with started(*EVERY, env=env) as process:
         wait_until(lambda: stub.requests != [])
         process.send_signal(number)
         assert process.communicate(timeout=10) == ("", "")
     assert process.returncode == -number
-    assert set(stub.operations()) == {OPERATION}
+    assert set(stub.operations()) == {HEARTBEAT}
 
 
 @pytest.mark.parametrize(
@@ -168,9 +166,9 @@ def test_a_signal_ends_the_heartbeats(stub: StubService, env: dict[str, str], nu
         (["--every", "1s", "--while-pid", "99999999999"], ["--while-pid"]),
     ],
 )
-def test_what_is_no_interval_or_process_is_wrong_usage(
+def test_a_bad_interval_or_process_is_a_usage_error(
     stub: StubService, env: dict[str, str], arguments: list[str], words: list[str]
 ) -> None:
-    """An interval under a second, a process id that can't be, --while-pid alone: exit 2, and nothing is sent."""
-    error_line(run("heartbeat", "--token", "T", *arguments, env=env), 2, *words)
+    """An interval under a second, an impossible process ID, --while-pid alone: exit code 2, and nothing is sent."""
+    error_line(invoke("heartbeat", "--token", "T", *arguments, env=env), 2, *words)
     assert stub.requests == []

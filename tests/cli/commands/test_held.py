@@ -16,50 +16,40 @@ import pytest
 from swf_cli.ledger.records import PollSource
 from swf_cli.ledger.store import Ledger
 from swf_cli.models import ActivityId, ExecutionId, WorkerTask
+from swf_cli.processes import start_id
 from tests.helpers.cli import TASK, Result, run
 from tests.helpers.local_service import Service
 from tests.helpers.stub_service import StubService
 from tests.helpers.terminal import error_line, on_terminal, without_escapes
 
-ORIGIN = PollSource("video", "resize", "me@here", "west", "eu-west-1", "http://127.0.0.1:1")
+SOURCE = PollSource("video", "resize", "me@here", "west", "eu-west-1", "http://127.0.0.1:1")
 HELD = WorkerTask("TOKEN", "resize-1", ActivityId("resize", "2"), ExecutionId("video-7", "RUN"), 6)
 KEYS = [
-    *["key", "kind", "token", "id", "activity", "execution", "task_started_execution_history_event_id", "domain"],
-    *[
-        "task_list",
-        "identity",
-        "host",
-        "pid",
-        "holder_alive",
-        "taken_by",
-        "taken_at",
-        "profile",
-        "region",
-        "endpoint",
-    ],
+    *("key", "kind", "token", "id", "activity", "execution", "task_started_execution_history_event_id", "domain"),
+    *("task_list", "identity", "host", "pid", "holder_alive", "taken_by", "taken_at", "profile", "region"),
+    *("endpoint", "command_pid"),
 ]
 
 
 @pytest.fixture
 def ledger(bare_env: dict[str, str]) -> Iterator[Ledger]:
     """The ledger that `swf` finds, to put rows in."""
-    ledger = Ledger(Path(bare_env["SWF_STATE_DIR"]), pytest.fail)
-    yield ledger
-    ledger.close()
+    with Ledger(Path(bare_env["SWF_STATE_DIR"])) as ledger:
+        yield ledger
 
 
-def put(ledger: Ledger, task: WorkerTask | None = HELD, origin: PollSource = ORIGIN, taken_by: Any = "poll") -> str:
-    """Put a task, or a poll that broke, in the ledger, and give its key."""
-    key = ledger.begin_poll(origin, taken_by)
-    if task is None:
-        ledger.mark_poll_lost(key)
-    else:
-        assert ledger.assign_task(key, task)
-    return key
+def put(ledger: Ledger, task: WorkerTask | None = HELD, source: PollSource = SOURCE, taken_by: Any = "poll") -> str:
+    """Put a task, or a lost poll, in the ledger, and return its key."""
+    with ledger.record_poll(source, taken_by) as record:
+        if task is None:
+            record.mark_lost()
+        else:
+            assert record.assign(task)
+    return record.key
 
 
 def held_keys(env: dict[str, str]) -> list[str]:
-    """Give the keys that `swf held` lists."""
+    """Return the keys that `swf held` lists."""
     return [held["key"] for held in run("held", env=env).json]
 
 
@@ -67,7 +57,7 @@ def held_keys(env: dict[str, str]) -> list[str]:
 
 
 def test_a_task_that_was_polled_is_listed_until_it_is_closed(service: Service, service_env: dict[str, str]) -> None:
-    """From the poll on, the task is one object with the keys that scripts rely on, in their order; then gone."""
+    """From the poll on, the task is an object with the keys that scripts rely on, in their order; then gone."""
     workflow_id = service.schedule("video", "resize", "PRIVATE-INPUT")
     task = run("poll", "-d", "video", "-t", "resize", "--identity", "me", env=service_env).json
     result = run("held", env=service_env)
@@ -77,7 +67,8 @@ def test_a_task_that_was_polled_is_listed_until_it_is_closed(service: Service, s
     assert re.fullmatch("[0-9a-f]{8}", held["key"])
     assert re.fullmatch(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ", held["taken_at"])
     same = {*KEYS} & task.keys()
-    assert same == {*task} - {"input"}
+    assert same == {*task} - {"input", "held_key"}
+    assert held["key"] == task["held_key"]
     assert {key: held[key] for key in same} == {key: task[key] for key in same}
     assert held["execution"]["id"] == workflow_id
     assert {key: held[key] for key in KEYS if key not in same | {"key", "pid", "taken_at"}} == {
@@ -89,6 +80,7 @@ def test_a_task_that_was_polled_is_listed_until_it_is_closed(service: Service, s
         "profile": None,
         "region": "us-east-1",
         "endpoint": service.url,
+        "command_pid": None,
     }
     assert run("complete", "--token", task["token"], "--result", "PRIVATE-RESULT", env=service_env).code == 0
     assert run("held", env=service_env).json == []
@@ -96,8 +88,8 @@ def test_a_task_that_was_polled_is_listed_until_it_is_closed(service: Service, s
     assert b"PRIVATE" not in kept
 
 
-def test_a_poll_that_broke_has_no_token(stub: StubService, env: dict[str, str]) -> None:
-    """A poll that may have taken a task with it is listed with the same keys; what is not known is null."""
+def test_a_lost_poll_has_no_token(stub: StubService, env: dict[str, str]) -> None:
+    """A poll that may have received a task is listed with the same keys; what is not known is null."""
     stub.reply("PollForActivityTask", reset=True)
     run("poll", "-d", "y", "-t", "x", "--identity", "me", "--timeout", "0", env=env)
     (held,) = run("held", env=env).json
@@ -108,7 +100,7 @@ def test_a_poll_that_broke_has_no_token(stub: StubService, env: dict[str, str]) 
 
 
 def test_nothing_is_held(bare_env: dict[str, str]) -> None:
-    """Without a ledger, or region, or credentials, nothing is held: an empty list, no text, and nothing is made."""
+    """It needs no ledger, region or credentials: an empty list, no text, and nothing is created."""
     assert run("held", env=bare_env) == Result("[]\n", "", 0)
     assert run("held", "-o", "text", env=bare_env) == Result("", "", 0)
     assert on_terminal("held", env=bare_env).code == 0
@@ -116,86 +108,117 @@ def test_nothing_is_held(bare_env: dict[str, str]) -> None:
 
 
 def test_text_is_a_line_each(ledger: Ledger, bare_env: dict[str, str]) -> None:
-    """`-o text` prints key, kind, id and workflow of each, by tabs; --query is over the JSON."""
+    """`-o text` prints fields by tabs; --query is over the JSON."""
     key = put(ledger)
-    assert run("held", "-o", "text", env=bare_env).stdout == f"{key}\ttask\tresize-1\tvideo-7\n"
+    (line,) = run("held", "-o", "text", env=bare_env).stdout.splitlines()
+    assert line.split("\t")[:7] == [key, "task", "resize-1", "video-7", "resize", "video", "alive"]
     assert run("held", "--query", "[].token", "-o", "text", env=bare_env).stdout == "TOKEN\n"
     assert run("held", "--query", "[?id=='resize-2']", "-o", "text", env=bare_env).stdout == ""
 
 
-@pytest.mark.parametrize("columns", [80, 140])
-def test_a_table_cuts_nothing(columns: int, ledger: Ledger, bare_env: dict[str, str]) -> None:
-    """On a terminal each value is whole: the longest ids fold, and no line is wider than the terminal."""
+@pytest.mark.parametrize(
+    ("flags", "variables", "shown", "message"),
+    [
+        ([], {}, "abc", ""),
+        (["-d", "video"], {}, "ac", ""),
+        (["-t", "resize"], {}, "ab", ""),
+        (["-d", "video", "-t", "upload", "-t", "x"], {}, "c", ""),
+        (["-d", "elsewhere"], {}, "", ""),
+        ([], {"SWF_DOMAIN": "video"}, "ac", "swf: 1 more, which SWF_DOMAIN or SWF_TASK_LIST exclude\n"),
+        ([], {"SWF_TASK_LIST": "upload"}, "c", "swf: 2 more, which SWF_DOMAIN or SWF_TASK_LIST exclude\n"),
+    ],
+)
+def test_filters(
+    ledger: Ledger,
+    bare_env: dict[str, str],
+    flags: list[str],
+    variables: dict[str, str],
+    shown: str,
+    message: str,
+) -> None:
+    """By domain and task list; what a variable excludes, perhaps forgotten, is counted on stderr."""
+    rows = {"a": ("video", "resize"), "b": ("audio", "resize"), "c": ("video", "upload")}
+    for name, (domain, task_list) in rows.items():
+        put(ledger, replace(HELD, id=name, token=name), replace(SOURCE, domain=domain, task_list=task_list))
+    result = run("held", *flags, env=bare_env | variables)
+    assert (sorted(row["id"] for row in result.json), result.stderr) == (sorted(shown), message)
+
+
+@pytest.mark.parametrize("columns", [60, 80, 140])
+def test_a_screen_cuts_nothing(columns: int, ledger: Ledger, bare_env: dict[str, str]) -> None:
+    """On a terminal each value is whole, and only a line with a long one is wider than the terminal."""
     task_id = "".join(f"i{n:03}" for n in range(64))
-    workflow_id = "".join(f"w{n:03}" for n in range(64))
+    workflow_id = "customer/" + "o" * 51
     key = put(ledger, replace(HELD, id=task_id, execution=ExecutionId(workflow_id, "RUN")))
-    broken = put(ledger, None)
+    lost = put(ledger, None)
     result = on_terminal("held", env=bare_env, columns=columns)
     assert (result.stderr, result.code) == ("", 0)
     lines = without_escapes(result.stdout).splitlines()
-    assert all(len(line) <= columns for line in lines)
-    shown = _columns(lines)
-    assert (key in shown[0], broken in shown[0], task_id in shown[1], workflow_id in shown[3]) == (True,) * 4
+    assert all(len(line) <= columns or task_id in line or workflow_id in line for line in lines)
+    for value in (key, lost, task_id, workflow_id):
+        assert any(line.split()[-1:] == [value] for line in lines)
 
 
-def _columns(lines: list[str]) -> list[str]:
-    """Give the text of each column of a table, below its heading, with what was folded in one piece."""
-    body = lines[1 + next(number for number, line in enumerate(lines) if "───" in line) :]
-    ink = "".join("x" if any(line[at : at + 1].strip() for line in body) else " " for at in range(len(body[0])))
-    spans = [match.span() for match in re.finditer("x+(?: x+)*", ink)]
-    return ["".join(line[start:end].strip() for line in body) for start, end in spans]
-
-
-def test_strangers_text_is_only_text(ledger: Ledger, bare_env: dict[str, str]) -> None:
-    """Ids come from strangers: nothing in them is interpreted on a terminal, and JSON has them unchanged."""
+def test_hostile_text_is_only_text(ledger: Ledger, bare_env: dict[str, str]) -> None:
+    """Nothing in it is interpreted on a terminal, and JSON has it unchanged."""
     hostile = "[red]\x1b[31m\u202e\x9b"
     put(ledger, replace(HELD, id=hostile))
     shown = on_terminal("held", env=bare_env, columns=140).stdout
-    assert "[red]\\x1b[31m" in "".join(without_escapes(shown).split())
+    assert "[red]\\x1b[31m\\u202e\\x9b" in without_escapes(shown)
     assert run("held", env=bare_env).json[0]["id"] == hostile
 
 
-def test_a_holder_that_has_died_is_marked_and_what_to_do_is_said(
-    service: Service, service_env: dict[str, str]
-) -> None:
-    """A task of a worker that was killed is marked, and the hint is a command that closes it."""
+def test_a_dead_holder_is_marked(service: Service, service_env: dict[str, str]) -> None:
+    """A task of a worker that was killed is marked, and there is a command that closes it."""
     service.schedule("video", "resize")
     task = service.flow("video").poll("resize")
     script = f"""
 import os, signal
 from swf_cli.ledger.store import Ledger
 from swf_cli.models import WorkerTask
-from tests.cli.commands.test_held import HELD, ORIGIN, Path, put, replace
-ledger = Ledger(Path({service_env["SWF_STATE_DIR"]!r}), print)
-put(ledger, WorkerTask.from_api({task!r}), replace(ORIGIN, profile=None, endpoint={service.url!r}), "work")
+from tests.cli.commands.test_held import HELD, SOURCE, Path, put, replace
+ledger = Ledger(Path({service_env["SWF_STATE_DIR"]!r}))
+source = replace(SOURCE, profile=None, region="us-east-1", endpoint={service.url!r})
+put(ledger, WorkerTask.from_api({task!r}), source, "work")
 os.kill(os.getpid(), signal.SIGKILL)
 """
     worker = subprocess.run([sys.executable, "-c", script], cwd=Path(__file__).parents[3], check=False)
     assert worker.returncode == -signal.SIGKILL
     (held,) = run("held", env=service_env).json
     assert (held["taken_by"], held["holder_alive"]) == ("work", False)
-    result = on_terminal("held", env=service_env, columns=140)
-    assert "dead" in result.stdout
-    hint = result.stderr.strip()
-    assert hint == f"hint: whoever held {held['key']} has died: swf fail --held {held['key']} --reason 'worker died'"
+    shown = without_escapes(on_terminal("held", env=service_env, columns=140).stdout).splitlines()
+    assert shown[1].endswith("dead")
+    command = f"swf fail --held {held['key']} --reason 'worker died'"
+    assert shown[-1] == f"The worker of {held['key']} has died: {command}"
     assert run("fail", "--held", held["key"], "--reason", "worker died", env=service_env) == Result("", "", 0)
     assert held_keys(service_env) == []
 
 
-def test_a_holder_that_lives_is_alive(ledger: Ledger, bare_env: dict[str, str]) -> None:
-    """While the process that took a task lives, it is shown alive, and nothing is hinted."""
+def test_a_live_holder_is_marked(ledger: Ledger, bare_env: dict[str, str]) -> None:
+    """While the process that took a task is alive, its holder is."""
     put(ledger, taken_by="work")
     result = run("held", env=bare_env)
     assert (result.json[0]["holder_alive"], result.json[0]["pid"], result.stderr) == (True, os.getpid(), "")
 
 
-@pytest.mark.parametrize("spoil", ["garbage", "off"])
-def test_a_ledger_that_is_no_use_stops_nothing(
-    spoil: str, ledger: Ledger, stub: StubService, env: dict[str, str]
-) -> None:
-    """With a damaged ledger a task is polled and closed all the same, with a warning each; turned off, with none.
+def test_a_command_that_still_runs(ledger: Ledger, bare_env: dict[str, str]) -> None:
+    """The leader of its process group is named as long as it runs, and never another process with its ID."""
+    key = put(ledger, taken_by="work")
+    with subprocess.Popen(["sleep", "300"], process_group=0) as command:
+        ledger.set_command(key, command.pid, start_id(command.pid))
+        assert run("held", env=bare_env).json[0]["command_pid"] == command.pid
+        ledger.set_command(key, command.pid, "another")
+        assert run("held", env=bare_env).json[0]["command_pid"] is None
+        ledger.set_command(key, command.pid, start_id(command.pid))
+        command.kill()
+    assert run("held", env=bare_env).json[0]["command_pid"] is None
 
-    What is held can't be told from a damaged one: that is exit 1, never an empty list.
+
+@pytest.mark.parametrize("spoil", ["garbage", "off"])
+def test_an_unusable_ledger_stops_nothing(spoil: str, ledger: Ledger, stub: StubService, env: dict[str, str]) -> None:
+    """With a damaged ledger a task is polled and closed all the same, with a warning each; disabled, with none.
+
+    A damaged one is never listed as an empty one: that is exit 1.
     """
     put(ledger)
     if spoil == "off":
@@ -209,26 +232,28 @@ def test_a_ledger_that_is_no_use_stops_nothing(
     completed = run("complete", "--task", "-", env=env, stdin=polled.stdout)
     listed = run("held", env=env)
     assert (polled.code, completed.code, polled.json["token"]) == (0, 0, "TOKEN")
-    warning = r"swf: warning: the record of held tasks in .* can't be used: .*\n"
+    warning = r"swf: warning: cannot use the ledger in .*: .*\n"
     for result in (polled, completed):
         assert re.fullmatch("" if spoil == "off" else warning, result.stderr)
     if spoil == "off":
         assert listed == Result("[]\n", "", 0)
     else:
         assert (listed.stdout, listed.code) == ("", 1)
-        assert re.fullmatch(f"{warning}swf: what is held can't be told\n", listed.stderr)
+        assert re.fullmatch(f"{warning}swf: cannot read the list of held tasks\n", listed.stderr)
 
 
 # --- --prune
 
 
 def test_prune_drops_what_swf_says_is_closed(service: Service, service_env: dict[str, str]) -> None:
-    """--prune drops tasks that ended without this machine, by whatever end, and lists the rest."""
+    """--prune drops tasks that were closed elsewhere, and lists the rest; it heeds the filters."""
     for number in range(3):
         service.schedule("video", f"list-{number}", startToCloseTimeout="300" if number else "30")
     tasks = [run("poll", "-d", "video", "-t", f"list-{number}", env=service_env).json for number in range(3)]
     service.advance(60)  # the first one times out
     service.call("RespondActivityTaskFailed", taskToken=tasks[1]["token"])
+    assert len(held_keys(service_env)) == 3
+    assert run("held", "--prune", "-t", "list-2", env=service_env).json[0]["token"] == tasks[2]["token"]
     assert len(held_keys(service_env)) == 3
     result = run("held", "--prune", env=service_env)
     assert (result.stderr, result.code) == ("", 0)
@@ -237,17 +262,17 @@ def test_prune_drops_what_swf_says_is_closed(service: Service, service_env: dict
 
 
 def test_prune_keeps_what_it_cannot_ask_about(ledger: Ledger, aws_env: dict[str, str]) -> None:
-    """A task whose place can't be reached stays, and why is told; polls that broke are no tasks, and stay too."""
+    """A task whose service can't be reached stays, and the reason is logged; lost polls are no tasks, and stay."""
     with socket.socket() as taken:  # bound, but not listening
         taken.bind(("127.0.0.1", 0))
         away = f"http://127.0.0.1:{taken.getsockname()[1]}"
-        keys = {put(ledger, origin=replace(ORIGIN, profile="nobody")), put(ledger, None)}
-        keys.add(put(ledger, origin=replace(ORIGIN, profile="nobody", endpoint=away)))
+        keys = {put(ledger, source=replace(SOURCE, profile="nobody")), put(ledger, None)}
+        keys.add(put(ledger, source=replace(SOURCE, profile="nobody", endpoint=away)))
         result = run("held", "--prune", env=aws_env)
     assert ({held["key"] for held in result.json}, result.code) == (keys, 0)
-    told = result.stderr.splitlines()
-    assert len(told) == 2
-    assert all(re.fullmatch(r"swf: [0-9a-f]{8} stays: .*nobody.*", line) for line in told)
+    lines = result.stderr.splitlines()
+    assert len(lines) == 2
+    assert all(re.fullmatch(r"swf: [0-9a-f]{8} is kept: .*nobody.*", line) for line in lines)
 
 
 # --- --held
@@ -266,9 +291,9 @@ ANSWERS = {
 def test_a_task_is_named_by_its_key(
     command: str, length: int, ledger: Ledger, stub: StubService, env: dict[str, str], tmp_path: Path
 ) -> None:
-    """A key, or enough of it, names the task, and leads to the row's endpoint, with its region and its profile.
+    """A key, or enough of it, names the task, and the row its endpoint, region and profile.
 
-    Here nothing but the row knows where the task is, and nothing but its profile has credentials.
+    Here only the row knows where the task is, and only its profile has credentials.
     """
     operation, reply, left = ANSWERS[command]
     config = tmp_path / "config"
@@ -276,21 +301,23 @@ def test_a_task_is_named_by_its_key(
     for name in ("AWS_ENDPOINT_URL_SWF", "AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         del env[name]
     stub.reply(operation, reply)
-    key = put(ledger, origin=replace(ORIGIN, endpoint=stub.url))
+    key = put(ledger, source=replace(SOURCE, endpoint=stub.url))
     result = run(command, "--held", key[:length], "-v", env=env | {"AWS_CONFIG_FILE": str(config)})
     assert (result.code, stub.requests) == (0, [(operation, {"taskToken": "TOKEN"})]), result.stderr
     assert len(ledger.list_held()) == left
 
 
-def test_a_key_that_several_rows_begin_with_names_none(
-    ledger: Ledger, stub: StubService, env: dict[str, str]
-) -> None:
-    """Of 17 keys two begin alike: that beginning exits 2, says how many there are, and nothing is sent."""
+def test_an_ambiguous_key(ledger: Ledger, stub: StubService, env: dict[str, str]) -> None:
+    """Of 17 keys two begin alike: that prefix exits 2, the rows are listed, and nothing is sent."""
     keys = [put(ledger, replace(HELD, token=f"T{number}")) for number in range(17)]
     first = next(key[0] for key in keys if sum(other[0] == key[0] for other in keys) > 1)
     many = sum(key[0] == first for key in keys)
     for command in ANSWERS:
-        error_line(run(command, "--held", first, env=env), 2, "--held", f"{many} rows", repr(first))
+        result = run(command, "--held", first, env=env)
+        hint = error_line(result, 2, "--held", f"{many} rows", repr(first))
+        assert hint == "pass a key that `swf held` shows"
+        listed = [key for key in keys if key.startswith(first)][:10]
+        assert all(f"{key} (resize-1)" in result.stderr for key in listed)
     assert stub.requests == []
 
 
@@ -298,14 +325,14 @@ def test_a_key_that_several_rows_begin_with_names_none(
 def test_a_key_that_names_no_task_is_wrong_usage(
     command: str, ledger: Ledger, stub: StubService, env: dict[str, str]
 ) -> None:
-    """A key that no row has, and that of a poll that broke, exit 2 with one line; nothing is sent."""
+    """A key that no row has, and that of a lost poll, exit 2 with one line; nothing is sent."""
     broken = put(ledger, None)
     error_line(run(command, "--held", "zz", env=env), 2, "--held", "no row", "'zz'")
-    error_line(run(command, "--held", broken, env=env), 2, "--held", broken, "poll that broke")
+    error_line(run(command, "--held", broken, env=env), 2, "--held", broken, "lost poll")
     assert stub.requests == []
 
 
-def test_a_held_task_that_is_closed_is_told_and_dropped(service: Service, service_env: dict[str, str]) -> None:
+def test_a_held_task_that_was_closed_is_dropped(service: Service, service_env: dict[str, str]) -> None:
     """A held task that timed out meanwhile: exit 5, how it ended, and it leaves the list without --prune."""
     service.schedule("video", "resize", startToCloseTimeout="30")
     run("poll", "-d", "video", "-t", "resize", env=service_env)
@@ -329,7 +356,7 @@ def test_the_profile_on_record_leads_back(
     env: dict[str, str],
     tmp_path: Path,
 ) -> None:
-    """What `--held` asks for has the credentials that the poll had: keys in the environment go before AWS_PROFILE."""
+    """`--held` uses the credentials that the poll had: keys in the environment take precedence over AWS_PROFILE."""
     keys = "aws_access_key_id = A\naws_secret_access_key = S\n" if keys_of == "west" else ""
     (tmp_path / "config").write_text(f"[profile west]\n{keys}")
     env |= {"AWS_CONFIG_FILE": str(tmp_path / "config")} | ({} if flags else {"AWS_PROFILE": "west"})
@@ -341,3 +368,23 @@ def test_the_profile_on_record_leads_back(
     (held,) = run("held", env=env).json
     assert held["profile"] == profile
     assert run("complete", "--held", held["key"], env=env) == Result("", "", 0)
+
+
+def test_keys_are_completed(ledger: Ledger, bare_env: dict[str, str]) -> None:
+    """`--held` completes the keys of tasks, not those of lost polls, and says what each is about."""
+    key = put(ledger)
+    put(ledger, None)
+    completing = {"_SWF_COMPLETE": "zsh"}
+    words = ("fail", "--held", key[:2])
+    result = run(*words, env=bare_env | completing)
+    assert result == Result(f"described\t{key}\tresize-1 of video-7, on resize\n", "", 0)
+    Path(bare_env["SWF_STATE_DIR"], "ledger.sqlite3").write_bytes(b"garbage" * 1_000)
+    assert run(*words, env=bare_env | completing).stderr == ""
+
+
+def test_task_lists_are_completed(ledger: Ledger, bare_env: dict[str, str]) -> None:
+    """`--task-list` completes the lists that this machine took tasks from, in the domain that was named."""
+    put(ledger)
+    for domain, values in (("video", "value\tresize\n"), ("other", "")):
+        result = run("pending", "-d", domain, "-t", "re", env=bare_env | {"_SWF_COMPLETE": "fish"})
+        assert result == Result(values, "", 0)

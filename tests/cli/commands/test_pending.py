@@ -24,10 +24,11 @@ def test_one_list_is_one_object_in_a_pipe(service: Service, service_env: dict[st
 
 
 def test_several_lists_are_shown_in_the_order_asked(service: Service, service_env: dict[str, str]) -> None:
-    """Several lists are a JSON array, or LIST<TAB>COUNT lines, in the order asked; one that nobody uses counts 0."""
+    """Several lists are a JSON array, an element per line, or LIST<TAB>COUNT lines; an unused list counts 0."""
     for task_list in ("b", "a", "b"):
         service.schedule("pending-several", task_list)
     args = ["pending", "-d", "pending-several", "-t", "b", "-t", "unused", "-t", "a", "-t", "b"]
+    assert len(run(*args, env=service_env).stdout.splitlines()) == 4
     assert run(*args, env=service_env).json == [
         {"domain": "pending-several", "task_list": task_list, "count": count, "truncated": False}
         for task_list, count in [("b", 2), ("unused", 0), ("a", 1), ("b", 2)]
@@ -35,7 +36,7 @@ def test_several_lists_are_shown_in_the_order_asked(service: Service, service_en
     assert run(*args, "-o", "text", env=service_env) == Result("b\t2\nunused\t0\na\t1\nb\t2\n", "", 0)
 
 
-def test_an_unknown_domain_is_a_refusal(service: Service, service_env: dict[str, str]) -> None:
+def test_an_unknown_domain_is_an_error(service: Service, service_env: dict[str, str]) -> None:
     """A domain that SWF does not know exits 1, with one line that names it."""
     error_line(run("pending", "-d", "no-such-domain", "-t", "x", env=service_env), 1, "no-such-domain")
 
@@ -62,7 +63,7 @@ def test_truncated_count_warns_and_exceeds_every_max(stub: StubService, env: dic
 
 @pytest.mark.parametrize(("count", "code"), [(3, 0), (4, 8)])
 def test_max_is_a_check(stub: StubService, env: dict[str, str], count: int, code: int) -> None:
-    """--max N exits 8 when a list has more than N, after printing the counts as ever."""
+    """--max N exits 8 if a list has more than N, after printing the counts as ever."""
     stub.reply(OPERATION, {"count": count})
     result = run("pending", "-d", "y", "-t", "x", "--max", "3", env=env)
     assert (result.json["count"], result.code) == (count, code)
@@ -83,7 +84,7 @@ def test_max_is_a_check(stub: StubService, env: dict[str, str], count: int, code
 def test_the_task_list_variable_is_one_list(
     stub: StubService, env: dict[str, str], variables: dict[str, str], flags: list[str], asked: list[str]
 ) -> None:
-    """SWF_TASK_LIST is one list, blanks and all; --task-list wins over it."""
+    """SWF_TASK_LIST is one list, blanks included; --task-list takes precedence."""
     stub.reply(OPERATION, {"count": 0})
     assert run("pending", "-d", "y", *flags, env=env | variables).code == 0
     assert sorted(arguments["taskList"]["name"] for _, arguments in stub.requests) == sorted(asked)
@@ -92,20 +93,20 @@ def test_the_task_list_variable_is_one_list(
 @pytest.mark.parametrize(
     ("flags", "variables", "words"),
     [
-        (["-d", "y"], {}, ["--task-list", "SWF_TASK_LIST"]),
-        (["-d", "y"], {"SWF_TASK_LIST": ""}, ["--task-list"]),
-        (["-t", "x"], {"SWF_DOMAIN": ""}, ["--domain", "SWF_DOMAIN"]),
+        (["-d", "y"], {}, ["--task-list is required"]),
+        (["-d", "y"], {"SWF_TASK_LIST": ""}, ["--task-list is required"]),
+        (["-t", "x"], {"SWF_DOMAIN": ""}, ["--domain is required"]),
         (["-d", "", "-t", "x"], {}, ["--domain", "256"]),
         (["-d", "d" * 257, "-t", "x"], {}, ["--domain", "257", "256"]),
         (["-d", "y", "-t", ""], {}, ["--task-list", "256"]),
         (["-d", "y", "-t", "x" * 257], {}, ["--task-list", "257", "256"]),
-        (["-d", "y", "-t", "x", "--max", "-1"], {}, ["--max"]),
-        (["-d", "y", "-t", "x", "--max", "many"], {}, ["--max"]),
-        (["-d", "y", "-t", "x", "w"], {}, ["w"]),
+        (["-d", "y", "-t", "x", "--max", "-1"], {}, ["--max: -1 is not between 0 and"]),
+        (["-d", "y", "-t", "x", "--max", "1e3"], {}, ["--max: '1e3' is not a whole number"]),
+        (["-d", "y", "-t", "x", "w"], {}, ["'w'"]),
         (["-d", "y", "-t", b"\xff"], {}, ["-t", "UTF-8"]),
     ],
 )
-def test_bad_input_is_refused_before_anything_is_sent(
+def test_bad_input_is_rejected_before_anything_is_sent(
     stub: StubService, env: dict[str, str], flags: list[str | bytes], variables: dict[str, str], words: list[str]
 ) -> None:
     """A name that is missing, empty or over the limit exits 2, with one line that names the option and the limit."""
@@ -118,23 +119,44 @@ def test_bad_input_is_refused_before_anything_is_sent(
     [{"body": b"<html>hello</html>"}, {"body": {"count": 3}, "cut": True}, {"body": {}}],
     ids=["not-json", "cut", "no-count"],
 )
-def test_a_reply_that_makes_no_sense_is_a_failure(
-    stub: StubService, env: dict[str, str], how: dict[str, Any]
-) -> None:
-    """A reply that is cut short, is no JSON, or holds no count is never read as zero: exit 1."""
+def test_an_invalid_response_is_an_error(stub: StubService, env: dict[str, str], how: dict[str, Any]) -> None:
+    """One that is cut short, is not JSON, or has no count is never read as zero: exit 1."""
     stub.reply(OPERATION, **how)
     error_line(run("pending", "-d", "y", "-t", "x", env=env), 1, OPERATION)
 
 
-def test_one_failing_list_fails_all(stub: StubService, env: dict[str, str]) -> None:
-    """When one of several lists can't be counted nothing is printed, and the exit code is that of the failure."""
+def test_a_list_that_cannot_be_counted(stub: StubService, env: dict[str, str]) -> None:
+    """The others are printed; it has no count, and a reason; the exit code is that of the first error."""
+    for _ in range(2):
+        stub.fault(OPERATION, "OperationNotPermittedFault", "the reason why")
     stub.reply(OPERATION, {"count": 3})
+    lists = [f"list-{number}" for number in range(3)]
+    result = run("pending", "-d", "y", *[f"-t{name}" for name in lists], "--max", "2", env=env)
+    assert [row["task_list"] for row in result.json] == lists
+    counted, failed = sorted(result.json, key=lambda row: row["count"] is None)[0::2]
+    assert counted == {"domain": "y", "task_list": counted["task_list"], "count": 3, "truncated": False}
+    assert (list(failed), failed["count"], failed["truncated"]) == (
+        ["domain", "task_list", "count", "truncated", "error"],
+        None,
+        None,
+    )
+    assert "the reason why" in failed["error"]
+    assert result.code == 7
+    second, first, _ = result.stderr.splitlines()
+    without = [name for name in lists if name != counted["task_list"]]
+    assert first.startswith(f"swf: {without[0]} could not be counted: {OPERATION}: the reason why")
+    assert second.startswith(f"swf: {without[1]} could not be counted: {OPERATION}: the reason why")
+
+
+def test_as_text_it_has_no_count(stub: StubService, env: dict[str, str]) -> None:
+    """So that a script that reckons with it notices."""
     stub.fault(OPERATION, "OperationNotPermittedFault", "the reason why")
-    error_line(run("pending", "-d", "y", "-t", "x", "-t", "w", env=env), 7, "the reason why")
+    result = run("pending", "-d", "y", "-t", "a", "-t", "b", "-o", "text", env=env)
+    assert (result.stdout, result.code) == ("a\t\nb\t\n", 7)
 
 
-def test_a_server_failure_is_tried_again(stub: StubService, env: dict[str, str]) -> None:
-    """A count that meets a 5xx is asked for again."""
+def test_a_server_failure_is_retried(stub: StubService, env: dict[str, str]) -> None:
+    """A count that meets a 5xx is retried."""
     stub.reply(OPERATION, b"<html>sorry</html>", status=502)
     stub.reply(OPERATION, {"count": 3})
     assert run("pending", "-d", "y", "-t", "x", "-o", "text", env=env) == Result("3\n", "", 0)

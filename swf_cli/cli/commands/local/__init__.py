@@ -1,18 +1,19 @@
-"""`swf local`: a local SWF, and what puts tasks on its lists."""
+"""`swf local`: run a local SWF and schedule tasks on it."""
 
 import click
 
 from ...group import LazyGroup
 
 SECTIONS = {
-    "Start one": {
-        "demo": "Walk through the main job in a few seconds.",
-        "run": "Run a command against a local SWF that lives as long as it does.",
-        "serve": "Serve a local SWF until it is stopped.",
+    "Start a local SWF": {
+        "demo": "Show the main commands at work in a few seconds.",
+        "run": "Run COMMAND against a local SWF, which ends with it.",
+        "serve": "Serve a local SWF until interrupted.",
     },
-    "Decide, as a workflow would": {
-        "schedule": "Put an activity task on a task list.",
-        "cancel": "Ask to cancel the activity tasks of an execution.",
+    "Use a local SWF": {
+        "schedule": "Schedule an activity task.",
+        "cancel": "Request cancellation of the activity tasks of an execution.",
+        "advance": "Advance the clock by DURATION.",
     },
 }
 
@@ -21,10 +22,11 @@ SECTIONS = {
     cls=LazyGroup,
     package=__name__,
     sections=SECTIONS,
-    epilog="`swf local COMMAND --help` tells a command's options and gives an example.",
+    epilog="Run `swf local COMMAND --help` for a command's options and an example.",
 )
 def local() -> None:
-    """Run a local SWF, and put tasks on its lists.
+    """Run a local SWF and schedule tasks on it.
 
-    It keeps everything in memory, listens on loopback only, and checks no signature: it is for trying and testing.
+    For development and tests: it keeps everything in memory, listens on loopback by default, and verifies no
+    signatures.
     """

@@ -1,28 +1,27 @@
 """`swf local cancel`."""
 
-import click
+from ....output import terminal
+from ...command import command, option
+from ...options import GlobalOptions, common_options
+from .shared import Name, decider
 
-from ...options import GlobalOptions, common_options, tell
-from ...params import BoundedText
-from .shared import decider
 
-
-@click.command(
+@command(
     epilog="""\b
 Example:
   swf local cancel --workflow-id video-7
 """
 )
-@click.option("--workflow-id", required=True, type=BoundedText("workflow id"), help="Execution of the tasks.")
-@click.option(
-    "--id", "activity_id", type=BoundedText("activity id"), help="Activity id of one task; all unless given."
+@option("--workflow-id", metavar="ID", required=True, type=Name("workflow id"), help="Workflow ID of the tasks.")
+@option(
+    "--id", "activity_id", metavar="ID", type=Name("activity id"), default_text="all", help="Activity ID of one task."
 )
 @common_options(domain_required=True)
 def cancel(common: GlobalOptions, workflow_id: str, activity_id: str | None) -> None:
-    """Ask to cancel the activity tasks of an execution.
+    """Request cancellation of the activity tasks of an execution.
 
-    A task that no worker has started is cancelled at once; the worker of a started one hears of it by a heartbeat.
-    Exits with 5 when there is no such open task.
+    A task that is not started is cancelled at once. A started one shows the request in the response to its next
+    heartbeat. Exits 5 if no such task is open.
     """
-    asked = decider(common).request_cancel(workflow_id, activity_id)
-    tell(f"asked to cancel {', '.join(asked)} of workflow {workflow_id}")
+    requested = decider(common).request_cancel(workflow_id, activity_id)
+    terminal.print_message(f"requested cancellation of {', '.join(requested)} in workflow {workflow_id}")

@@ -1,21 +1,20 @@
 """`swf local demo`."""
 
-import click
-
 from ....output import terminal
+from ...command import command
 from .shared import playground
 
 
-@click.command(
+@command(
     epilog="""\b
 Example:
   swf local demo
 """
 )
 def demo() -> int:
-    """Walk through the main job in a few seconds.
+    """Show the main commands at work in a few seconds.
 
-    Starts a local SWF, and shows each command and what it prints.
+    Starts a local SWF, takes one task from scheduled to completed, and shows each command with its output.
     """
     from ....local.demo import walk
 

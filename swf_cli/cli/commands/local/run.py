@@ -2,28 +2,31 @@
 
 import click
 
-from .shared import domain_option, playground
+from ...command import command
+from ...usage import UsageError
+from .shared import domain_option, playground, speed_option
 
 
-@click.command(
-    context_settings={"ignore_unknown_options": False, "allow_interspersed_args": False},
+@command(
+    context_settings={"allow_interspersed_args": False},
     epilog="""\b
 Example:
   swf local run -- sh -c 'swf local schedule -t x --activity resize --input in.png && ./worker.sh'
 """,
 )
 @domain_option()
-@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
-def run(domain: str, command: tuple[str, ...]) -> int:
-    """Run a command against a local SWF that lives as long as it does.
+@speed_option
+@click.argument("command_line", metavar="COMMAND...", nargs=-1, required=True, type=click.UNPROCESSED)
+def run(domain: str, speed: float, command_line: tuple[str, ...]) -> int:
+    """Run COMMAND against a local SWF, which ends with it.
 
-    Exits with the command's exit code. The command finds the service, the domain, made-up credentials and an empty
-    `swf held` in its environment.
+    COMMAND's environment points AWS clients at the local SWF and its domain, with made-up credentials that only it
+    has, and an empty list of held tasks. Exits with COMMAND's exit code.
     """
     from ....local.runner import run_command
 
-    with playground(domain) as (env, _):
+    with playground(domain, speed) as (env, _):
         try:
-            return run_command(command, env)
+            return run_command(command_line, env)
         except OSError as error:
-            raise click.UsageError(f"can't run {command[0]}: {error.strerror}.") from error
+            raise UsageError(f"cannot run {command_line[0]}: {error.strerror}") from error

@@ -1,14 +1,19 @@
 """`swf local schedule`."""
 
+from collections.abc import Iterator
 from datetime import timedelta
+from functools import wraps
 from typing import Any
 
 import click
 
 from ....models import ActivityId, PartialTaskConfiguration, check_text, format_timeout
-from ...options import Decorator, GlobalOptions, common_options, tell
-from ...params import BoundedText, Duration
-from .shared import decider
+from ....output import terminal
+from ....output.cards import card
+from ...command import command, option
+from ...options import Command, Decorator, GlobalOptions, common_options
+from ...params import BoundedText, Duration, ParamType, WholeNumber
+from .shared import Name, check_name, decider
 
 
 class Timeout(Duration):
@@ -17,7 +22,7 @@ class Timeout(Duration):
     name = "duration|none"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Give a timedelta, or None for unlimited."""
+        """Return a timedelta, or None for unlimited."""
         if isinstance(value, str) and value.lower() == "none":
             return None
         timeout = timedelta(seconds=super().convert(value, param, ctx))
@@ -28,13 +33,13 @@ class Timeout(Duration):
         return timeout
 
 
-class Activity(click.ParamType[ActivityId]):
-    """An activity type, NAME or NAME:VERSION; its version is 1 unless given."""
+class Activity(ParamType):
+    """An activity type, as NAME or NAME:VERSION."""
 
     name = "name[:version]"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> ActivityId:
-        """Give name and version, or refuse them."""
+        """Return the activity type."""
         name, _, version = value.partition(":")
         activity = ActivityId(name, version or "1")
         try:
@@ -42,66 +47,108 @@ class Activity(click.ParamType[ActivityId]):
             check_text("activity version", activity.version)
         except ValueError as error:
             self.fail(f"{error}.", param, ctx)
+        for each in (activity.name, activity.version):
+            check_name(each, param, ctx)
         return activity
 
 
-def timeout_option(name: str, what: str) -> Decorator:
-    """Add an option for a timeout, unlimited unless given."""
-    return click.option(f"--{name}-timeout", type=Timeout(), help=f"{what}; unlimited unless given.")
+def configuration_options(command: Command) -> Command:
+    """Add the options of a task's configuration; the command gets a `PartialTaskConfiguration`."""
+
+    def timeout(name: str, what: str) -> Decorator:
+        return option(f"--{name}-timeout", type=Timeout(), default_text="none", help=f"{what}.")
+
+    options: list[Decorator] = [
+        option(
+            "--task-list",
+            "-t",
+            metavar="NAME",
+            envvar="SWF_TASK_LIST",
+            required=True,
+            type=Name("task list"),
+            help="Task list.",
+        ),
+        option(
+            "--priority",
+            type=WholeNumber(minimum=-(2**31)),
+            default_text="0",
+            help="Priority: higher goes first.",
+        ),
+        timeout("schedule-to-start", "Maximum time to wait for a worker"),
+        timeout("start-to-close", "Maximum time for a worker to complete it"),
+        timeout("schedule-to-close", "Maximum time from scheduled to completed"),
+        timeout("heartbeat", "Maximum time between heartbeats"),
+    ]
+
+    @wraps(command)
+    def with_configuration(*positional: Any, **arguments: Any) -> Any:
+        configuration = PartialTaskConfiguration(
+            arguments.pop("task_list"),
+            runtime_timeout=arguments.pop("start_to_close_timeout"),
+            schedule_timeout=arguments.pop("schedule_to_start_timeout"),
+            total_timeout=arguments.pop("schedule_to_close_timeout"),
+            heartbeat_timeout=arguments.pop("heartbeat_timeout"),
+            priority=arguments.pop("priority"),
+        )
+        return command(*positional, configuration=configuration, **arguments)
+
+    decorated: Command = with_configuration
+    for add in reversed(options):
+        decorated = add(decorated)
+    return decorated
 
 
-@click.command(
+@command(
     epilog="""\b
 Examples:
   swf local schedule --task-list resize --activity resize --input in.png
   swf local schedule -t resize --activity resize:2 --workflow-id video-7 --heartbeat-timeout 30s
+  workflow_id=$(swf local schedule -t resize --activity resize -o text)
 """
 )
-@click.option(
-    "--task-list",
-    "-t",
-    envvar="SWF_TASK_LIST",
-    show_envvar=True,
-    required=True,
-    type=BoundedText("task list"),
-    help="Task list to put it on.",
+@option("--activity", required=True, type=Activity(), help="Activity type; version 1 if none is given.")
+@option("--input", "task_input", type=BoundedText("input"), help="Input, at most 32,768 characters.")
+@option(
+    "--workflow-id",
+    metavar="ID",
+    type=Name("workflow id"),
+    default_text="a new ID",
+    help="Workflow ID to add the task to, started if it is not open.",
 )
-@click.option("--activity", required=True, type=Activity(), help="Activity type; version 1 unless given.")
-@click.option(
-    "--input", "task_input", type=BoundedText("input"), help="Input of the task, at most 32,768 characters."
-)
-@click.option(
-    "--workflow-id", type=BoundedText("workflow id"), help="Execution to add it to, or to start; a new one."
-)
-@click.option("--priority", type=click.IntRange(-(2**31), 2**31 - 1), help="Higher goes first; 0 unless given.")
-@timeout_option("schedule-to-start", "The longest it may wait for a worker")
-@timeout_option("start-to-close", "The longest a worker may take")
-@timeout_option("schedule-to-close", "The longest from scheduling to the end")
-@timeout_option("heartbeat", "The longest from one heartbeat to the next")
+@configuration_options
 @common_options(domain_required=True)
 def schedule(
     common: GlobalOptions,
-    task_list: str,
+    configuration: PartialTaskConfiguration,
     activity: ActivityId,
     task_input: str | None,
     workflow_id: str | None,
-    priority: int | None,
-    schedule_to_start_timeout: timedelta | None,
-    start_to_close_timeout: timedelta | None,
-    schedule_to_close_timeout: timedelta | None,
-    heartbeat_timeout: timedelta | None,
 ) -> None:
-    """Put an activity task on a task list.
+    """Schedule an activity task.
 
-    Registers what is missing, starts an execution and decides for it, by SWF's own API; on a local SWF only.
+    Registers the domain and types if they are missing, starts an execution and acts as its decider. Says on stderr
+    what it scheduled; with --output or --query, prints that as data. Only works with a local SWF.
     """
-    configuration = PartialTaskConfiguration(
-        task_list,
-        runtime_timeout=start_to_close_timeout,
-        schedule_timeout=schedule_to_start_timeout,
-        total_timeout=schedule_to_close_timeout,
-        heartbeat_timeout=heartbeat_timeout,
-        priority=priority,
-    )
     execution, activity_id = decider(common).schedule(activity, configuration, task_input, workflow_id)
-    tell(f"scheduled {activity_id} of workflow {execution.id}, run {execution.run_id}, on {task_list}")
+    if common.output.format or common.output.query is not None:
+        shape = {
+            "id": activity_id,
+            "activity": {"name": activity.name, "version": activity.version},
+            "execution": {"id": execution.id, "run_id": execution.run_id},
+            "domain": common.domain,
+            "task_list": configuration.task_list,
+        }
+        common.output.emit(shape, screen=lambda _: card(_lines(shape)), text=[(execution.id,)])
+    else:
+        where = f"in workflow {execution.id}, run {execution.run_id}"
+        terminal.print_message(f"scheduled {activity_id} on task list {configuration.task_list} {where}")
+
+
+def _lines(shape: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    execution, activity = shape["execution"], shape["activity"]
+    yield "id", shape["id"]
+    yield "activity", f"{activity['name']}:{activity['version']}"
+    yield "workflow id", execution["id"]
+    yield "run id", execution["run_id"]
+    yield "domain", shape["domain"]
+    yield "task list", shape["task_list"]

@@ -1,60 +1,94 @@
 """`swf local serve`."""
 
 import os
+import re
+import sys
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ....output import terminal
-from ...options import tell
-from .shared import domain_option, serving
+from ...command import command, option
+from ...params import Choice, Number, WholeNumber
+from .shared import domain_option, serving, speed_option
+
+if TYPE_CHECKING:
+    from ....local.environment import Shell
 
 
-@click.command(
+def _check_access_key_id(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    if value is not None and not re.fullmatch(r"\w{1,128}", value, re.ASCII):
+        raise click.BadParameter("it must have 1 to 128 letters, digits or underscores", ctx, param)
+    return value
+
+
+@command(
     epilog="""\b
-Example, and what to do then in another shell:
+Example, then in another shell:
   swf local serve -d video > local.env
   . ./local.env
 """
 )
-@click.option("--port", type=click.IntRange(0, 65535), default=0, show_default=True, help="Port; 0 takes a free one.")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@option("--port", type=WholeNumber(maximum=65535), default=0, help="Port; 0 picks a free one.")
+@option("--host", default="127.0.0.1", help="Address to listen on.")
 @domain_option(multiple=True)
-@click.option(
-    "--hold",
-    type=click.FloatRange(min=0, max=3600, min_open=True),
-    default=60.0,
-    show_default=True,
-    help="Seconds that a long poll is held.",
+@option(
+    "--access-key-id",
+    metavar="ID",
+    callback=_check_access_key_id,
+    default_text="accept any credentials",
+    help="Only accept requests signed with this access key ID.",
 )
-@click.option("--quotas", is_flag=True, help="Throttle as SWF does.")
-@click.option(
+@option(
+    "--hold",
+    type=Number(0.001, 3_600),
+    default=60,
+    help="Longest time that a poll waits for a task, in seconds.",
+)
+@speed_option
+@option("--quotas", is_flag=True, help="Enforce SWF's API rate limits.")
+@option(
     "--deliver-to-disconnected/--no-deliver-to-disconnected",
     default=True,
-    show_default=True,
-    help="Whether a held poll whose client has gone is handed a task all the same, as SWF does.",
+    default_text="it may",
+    help="Whether a task may go to a poll whose client has disconnected, as in SWF.",
 )
-@click.option("--verbose", "-v", is_flag=True, help="Say each call on stderr.")
+@option(
+    "--shell",
+    type=Choice("sh", "fish"),
+    default="sh",
+    help="Shell to print commands for; sh includes bash and zsh.",
+)
+@option("--verbose", "-v", is_flag=True, help="Log each call on stderr.")
 def serve(
-    port: int,
-    host: str,
-    domains: tuple[str, ...],
-    hold: float,
-    quotas: bool,
-    deliver_to_disconnected: bool,
-    verbose: bool,
+    host: str, domains: tuple[str, ...], access_key_id: str | None, shell: "Shell", verbose: bool, **settings: Any
 ) -> None:
-    """Serve a local SWF until it is stopped.
+    """Serve a local SWF until interrupted.
 
-    Prints, once it is ready, the shell lines that lead other commands to it.
+    When it is ready, prints shell commands that point AWS clients at it.
     """
-    from ....local.runner import exports, wait_for_ever
+    from ....local.environment import Endpoint, exports
+    from ....local.handler import HttpOptions
+    from ....local.loopback import is_loopback
+    from ....local.quotas import RateLimits
+    from ....local.runner import wait_for_signal
 
-    settings = {
-        "hold": hold,
-        "quotas": quotas,
-        "deliver_to_disconnected": deliver_to_disconnected,
-        "log": tell if verbose else None,
-    }
-    with serving(domains, host=host, port=port, **settings) as server:
-        terminal.write_stdout(exports(server.url, domains[0], os.environ))
-        wait_for_ever()
+    limits = RateLimits() if settings.pop("quotas") else None
+    options = HttpOptions(access_key_id=access_key_id, rate_limits=limits)
+    with serving(
+        domains, host=host, options=options, log=terminal.print_message if verbose else None, **settings
+    ) as server:
+        endpoint = Endpoint(server.url, domains[0], access_key_id or "local")
+        if not is_loopback(host):
+            terminal.print_message(f"warning: other machines can use this SWF: it listens on {host}")
+        terminal.write_stdout(exports(endpoint, os.environ, shell))
+        if sys.stderr.isatty():
+            _explain(server.url)
+        wait_for_signal()
+
+
+def _explain(url: str) -> None:
+    """Say how to use the local SWF, and how to stop it."""
+    terminal.print_message(f"serving a local SWF at {url}; press Ctrl-C to stop")
+    where = "run the commands above" if sys.stdout.isatty() else "source the file that stdout goes to"
+    terminal.print_stderr(f"hint: in another shell, {where}, then try `swf local schedule -t x --activity y`")

@@ -1,4 +1,4 @@
-"""What the commands of `swf local` share: starting a service, and deciding for an execution."""
+"""Helpers for `swf local`: run a service, create a decider."""
 
 import os
 import tempfile
@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ....errors import Signalled
+from ...command import option
 from ...options import GlobalOptions
+from ...params import BoundedText, Number
+from ...usage import UsageError
 
 if TYPE_CHECKING:
     from ....local.decider import Decider
@@ -20,68 +23,117 @@ DEFAULT_DOMAIN = "local"
 
 
 @contextmanager
-def serving(domains: Sequence[str], **settings: Any) -> Iterator["LocalServer"]:
-    """Serve a local SWF with these domains; the settings are those of `LocalServer`."""
-    from ....local.runner import signals_held
+def serving(domains: Sequence[str], *, speed: float = 1.0, **settings: Any) -> Iterator["LocalServer"]:
+    """Serve a local SWF that has these domains. The settings are those of `LocalServer`."""
+    from ....local.clock import Clock
     from ....local.server import LocalServer
+    from ....signals import defer_stop_signals
 
     try:
-        server = LocalServer(**settings)
-    except (OSError, OverflowError) as error:
+        server = LocalServer(clock=Clock(speed=speed), **settings)
+    except (OSError, OverflowError, TypeError, ValueError) as error:  # not only what can't be bound: any text
         where = f"{settings.get('host', '127.0.0.1')}:{settings.get('port', 0)}"
-        raise click.UsageError(f"can't listen on {where}: {getattr(error, 'strerror', None) or error}.") from error
+        message = f"cannot listen on {where}: {getattr(error, 'strerror', None) or error}"
+        raise UsageError(message, hint="pass --host and --port of an address of this machine that is free") from error
     server.start()
     try:
         for domain in dict.fromkeys(domains):
             server.engine.call("RegisterDomain", {"name": domain, "workflowExecutionRetentionPeriodInDays": "1"})
         yield server
     finally:
-        with signals_held():  # a terminal that closes sends more than one
+        with defer_stop_signals():  # a terminal that closes sends more than one
             server.stop()
 
 
 @contextmanager
-def playground(domain: str) -> Iterator[tuple[Mapping[str, str], str]]:
-    """Serve a local SWF; give the environment that leads a command to it, and a folder that goes with it."""
-    from ....local.runner import environment, signals_held
+def playground(domain: str, speed: float = 1.0) -> Iterator[tuple[Mapping[str, str], str]]:
+    """Serve a local SWF; yield the environment of commands that use it, and a temporary folder.
+
+    It accepts only a random access key ID, which is in that environment.
+    """
+    from ....local.access import new_access_key_id
+    from ....local.environment import Endpoint, environment
+    from ....local.handler import HttpOptions
+    from ....signals import defer_stop_signals
 
     with ExitStack() as stack:
-        with signals_held() as arrived:
+        with defer_stop_signals() as arrived:
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="swf-local-"))
         if arrived:
             raise Signalled(arrived[0])
-        server = stack.enter_context(serving([domain]))
-        state = os.path.join(folder, "state")
+        options = HttpOptions(access_key_id=new_access_key_id())
+        server = stack.enter_context(serving([domain], speed=speed, options=options))
+        endpoint = Endpoint(server.url, domain, options.access_key_id or "")
         try:
-            yield environment(server.url, domain, state, os.environ), folder
+            yield environment(endpoint, f"{folder}/state", os.environ), folder
         finally:
-            with signals_held():
+            with defer_stop_signals():
                 stack.close()
 
 
+class Name(BoundedText):
+    """A name within SWF's limits that SWF does not reject."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the name as it is."""
+        name = super().convert(value, param, ctx)
+        check_name(name, param, ctx)
+        return name
+
+
+def check_name(name: str, param: click.Parameter | None, ctx: click.Context | None) -> None:
+    """Raise BadParameter for a name that SWF rejects."""
+    from ....local.names import find_problem
+
+    if problem := find_problem(name):
+        raise click.BadParameter(f"SWF rejects the name {name!r}: it {problem}", ctx, param)
+
+
+def check_loopback(url: str) -> None:
+    """Raise UsageError for a service that is not on loopback: it would be AWS, or somebody else's."""
+    from urllib.parse import urlsplit
+
+    from ....local.loopback import is_loopback
+
+    if not is_loopback(urlsplit(url).hostname or ""):
+        message = f"{url} is not on this machine: `swf local` only works with a local SWF"
+        raise UsageError(message, hint="start one with `swf local serve`, and set the variables that it prints")
+
+
 def decider(common: GlobalOptions) -> "Decider":
-    """Give the decider of the domain that the options name."""
+    """Return a decider for the domain that the options name."""
+    from ....ledger.trust import state_folder
     from ....local.decider import Decider
 
-    try:
-        return Decider(common.session(), common.domain)
-    except ValueError as error:
-        raise click.UsageError(f"{error}.") from error
+    context = click.get_current_context()
+    check_name(common.domain, next(each for each in context.command.params if each.name == "domain"), context)
+    session = common.session()
+    check_loopback(session.client.meta.endpoint_url)
+    return Decider(session, common.domain, state_folder(os.environ))
 
 
 def domain_option(*, multiple: bool = False) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Add `--domain`, for a service that has it from its start."""
-    from ...params import BoundedText
-
-    return click.option(
+    """Add `--domain`, the domain to register in a new local SWF."""
+    return option(
         "--domain",
         "-d",
         "domains" if multiple else "domain",
+        metavar="NAME",
         envvar="SWF_DOMAIN",
-        show_envvar=True,
         multiple=multiple,
-        type=BoundedText("domain"),
+        type=Name("domain"),
         default=[DEFAULT_DOMAIN] if multiple else DEFAULT_DOMAIN,
-        show_default=True,
-        help="Domain to register" + ("; may be given several times." if multiple else "."),
+        default_text=DEFAULT_DOMAIN,
+        help="Domain to register." + (" Can be passed multiple times." if multiple else ""),
     )
+
+
+def speed_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add `--speed`."""
+    add = option(
+        "--speed",
+        type=Number(0.001, 1_000_000),
+        default=1,
+        help="Run the clock N times as fast as real time. Polls still wait for real seconds.",
+    )
+    return add(command)

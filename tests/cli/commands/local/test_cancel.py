@@ -1,4 +1,4 @@
-"""`swf local cancel`, as processes against a local SWF."""
+"""`swf local cancel`, as a process."""
 
 from pathlib import Path
 
@@ -12,23 +12,23 @@ from tests.helpers.terminal import error_line
 
 @pytest.fixture
 def video_env(service_env: dict[str, str]) -> dict[str, str]:
-    """An environment in which `swf` works in the domain `video`."""
+    """An environment with the domain `video` and the task list `x`."""
     return {**service_env, "SWF_DOMAIN": "video", "SWF_TASK_LIST": "x"}
 
 
 def schedule(env: dict[str, str]) -> None:
-    """Put a task of the execution `w` on the list."""
+    """Schedule a task in workflow `w`."""
     assert run("local", "schedule", "--activity", "resize", "--workflow-id", "w", env=env).code == 0
 
 
 def test_from_request_to_cancelled(service: Service, video_env: dict[str, str], tmp_path: Path) -> None:
-    """Schedule, poll, request: heartbeat exits 4, `swf cancel` succeeds, and history holds ActivityTaskCanceled."""
+    """After a request `swf heartbeat` exits 4 and `swf cancel` succeeds."""
     schedule(video_env)
     task = tmp_path / "task.json"
     task.write_text(run("poll", env=video_env).stdout)
     assert run("heartbeat", "--task", str(task), env=video_env).json == {"cancel_requested": False}
     asked = run("local", "cancel", "--workflow-id", "w", env=video_env)
-    assert asked == Result("", "swf: asked to cancel resize-1 of workflow w\n", 0)
+    assert asked == Result("", "swf: requested cancellation of resize-1 in workflow w\n", 0)
     heartbeat = run("heartbeat", "--task", str(task), env=video_env)
     assert (heartbeat.json, heartbeat.code) == ({"cancel_requested": True}, 4)
     assert run("cancel", "--task", str(task), "--details", "half way", env=video_env) == Result("", "", 0)
@@ -37,7 +37,7 @@ def test_from_request_to_cancelled(service: Service, video_env: dict[str, str], 
 
 
 def test_a_task_that_waits_is_cancelled_at_once(service: Service, video_env: dict[str, str]) -> None:
-    """A task that no worker has started is gone from its list."""
+    """A task that no worker has started leaves its list."""
     schedule(video_env)
     assert run("local", "cancel", "--workflow-id", "w", env=video_env).code == 0
     assert run("pending", "-o", "text", env=video_env).stdout == "0\n"
@@ -45,32 +45,32 @@ def test_a_task_that_waits_is_cancelled_at_once(service: Service, video_env: dic
 
 
 def test_one_or_all(video_env: dict[str, str]) -> None:
-    """--id names one of the execution's tasks; without it all are meant that are still open."""
+    """--id selects one task; the default is all that are open."""
     for _ in range(3):
         schedule(video_env)
     one = run("local", "cancel", "--workflow-id", "w", "--id", "resize-2", env=video_env)
-    assert one.stderr == "swf: asked to cancel resize-2 of workflow w\n"
+    assert one.stderr == "swf: requested cancellation of resize-2 in workflow w\n"
     rest = run("local", "cancel", "--workflow-id", "w", env=video_env)
-    assert rest.stderr == "swf: asked to cancel resize-1, resize-3 of workflow w\n"
+    assert rest.stderr == "swf: requested cancellation of resize-1, resize-3 in workflow w\n"
 
 
 @pytest.mark.parametrize(("args", "words"), [([], ["no activity task"]), (["--id", "resize-9"], ["resize-9"])])
 def test_no_such_open_task(video_env: dict[str, str], args: list[str], words: list[str]) -> None:
-    """When the execution has no such open task: exit 5."""
+    """If the execution has no such open task: exit 5."""
     schedule(video_env)
     run("local", "cancel", "--workflow-id", "w", "--id", "resize-1", env=video_env)
     error_line(run("local", "cancel", "--workflow-id", "w", *args, env=video_env), 5, "w", *words)
 
 
 def test_no_such_execution(service: Service, video_env: dict[str, str]) -> None:
-    """When no such execution is open: exit 5, and its workflow id. An unknown domain is a refusal."""
+    """If no such execution is open: exit 5. An unknown domain: exit 1."""
     service.flow("video")
     error_line(run("local", "cancel", "--workflow-id", "nobody", env=video_env), 5, "nobody", "video")
     error_line(run("local", "cancel", "--workflow-id", "w", "-d", "nowhere", env=video_env), 1, "nowhere")
 
 
 def test_an_execution_that_schedule_did_not_start(service: Service, video_env: dict[str, str]) -> None:
-    """An execution with a decider of its own is left alone: exit 1."""
+    """An execution with its own decider is left alone: exit 1."""
     workflow_id = service.schedule("video", "y")
     before = service.names("video", workflow_id)
     error_line(run("local", "cancel", "--workflow-id", workflow_id, env=video_env), 1, workflow_id, "decider")

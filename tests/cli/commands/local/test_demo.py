@@ -12,7 +12,7 @@ from tests.helpers.terminal import on_terminal, without_escapes
 
 
 def test_it_walks_through_the_main_job(bare_env: dict[str, str], tmp_path: Path) -> None:
-    """With no settings at all, each step's command is shown, then what it printed; it leaves nothing."""
+    """Without any settings it shows each command and its output, and leaves nothing behind."""
     (tmp_path / "tmp").mkdir()
     result = run("local", "demo", env={**bare_env, "TMPDIR": str(tmp_path / "tmp"), "PATH": "/usr/bin:/bin"})
     assert result.code == 0, result.stderr
@@ -23,13 +23,13 @@ def test_it_walks_through_the_main_job(bare_env: dict[str, str], tmp_path: Path)
     assert counts == [1, 0]
     assert json.loads(shown["swf held"])[0]["id"] == "resize-1"
     assert '{"cancel_requested": false}' in result.stdout
-    assert result.stdout.endswith("[]\n\n")
+    assert result.stdout.endswith(f"[]\n\n{demo.END}")
     assert list((tmp_path / "tmp").iterdir()) == []
     assert run("held", env=bare_env).json == []
 
 
 def test_a_terminal_gets_tables(bare_env: dict[str, str]) -> None:
-    """On a terminal its steps print what they print there: tables."""
+    """On a terminal the commands print tables."""
     shown = without_escapes(on_terminal("local", "demo", env=bare_env).stdout)
     assert re.search(r"demo +resize +1\b", shown)
     assert re.search(r"demo +resize +0\b", shown)
@@ -38,7 +38,7 @@ def test_a_terminal_gets_tables(bare_env: dict[str, str]) -> None:
 def test_it_stops_at_a_step_that_fails(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, bare_env: dict[str, str]
 ) -> None:
-    """A step that fails is the last one, and gives the exit code."""
+    """A step that fails is the last one, and its exit code is returned."""
     monkeypatch.setattr(demo, "STEPS", (("One.", "true"), ("Two.", "exit 3"), ("Three.", "true")))
     shown: list[str] = []
     assert demo.walk(bare_env, str(tmp_path), shown.append) == 3

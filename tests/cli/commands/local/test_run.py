@@ -1,10 +1,11 @@
-"""`swf local run`, as processes: what COMMAND finds, how it ends, and that nothing of it is left."""
+"""`swf local run`, as a process: COMMAND's environment, its end, and that nothing is left."""
 
 import json
 import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,14 +22,14 @@ SHOW = f"{sys.executable} -c 'import json, os; print(json.dumps(dict(os.environ)
 
 @pytest.fixture
 def tmp_env(bare_env: dict[str, str], tmp_path: Path) -> dict[str, str]:
-    """An environment with no AWS settings, and a folder for temporary files that nobody else uses."""
+    """An environment without AWS settings, and with an empty folder for temporary files."""
     (tmp_path / "tmp").mkdir()
     return {**bare_env, "TMPDIR": str(tmp_path / "tmp"), "PATH": f"{Path(SWF).parent}{os.pathsep}{bare_env['PATH']}"}
 
 
 @pytest.fixture
 def left(tmp_env: dict[str, str]) -> "Iterator[list[Path]]":
-    """Check, when the test is over, that `swf` left no temporary file."""
+    """Assert at the end of a test that no temporary file is left."""
     yield []
     assert list(Path(tmp_env["TMPDIR"]).iterdir()) == []
 
@@ -37,7 +38,7 @@ pytestmark = pytest.mark.usefixtures("left")
 
 
 def family(folder: Path) -> str:
-    """Give a script with children, grandchildren and a background job, which all write their process ids."""
+    """Return a script with children, grandchildren and a background job, which write their process IDs."""
     return (
         f"echo $AWS_ENDPOINT_URL_SWF > {folder}/url; "
         f"sh -c 'echo $$ > {folder}/1.pid; sleep 100 & echo $! > {folder}/2.pid; wait' & "
@@ -46,16 +47,16 @@ def family(folder: Path) -> str:
 
 
 def assert_all_gone(folder: Path) -> None:
-    """Assert that nothing of the family runs, and that its service is not served any more."""
+    """Assert that neither the family nor its local SWF runs."""
     assert [pid for pid in written_pids(folder, 3) if is_running(pid)] == []
     assert not is_served((folder / "url").read_text().strip())
 
 
 class TestEnvironment:
-    """What COMMAND finds."""
+    """COMMAND's environment."""
 
     def test_the_job_in_one_line(self, tmp_env: dict[str, str], tmp_path: Path) -> None:
-        """Schedule, count, take, complete, count, in one shell against a service of its own: 1, then 0."""
+        """Schedule, count, poll, complete and count in one shell."""
         script = (
             "swf local schedule -t x --activity resize --input hi && swf pending -t x -o text && "
             "swf poll -t x > t.json && swf complete --task t.json --result ok && swf pending -t x -o text"
@@ -65,7 +66,7 @@ class TestEnvironment:
         assert json.loads((tmp_path / "t.json").read_text())["input"] == "hi"
 
     def test_it_leads_to_the_service_and_nowhere_else(self, tmp_env: dict[str, str]) -> None:
-        """Whatever AWS settings were there, `swf` in COMMAND reaches the local SWF, past any proxy, as nobody."""
+        """Whatever the AWS settings and proxies, `swf` in COMMAND reaches the local SWF."""
         dead = "http://127.0.0.1:9"
         foreign = {
             "AWS_PROFILE": "no-such-profile",
@@ -84,15 +85,38 @@ class TestEnvironment:
         counted, found = (json.loads(line) for line in result.stdout.splitlines())
         assert counted == {"domain": "video", "task_list": "x", "count": 0, "truncated": False}
         assert found["AWS_ENDPOINT_URL_SWF"].startswith("http://127.0.0.1:")
-        assert (found["AWS_ACCESS_KEY_ID"], found["AWS_SECRET_ACCESS_KEY"]) == ("local", "local")
+        assert found["AWS_ACCESS_KEY_ID"].startswith("LOCAL")
+        assert found["AWS_SECRET_ACCESS_KEY"] == "local"
         assert found["AWS_REGION"] == found["AWS_DEFAULT_REGION"] == "us-east-1"
         assert found["SWF_DOMAIN"] == "video"
         assert found["NO_PROXY"] == found["no_proxy"] == "intra.example,127.0.0.1,localhost,::1"
         gone = {"AWS_PROFILE", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "AWS_ENDPOINT_URL", "AWS_SESSION_TOKEN"}
         assert not (gone | {"SWF_TASK_TOKEN"}) & found.keys()
 
+    def test_nobody_else_can_use_it(self, tmp_env: dict[str, str]) -> None:
+        """Without the access key of this run, another `swf` is refused: exit 7."""
+        script = (
+            "for key in local $AWS_ACCESS_KEY_ID; do AWS_ACCESS_KEY_ID=$key swf pending -t x -o text; echo $?; done"
+        )
+        result = run("local", "run", "sh", "-c", script, env=tmp_env)
+        assert result.stdout.splitlines() == ["7", "0", "0"]
+        assert "security token" in result.stderr.lower()
+        keys = [run("local", "run", "sh", "-c", "echo $AWS_ACCESS_KEY_ID", env=tmp_env).stdout for _ in range(2)]
+        assert keys[0] != keys[1]
+
+    def test_speed_and_advance(self, tmp_env: dict[str, str]) -> None:
+        """With --speed timeouts come sooner, and `swf local advance` needs no waiting at all."""
+        scheduled = "swf local schedule -t x --activity resize --schedule-to-start-timeout"
+        wait = "until [ $(swf pending -t x -o text) = 0 ]; do :; done; echo timed out"
+        fast = run("local", "run", "--speed", "1000", "sh", "-c", f"{scheduled} 10m; {wait}", env=tmp_env)
+        assert fast.stdout == "timed out\n"
+        script = f"{scheduled} 1d; swf pending -t x -o text; swf local advance 1d; swf pending -t x -o text"
+        advanced = run("local", "run", "sh", "-c", script, env=tmp_env)
+        assert advanced.stdout == "1\n0\n"
+        assert "swf: the clock of the local SWF now shows 20" in advanced.stderr
+
     def test_it_holds_tasks_apart(self, tmp_env: dict[str, str]) -> None:
-        """Tasks that COMMAND takes are in a `swf held` of its own, which is gone afterwards."""
+        """COMMAND has its own list of held tasks, which is removed afterwards."""
         script = "set -e; swf local schedule -t x --activity resize; swf poll -t x; swf held --query 'length(@)'; "
         script += "echo $SWF_STATE_DIR"
         result = run("local", "run", "sh", "-c", script, env=tmp_env)
@@ -104,13 +128,13 @@ class TestEnvironment:
         assert run("held", env=tmp_env).json == []
 
     def test_the_domain_is_local_unless_named(self, tmp_env: dict[str, str]) -> None:
-        """The domain is `local`; --domain or SWF_DOMAIN names another."""
+        """The default domain is `local`; --domain and SWF_DOMAIN set another."""
         command = ("local", "run", "--", "sh", "-c", "echo $SWF_DOMAIN")
         assert run(*command, env=tmp_env).stdout == "local\n"
         assert run(*command, env={**tmp_env, "SWF_DOMAIN": "video"}).stdout == "video\n"
 
-    def test_swf_is_found(self, tmp_env: dict[str, str], bare_env: dict[str, str]) -> None:
-        """Run by its path, from an environment that is not on the PATH, `swf` is found by COMMAND all the same."""
+    def test_swf_is_found(self, tmp_env: dict[str, str]) -> None:
+        """COMMAND finds `swf` even if it is not on the PATH."""
         elsewhere = {**tmp_env, "PATH": "/usr/bin:/bin"}
         assert run("local", "run", "--", "sh", "-c", "swf --version", env=elsewhere).stdout.startswith("swf ")
         module = [sys.executable, "-m", "swf_cli", "local", "run", "--", "swf", "--version"]
@@ -118,33 +142,33 @@ class TestEnvironment:
         assert found.stdout.startswith("swf "), found.stderr
 
     def test_stdin_is_commands(self, tmp_env: dict[str, str]) -> None:
-        """COMMAND reads what is on stdin, and stdout is its alone."""
+        """COMMAND inherits stdin, and nothing else is written to stdout."""
         assert run("local", "run", "cat", env=tmp_env, stdin="a\nb") == Result("a\nb", "", 0)
 
     def test_options_behind_command_are_commands(self, tmp_env: dict[str, str]) -> None:
-        """All that stands behind COMMAND goes to it, with or without `--`."""
+        """Arguments after COMMAND are passed to it, with or without `--`."""
         assert run("local", "run", "echo", "-d", "--help", "x", env=tmp_env).stdout == "-d --help x\n"
         assert run("local", "run", "--", "echo", "--", "-d", env=tmp_env).stdout == "-- -d\n"
 
 
 class TestEnd:
-    """How COMMAND's end is told."""
+    """COMMAND's end."""
 
     @pytest.mark.parametrize(
         ("script", "code"), [("exit 0", 0), ("exit 5", 5), ("no-such", 127), ("kill -9 $$", 137)]
     )
     def test_exit_code(self, tmp_env: dict[str, str], script: str, code: int) -> None:
-        """COMMAND's exit code is ours; 128 + N when signal N ended it."""
+        """The exit code is COMMAND's, or 128 + N if it died of signal N."""
         assert run("local", "run", "--", "sh", "-c", script, env=tmp_env).code == code
 
     @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT, signal.SIGTERM])
     def test_signal(self, tmp_env: dict[str, str], number: int) -> None:
-        """COMMAND ended by SIGHUP, SIGINT or SIGTERM: so is `swf`, and a shell loop around it stops."""
+        """If COMMAND dies of SIGHUP, SIGINT or SIGTERM, so does `swf`, and a shell loop stops."""
         assert run("local", "run", "--", "sh", "-c", f"kill -{number} $$", env=tmp_env).code == -number
 
     @pytest.mark.parametrize("command", ["no-such-command", "/", "/etc/passwd"])
     def test_a_command_that_can_not_be_run(self, tmp_env: dict[str, str], command: str) -> None:
-        """A COMMAND that is not found, or is no program, is bad input: exit 2, and its name."""
+        """A COMMAND that is not found or not executable: exit 2."""
         error_line(run("local", "run", "--", command, env=tmp_env), 2, command)
 
     def test_no_command(self, tmp_env: dict[str, str]) -> None:
@@ -152,42 +176,43 @@ class TestEnd:
         error_line(run("local", "run", env=tmp_env), 2, "command")
 
     def test_background_jobs_end_with_command(self, tmp_env: dict[str, str], tmp_path: Path) -> None:
-        """A job that COMMAND leaves behind ends with it, and the exit code is COMMAND's."""
+        """Background jobs of COMMAND end with it."""
         script = f"sh -c 'sleep 100 & echo $! > {tmp_path}/1.pid; wait' & sleep 0.3; exit 4"
         assert run("local", "run", "--", "sh", "-c", script, env=tmp_env).code == 4
         assert not is_running(written_pids(tmp_path, 1)[0])
 
 
 class TestSignals:
-    """A signal to `swf local run`, or to the terminal it is on."""
+    """Signals to `swf local run`."""
 
     @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT, signal.SIGTERM])
     def test_to_the_process_alone(self, tmp_env: dict[str, str], tmp_path: Path, number: int) -> None:
-        """It ends COMMAND, children and grandchildren, then the service, then `swf` by that signal."""
+        """A signal ends COMMAND with its descendants, the local SWF, and `swf` itself."""
         with started("local", "run", "--", "sh", "-c", family(tmp_path), env=tmp_env) as process:
             written_pids(tmp_path, 3)
             process.send_signal(number)
             assert process.wait(5) == -number
             assert_all_gone(tmp_path)
 
-    def test_command_may_tidy_up(self, tmp_env: dict[str, str], tmp_path: Path) -> None:
-        """COMMAND hears of the signal and has time to tidy up, with the service still there."""
-        tidy = "swf pending -t x -o text; echo tidy; exit"
-        script = f"trap '{tidy}' TERM; echo $$ > {tmp_path}/1.pid; while :; do sleep 0.05; done"
+    def test_command_may_clean_up(self, tmp_env: dict[str, str], tmp_path: Path) -> None:
+        """COMMAND receives the signal and can clean up while the local SWF still runs."""
+        cleanup = "swf pending -t x -o text; echo clean; exit"
+        script = f"trap '{cleanup}' TERM; echo $$ > {tmp_path}/1.pid; while :; do sleep 0.05; done"
         with started("local", "run", "--", "sh", "-c", script, env=tmp_env) as process:
             written_pids(tmp_path, 1)
             process.send_signal(signal.SIGTERM)
-            assert process.communicate(timeout=10)[0] == "0\ntidy\n"
+            assert process.communicate(timeout=10)[0] == "0\nclean\n"
             assert process.returncode == -signal.SIGTERM
 
     def test_a_second_one_kills(self, tmp_env: dict[str, str], tmp_path: Path) -> None:
-        """COMMAND that does not end at the first signal is killed at the second."""
-        script = f"trap '' TERM; echo $AWS_ENDPOINT_URL_SWF; echo $$ > {tmp_path}/1.pid; while :; do sleep 0.05; done"
+        """A COMMAND that ignores the first signal is killed at the second."""
+        trap = f"trap 'touch {tmp_path}/received' TERM"
+        script = f"{trap}; echo $AWS_ENDPOINT_URL_SWF; echo $$ > {tmp_path}/1.pid; while :; do sleep 0.05; done"
         with started("local", "run", "--", "sh", "-c", script, env=tmp_env) as process:
             (pid,) = written_pids(tmp_path, 1)
             process.send_signal(signal.SIGTERM)
-            with pytest.raises(subprocess.TimeoutExpired):
-                process.wait(0.3)
+            wait_until((tmp_path / "received").exists)
+            time.sleep(0.3)  # a signal that comes right after another is taken for its echo
             assert is_running(pid)
             process.send_signal(signal.SIGTERM)
             assert process.wait(5) == -signal.SIGTERM
@@ -195,7 +220,7 @@ class TestSignals:
             assert not is_served(process.communicate()[0].strip())
 
     def test_at_any_moment(self, tmp_env: dict[str, str], tmp_path: Path) -> None:
-        """A signal at whatever moment of start-up leaves neither COMMAND nor a temporary file."""
+        """A signal at any moment of start-up leaves neither COMMAND nor a temporary file behind."""
         for trial in range(10):
             folder = tmp_path / str(trial)
             folder.mkdir()
@@ -210,18 +235,30 @@ class TestSignals:
 
 
 class Terminal:
-    """A terminal with `swf local run` on it, or a shell that runs it."""
+    """A terminal that runs `swf local run`, or a shell."""
 
     def __init__(self, command: str, *args: str, env: dict[str, str]) -> None:
-        self.child = pexpect.spawn(command, list(args), env=env, encoding="utf-8", timeout=10, echo=False)
+        self.child = pexpect.spawn(command, list(args), env=env, encoding="utf-8", timeout=60, echo=False)
 
     def expect(self, *texts: str) -> None:
-        """Wait for texts to be shown, one after the other."""
+        """Wait for texts to appear in this order."""
         for text in texts:
             self.child.expect_exact(text)
 
+    def wait_for_command(self) -> None:
+        """Wait until COMMAND is in the foreground."""
+        wait_until(lambda: os.tcgetpgrp(self.child.child_fd) != self.child.pid, 60)
+
+    def stop(self) -> None:
+        """Press Ctrl-Z until the shell's job is stopped: a job that is about to be continued does not notice it."""
+        for _ in range(30):
+            self.child.sendcontrol("z")
+            if self.child.expect_exact(["Stopped", pexpect.TIMEOUT], timeout=2) == 0:
+                break
+        self.expect("READY> ")
+
     def end(self) -> tuple[int | None, int | None]:
-        """Wait for its end; give exit code and signal."""
+        """Wait for its end, and return exit code and signal."""
         self.child.expect(pexpect.EOF)
         self.child.close()
         return self.child.exitstatus, self.child.signalstatus
@@ -240,25 +277,26 @@ class TestTerminal:
     """On a terminal."""
 
     def test_ctrl_c(self, tmp_env: dict[str, str], tmp_path: Path) -> None:
-        """Ctrl-C ends COMMAND and all that it started, the service, and `swf`, by SIGINT."""
+        """Ctrl-C ends COMMAND with its descendants, the local SWF, and `swf` by SIGINT."""
         terminal = Terminal(SWF, "local", "run", "--", "sh", "-c", family(tmp_path), env=tmp_env)
         written_pids(tmp_path, 3)
+        terminal.wait_for_command()
         terminal.child.sendintr()
         assert terminal.end() == (None, signal.SIGINT)
         assert_all_gone(tmp_path)
 
     def test_ctrl_c_is_commands(self, tmp_env: dict[str, str]) -> None:
-        """COMMAND that handles Ctrl-C goes on, and ends as it likes."""
+        """A COMMAND that handles Ctrl-C decides how it ends."""
         script = "trap 'echo caught; exit 7' INT; echo begun; while :; do sleep 0.05; done"
         terminal = Terminal(SWF, "local", "run", "--", "sh", "-c", script, env=tmp_env)
         terminal.expect("begun")
-        wait_until(lambda: os.tcgetpgrp(terminal.child.child_fd) != terminal.child.pid)  # the terminal is COMMAND's
+        terminal.wait_for_command()
         terminal.child.sendintr()
         terminal.expect("caught")
         assert terminal.end() == (7, None)
 
     def test_hang_up(self, tmp_env: dict[str, str], tmp_path: Path) -> None:
-        """A terminal that is closed takes COMMAND and all that it started with it, and the service."""
+        """Closing the terminal ends COMMAND with its descendants, and the local SWF."""
         terminal = Terminal(SWF, "local", "run", "--", "sh", "-c", family(tmp_path), env=tmp_env)
         written_pids(tmp_path, 3)
         os.close(terminal.child.child_fd)
@@ -266,7 +304,7 @@ class TestTerminal:
         assert_all_gone(tmp_path)
 
     def test_command_reads_from_it(self, tmp_env: dict[str, str]) -> None:
-        """COMMAND may be a dialogue."""
+        """COMMAND can read from the terminal."""
         terminal = Terminal(SWF, "local", "run", "--", "sh", "-c", "echo who; read x; echo hello $x", env=tmp_env)
         terminal.expect("who")
         terminal.child.sendline("you")
@@ -274,32 +312,29 @@ class TestTerminal:
         assert terminal.end() == (0, None)
 
     def test_ctrl_z_and_fg(self, prompt: Terminal) -> None:
-        """Ctrl-Z stops it, with COMMAND; `fg` goes on with both, and COMMAND has the terminal again."""
+        """Ctrl-Z stops `swf` and COMMAND; `fg` continues both, and COMMAND has the terminal again."""
         prompt.child.sendline("swf local run -- sh -c 'echo begun; read x; echo \"<$x>\"'")
         prompt.expect("begun\r\n")
-        prompt.child.sendcontrol("z")
-        prompt.expect("Stopped", "READY> ")
+        prompt.stop()
         prompt.child.sendline("fg")
         prompt.expect("swf local run")
         prompt.child.sendline("word")
         prompt.expect("<word>", "READY> ")
 
     def test_ctrl_z_and_bg(self, prompt: Terminal, tmp_path: Path) -> None:
-        """Ctrl-Z and `bg` go on with both while the shell keeps the terminal."""
-        script = (
-            f"echo begun; while ! [ -e {tmp_path}/go ]; do sleep 0.05; done; swf pending -t x -o text > {tmp_path}/n"
-        )
+        """Ctrl-Z and `bg` continue both while the shell keeps the terminal."""
+        # It starts no process while it waits: one that is stopped between fork and exec would keep it from stopping.
+        script = f"echo begun; while ! [ -e {tmp_path}/go ]; do :; done; swf pending -t x -o text > {tmp_path}/n"
         prompt.child.sendline(f"swf local run -- sh -c '{script}'")
         prompt.expect("begun\r\n")
-        prompt.child.sendcontrol("z")
-        prompt.expect("Stopped", "READY> ")
+        prompt.stop()
         prompt.child.sendline("bg")
         prompt.expect("READY> ")
         prompt.child.sendline(f'touch {tmp_path}/go; wait; echo "<$(cat {tmp_path}/n)>"')
         prompt.expect("<0>", "READY> ")
 
     def test_a_pipeline_keeps_the_terminal(self, prompt: Terminal) -> None:
-        """A pager behind `swf local run` reads its keys from the terminal."""
+        """A pager behind `swf local run` can read from the terminal."""
         pager = "sh -c 'cat; read x < /dev/tty; echo \"<$x>\"'"
         prompt.child.sendline(f"swf local run -- sh -c 'echo beg''un; sleep 0.3' | {pager}")
         prompt.expect("begun\r\n")
@@ -307,7 +342,7 @@ class TestTerminal:
         prompt.expect("<key>", "READY> ")
 
     def test_command_in_a_pipeline_reads_from_it(self, prompt: Terminal) -> None:
-        """COMMAND whose output goes to a pipe may read from the terminal all the same."""
+        """A COMMAND whose output is piped can read from the terminal."""
         prompt.child.sendline("swf local run -- sh -c 'echo beg''un; read x; echo \"<$x>\"' | cat")
         prompt.expect("begun\r\n")
         prompt.child.sendline("word")
@@ -318,8 +353,8 @@ class TestTerminal:
         prompt.expect("READY> ")
 
 
-def test_nothing_of_the_machine_is_asked(tmp_env: dict[str, str], tmp_path: Path) -> None:
-    """It works with no home, no AWS config and a read-only working folder."""
+def test_nothing_of_the_machine_is_asked(tmp_env: dict[str, str]) -> None:
+    """It works without a home folder and an AWS config file."""
     nowhere: dict[str, Any] = {**tmp_env, "HOME": "/nonexistent", "AWS_CONFIG_FILE": "/nonexistent/config"}
     result = run("local", "run", "--", "swf", "pending", "-t", "x", "-o", "text", env=nowhere)
     assert (result.stdout, result.code) == ("0\n", 0)

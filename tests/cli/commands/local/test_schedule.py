@@ -1,6 +1,7 @@
-"""`swf local schedule`, as processes against a local SWF."""
+"""`swf local schedule`, as a process."""
 
 import json
+import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -23,12 +24,12 @@ TIMEOUTS = {
 
 
 def schedule(*args: str, env: dict[str, str], activity: str = "resize") -> Result:
-    """Run `swf local schedule`, in the domain `video`, onto the list `x`."""
+    """Run `swf local schedule` for the domain `video` and the task list `x`."""
     return run("local", "schedule", "-d", "video", "-t", "x", "--activity", activity, *args, env=env)
 
 
 def scheduled(service: Service, workflow_id: str) -> list[Any]:
-    """Give the attributes of the ActivityTaskScheduled events of an execution."""
+    """Return the attributes of the ActivityTaskScheduled events of an execution."""
     return [
         attributes_of(event)
         for event in service.history("video", workflow_id)
@@ -37,15 +38,15 @@ def scheduled(service: Service, workflow_id: str) -> list[Any]:
 
 
 def poll(env: dict[str, str]) -> Any:
-    """Take the next task of the list `x`."""
+    """Poll the list `x`."""
     return run("poll", "-d", "video", "-t", "x", env=env).json
 
 
 def test_it_registers_what_is_missing(service: Service, service_env: dict[str, str]) -> None:
-    """On an SWF that knows nothing, it puts a task on the list; stdout is empty, stderr says which task it is."""
+    """On an empty SWF it registers domain and types and schedules a task; stderr says which."""
     result = schedule("--workflow-id", "video-7", "--input", "in.png", env=service_env)
     assert (result.stdout, result.code) == ("", 0)
-    assert result.stderr.startswith("swf: scheduled resize-1 of workflow video-7, run ")
+    assert result.stderr.startswith("swf: scheduled resize-1 on task list x in workflow video-7, run ")
     task = poll(service_env)
     assert (task["id"], task["activity"], task["input"]) == ("resize-1", {"name": "resize", "version": "1"}, "in.png")
     assert task["execution"]["id"] == "video-7"
@@ -59,8 +60,33 @@ def test_it_registers_what_is_missing(service: Service, service_env: dict[str, s
     ]
 
 
+@pytest.mark.parametrize("option", [("-o", "json"), ("--query", "@")])
+def test_data(service_env: dict[str, str], option: tuple[str, str]) -> None:
+    """With --output or --query it prints what it scheduled, and nothing on stderr."""
+    result = schedule("--workflow-id", "video-7", *option, env=service_env, activity="resize:2")
+    task = poll(service_env)
+    assert result.stderr == ""
+    assert result.json == {
+        "id": "resize-1",
+        "activity": {"name": "resize", "version": "2"},
+        "execution": task["execution"],
+        "domain": "video",
+        "task_list": "x",
+    }
+
+
+def test_data_as_text_and_table(service_env: dict[str, str]) -> None:
+    """-o text prints the workflow ID, -o table a card."""
+    assert schedule("--workflow-id", "video-7", "-o", "text", env=service_env).stdout == "video-7\n"
+    workflow_id = schedule("-o", "text", env=service_env).stdout.strip()
+    assert workflow_id.startswith("local-")
+    card = schedule("--workflow-id", workflow_id, "-o", "table", env=service_env).stdout
+    assert re.search(f"workflow id +{workflow_id} *\n", card)
+    assert re.search("run id +22[A-Za-z0-9+/]{43}= *\n", card)
+
+
 def test_activity_has_a_version(service_env: dict[str, str]) -> None:
-    """--activity NAME:VERSION; the version is 1 unless given. With no --input there is none."""
+    """--activity is NAME or NAME:VERSION, with version 1 as the default. There is no default input."""
     for activity, version in ("resize:2.0", "2.0"), ("resize", "1"), ("resize:", "1"):
         schedule(env=service_env, activity=activity)
         task = poll(service_env)
@@ -68,7 +94,7 @@ def test_activity_has_a_version(service_env: dict[str, str]) -> None:
 
 
 def test_priority_goes_first(service_env: dict[str, str]) -> None:
-    """Tasks are handed out by priority, then by age; one of no priority counts as 0."""
+    """Tasks are delivered by priority, then by age. The default priority is 0."""
     for name, args in (
         ("low", ["--priority", "-5"]),
         ("none", []),
@@ -80,7 +106,7 @@ def test_priority_goes_first(service_env: dict[str, str]) -> None:
 
 
 def test_timeouts_are_unlimited_unless_given(service: Service, service_env: dict[str, str]) -> None:
-    """A task with no timeouts waits, and runs, for ever."""
+    """The default timeouts are NONE."""
     schedule("--workflow-id", "w", env=service_env)
     (task,) = scheduled(service, "w")
     assert {name: task[name] for name in TIMEOUTS.values()} == dict.fromkeys(TIMEOUTS.values(), "NONE")
@@ -88,7 +114,7 @@ def test_timeouts_are_unlimited_unless_given(service: Service, service_env: dict
 
 @pytest.mark.parametrize("option", TIMEOUTS)
 def test_each_timeout_holds(service: Service, service_env: dict[str, str], option: str) -> None:
-    """Each of the four timeouts is the scheduled event's, and ends the task when its time has come."""
+    """Each timeout option sets its timeout, and only that one."""
     schedule("--workflow-id", "w", option, "1h30m", env=service_env)
     (task,) = scheduled(service, "w")
     expected = {name: "5400" if name == TIMEOUTS[option] else "NONE" for name in TIMEOUTS.values()}
@@ -117,21 +143,22 @@ def test_a_second_task_of_an_execution(service: Service, service_env: dict[str, 
     first = poll(service_env)
     assert run("complete", "--task", "-", env=service_env, stdin=json.dumps(first)).code == 0
     assert (
-        "scheduled other-3 of workflow w" in schedule("--workflow-id", "w", env=service_env, activity="other").stderr
+        "scheduled other-3 on task list x in workflow w, "
+        in schedule("--workflow-id", "w", env=service_env, activity="other").stderr
     )
     assert [task["activityId"] for task in scheduled(service, "w")] == ["resize-1", "resize-2", "other-3"]
     assert [poll(service_env)["id"] for _ in range(2)] == ["resize-2", "other-3"]
 
 
 def test_an_execution_is_new_unless_named(service_env: dict[str, str]) -> None:
-    """Without --workflow-id each task has an execution of its own."""
+    """Without --workflow-id each task has a new execution."""
     for _ in range(2):
         schedule(env=service_env)
     assert len({poll(service_env)["execution"]["id"] for _ in range(2)}) == 2
 
 
 def test_many_at_once(service: Service, service_env: dict[str, str]) -> None:
-    """Several at once add to one execution, one task each."""
+    """Concurrent processes add one task each to one execution."""
     with ThreadPoolExecutor(4) as pool:
         results = list(pool.map(lambda _: schedule("--workflow-id", "w", env=service_env), range(4)))
     assert [result.code for result in results] == [0] * 4, results
@@ -139,7 +166,7 @@ def test_many_at_once(service: Service, service_env: dict[str, str]) -> None:
 
 
 def test_an_execution_that_it_did_not_start(service: Service, service_env: dict[str, str]) -> None:
-    """An execution with a decider of its own is left alone: exit 1, and nothing in its history."""
+    """An execution with its own decider is left alone: exit 1."""
     workflow_id = service.schedule("video", "y")
     before = service.names("video", workflow_id)
     error_line(schedule("--workflow-id", workflow_id, env=service_env), 1, workflow_id, "decider")
@@ -147,7 +174,7 @@ def test_an_execution_that_it_did_not_start(service: Service, service_env: dict[
 
 
 def test_what_swf_refuses_is_told(service: Service, service_env: dict[str, str]) -> None:
-    """A decision that SWF does not carry out is exit 1, with SWF's cause."""
+    """A decision that SWF rejects: exit 1, with SWF's cause."""
     schedule(env=service_env)
     service.call("DeprecateActivityType", domain="video", activityType={"name": "resize", "version": "1"})
     assert schedule(env=service_env).code == 1
@@ -167,17 +194,23 @@ def test_what_swf_refuses_is_told(service: Service, service_env: dict[str, str])
         (["--priority", "2147483648"], ["--priority"]),
         (["--heartbeat-timeout", "soon"], ["--heartbeat-timeout", "soon"]),
         (["--start-to-close-timeout", "-1"], ["--start-to-close-timeout"]),
-        (["--start-to-close-timeout", "100000000"], ["--start-to-close-timeout", "8 digits"]),
+        (["--start-to-close-timeout", "100000000"], ["--start-to-close-timeout", "longer than"]),
+        (["--task-list", "a/b"], ["--task-list", "'a/b'", "contains '/'"]),
+        (["--workflow-id", "video|7"], ["--workflow-id", "'video|7'", "contains '|'"]),
+        (["--activity", "resize:1:2"], ["--activity", "'1:2'", "contains ':'"]),
+        (["--activity", "resize "], ["--activity", "'resize '", "whitespace"]),
+        (["--domain", "a\nb"], ["--domain", r"'a\nb'", r"contains '\n'"]),
+        (["--domain", "arn"], ["--domain", "'arn'", "reserved"]),
     ],
 )
 def test_bad_input(service: Service, service_env: dict[str, str], args: list[str], words: list[str]) -> None:
-    """What SWF would not take is exit 2, naming the option, and nothing is registered."""
+    """Invalid values: exit 2, with the option's name, and nothing is registered."""
     error_line(schedule(*args, env=service_env), 2, *words)
     assert service.call("ListDomains", registrationStatus="REGISTERED")["domainInfos"] == []
 
 
 def test_the_longest_names(service_env: dict[str, str]) -> None:
-    """An activity name of SWF's 256 characters can be scheduled."""
+    """An activity name of 256 characters can be scheduled."""
     result = schedule(env=service_env, activity="x" * 256 + ":" + "1" * 64)
     assert result.code == 0, result.stderr
     assert poll(service_env)["activity"] == {"name": "x" * 256, "version": "1" * 64}
@@ -185,7 +218,7 @@ def test_the_longest_names(service_env: dict[str, str]) -> None:
 
 @pytest.fixture
 def proxy() -> Iterator[tuple[str, list[Any]]]:
-    """An HTTP proxy that takes connections and counts them."""
+    """An HTTP proxy that records connections."""
     taken: list[Any] = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
@@ -221,7 +254,7 @@ def proxy() -> Iterator[tuple[str, list[Any]]]:
 def test_another_machine_is_refused(
     aws_env: dict[str, str], proxy: tuple[str, list[Any]], command: list[str], endpoint: str | None
 ) -> None:
-    """`schedule` and `cancel` refuse AWS, and whatever is not on loopback: exit 2, and nothing was sent."""
+    """AWS and other hosts are rejected before anything is sent: exit 2."""
     url, taken = proxy
     env = {**aws_env, **dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), url)}
     args = [] if endpoint is None else ["--endpoint-url", endpoint]
@@ -231,6 +264,6 @@ def test_another_machine_is_refused(
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "LOCALHOST", "127.0.0.2"])
 def test_loopback_by_any_name(service: Service, service_env: dict[str, str], host: str) -> None:
-    """Loopback by whatever name or address is this machine."""
+    """Any name or address of loopback is accepted."""
     url = service.url.replace("127.0.0.1", host)
     assert "not on this machine" not in schedule("--endpoint-url", url, env=service_env).stderr

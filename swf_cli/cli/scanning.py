@@ -1,0 +1,62 @@
+"""What `swf stuck` and `swf tasks` share: a scan that a signal or a failure ends early."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from math import inf
+
+from .. import signals
+from ..errors import Signalled
+from ..monitor.calls import ScanCalls
+from ..monitor.scanner import DomainScanner
+from ..output.progress import scan_progress
+from .options import GlobalOptions
+
+_log = logging.getLogger(__name__)
+
+
+class Scan:
+    """A scan of the domain that the options name.
+
+    Args:
+        rate: history requests per second
+        timeout: seconds after which it ends; None for none
+    """
+
+    def __init__(self, common: GlobalOptions, *, rate: float = 30.0, timeout: float | None = None) -> None:
+        session = common.session()
+        self._color = common.output.color
+        self._request = signals.StopRequest()
+        self.client = session.no_retry if timeout is None else session.with_timeout(timeout)
+        self.calls = ScanCalls(
+            self.client,
+            common.domain,
+            rate=rate,
+            timeout=inf if timeout is None else timeout,
+            stop=self._request.event,
+        )
+        self.scanner = DomainScanner(self.calls)
+
+    @contextmanager
+    def running(self, older_than: float = 0.0) -> Iterator[DomainScanner]:
+        """Show the progress of a scan, and let signals end it."""
+        with self._request.on_signal(), scan_progress(self.scanner, older_than, self._color):
+            yield self.scanner
+
+    def finish(self) -> None:
+        """Log what was not read. Raise Signalled or the failure that ended the scan early."""
+        progress = self.calls.progress
+        if progress.malformed:
+            _log.info("%s malformed in lists and histories: skipped", _count(progress.malformed, "record"))
+        if progress.skipped:
+            _log.info("%s could not be read: results are incomplete", _count(progress.skipped, "execution"))
+        if self._request.number or self.calls.failure:
+            _log.info("%s: results are incomplete", "interrupted" if self._request.number else "stopped early")
+        if self._request.number:
+            raise Signalled(self._request.number)
+        if self.calls.failure:
+            raise self.calls.failure
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -1,0 +1,24 @@
+"""How far the request got that a thread is making: what tells "never sent" from "may have been executed"."""
+
+import threading
+from collections.abc import Callable
+from typing import Final
+
+
+class Attempt(threading.local):
+    """How far this thread's current request got."""
+
+    is_tracked = False
+    """Whether its connection reports that."""
+
+    is_signed = False
+    """Whether there were credentials to sign it with; only meaningful if it is tracked."""
+
+    is_sent = False
+    """Whether the last byte of the request was about to be written: SWF may have the whole of it."""
+
+    on_sent: Callable[[], None] | None = None
+    """Called when it was written."""
+
+
+attempt: Final = Attempt()

@@ -1,0 +1,165 @@
+"""Finding AWS credentials, and saying which file, profile, process or endpoint failed if there are none.
+
+No message holds a key, a secret or a token.
+"""
+
+import os
+import re
+import shlex
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from ..errors import AccessError, CredentialsError, CredentialsUnavailable, SwfError
+from ..redaction import register_secret
+from .faults import HINT_CREDENTIALS, HINT_EXPIRED, describe, kinds, translate
+
+if TYPE_CHECKING:
+    import botocore.session
+
+_HINT_FIX: Final = "correct that, or choose another profile with --profile"
+
+_TRANSIENT_KINDS: Final = frozenset({"ConnectionError", "HTTPClientError", "MetadataRetrievalError"})
+"""botocore's exceptions, by name, if an endpoint that issues credentials can't be reached or fails."""
+
+_RESPONSE_STATUS: Final = re.compile(r"non 200 response (\d+)")
+
+_FILES: Final = (
+    ("AWS_SHARED_CREDENTIALS_FILE", "credentials_file"),
+    ("AWS_CONFIG_FILE", "config_file"),
+)
+
+
+class CredentialSource:
+    """The credentials of one botocore session."""
+
+    def __init__(self, session: "botocore.session.Session") -> None:
+        self._session = session
+        self._method = ""
+        """botocore's name of the provider that was tried last."""
+
+    def load(self) -> Any:
+        """Find the credentials, and return them frozen. Raise CredentialsError if there are none that can be used."""
+        for provider in self._session.get_component("credential_provider").providers:
+            provider.load = self._tracing(provider.METHOD, provider.load)
+        try:
+            credentials = self._session.get_credentials()
+            if credentials is None:
+                raise CredentialsError(self._explain_missing(), hint=HINT_CREDENTIALS)
+            self._method = credentials.method
+            # Those of a role or of SSO are fetched here: a failure to get them is not a failed call to SWF.
+            frozen = credentials.get_frozen_credentials()
+        except SwfError:
+            raise
+        except Exception as error:
+            raise self.explain(error) from error
+        for name, value in (("access key ID", frozen.access_key), ("secret key", frozen.secret_key)):
+            self._check(name, value)
+        self._check("session token", frozen.token or "")
+        register_secret(frozen.secret_key)
+        register_secret(frozen.token)
+        return frozen
+
+    def _tracing(self, method: str, load: Callable[[], Any]) -> Callable[[], Any]:
+        def traced() -> Any:
+            self._method = method
+            return load()
+
+        return traced
+
+    def _check(self, name: str, value: Any) -> None:
+        if not isinstance(value, str) or not value.isascii() or not (value.isprintable() or not value):
+            message = f"the {name} from {self.describe()} contains a line break or another invalid character"
+            raise CredentialsError(message, hint=_HINT_FIX)
+
+    def explain(self, error: Exception) -> SwfError:
+        """Return the error to raise for one that was raised while the credentials were fetched or refreshed."""
+        if isinstance(error, EOFError):
+            return CredentialsError("no MFA code was entered", hint=HINT_EXPIRED)
+        # botocore wraps what an endpoint did in an error of its own.
+        names = kinds(error) | kinds(error.__context__ or error)
+        source = self.describe()
+        reason = _strip_prefix(describe(error))
+        if "ClientError" in names:
+            fault = translate(error)
+            message = f"cannot get credentials from {source}: {fault.message}"
+            is_refused = isinstance(fault, AccessError) or type(fault) is SwfError
+            kind = CredentialsError if is_refused else CredentialsUnavailable
+            return kind(message, code=fault.code, request_id=fault.request_id, hint=HINT_EXPIRED)
+        status = _RESPONSE_STATUS.search(reason)
+        if status:  # what follows is the endpoint's reply
+            reason = f"it responded with status {status[1]}"
+            if not _is_transient(int(status[1])):
+                return CredentialsError(f"cannot get credentials from {source}: {reason}", hint=_HINT_FIX)
+        if names & _TRANSIENT_KINDS:
+            return CredentialsUnavailable(f"cannot get credentials from {source}: {reason}", hint=_HINT_FIX)
+        if isinstance(error, OSError) and error.strerror:
+            is_named = not error.filename or str(error.filename) in source
+            reason = error.strerror if is_named else f"{error.strerror}: {error.filename}"
+        elif "expired" in reason:
+            reason = "they have expired"
+        elif isinstance(error, ValueError | TypeError | AttributeError | KeyError | IndexError):
+            # What a process, a file or an endpoint returned has another shape. It may hold a secret.
+            reason = f"it returned something other than credentials ({type(error).__name__})"
+        is_expired = self._method in ("sso", "login") or reason == "they have expired"
+        message = f"cannot get credentials from {source}: {reason or 'it failed'}"
+        hint = HINT_EXPIRED if is_expired else HINT_CREDENTIALS if self._method == "env" else _HINT_FIX
+        return CredentialsError(message, hint=hint)
+
+    def describe(self) -> str:
+        """Return where the credentials come from: a file, a profile, a process, an endpoint."""
+        profile = self._session.get_config_variable("profile") or "default"
+        with suppress(Exception):  # the configuration itself may be what is wrong
+            config = self._session.get_scoped_config()
+            described = _describe_profile(self._method, profile, config)
+            if described:
+                return described
+        if self._method in ("shared-credentials-file", "config-file"):
+            variable = "credentials_file" if self._method == "shared-credentials-file" else "config_file"
+            return f"profile {profile} in {self._session.get_config_variable(variable)}"
+        return _METHODS.get(self._method, self._method or "the AWS configuration")
+
+    def _explain_missing(self) -> str:
+        for variable, name in _FILES:
+            path = os.environ.get(variable) or self._session.get_config_variable(name)
+            with suppress(FileNotFoundError, RuntimeError):
+                try:
+                    Path(path).expanduser().read_bytes()
+                except (PermissionError, IsADirectoryError, NotADirectoryError) as error:
+                    return f"no AWS credentials were found: cannot read {path}: {error.strerror}"
+        return "no AWS credentials were found"
+
+
+_METHODS: Final = {
+    "env": "the environment variables AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+    "iam-role": "the instance metadata service",
+}
+
+
+def _describe_profile(method: str, profile: str, config: dict[str, Any]) -> str | None:
+    match method:
+        case "custom-process":
+            return f"credential_process {shlex.split(config['credential_process'])[0]} of profile {profile}"
+        case "assume-role":
+            return f"role {config['role_arn']} of profile {profile}"
+        case "assume-role-with-web-identity":
+            path = os.environ.get("AWS_WEB_IDENTITY_TOKEN_FILE") or config["web_identity_token_file"]
+            return f"web identity token file {path}"
+        case "sso" | "login":
+            return f"the SSO sign-in of profile {profile}"
+        case "container-role":
+            url = os.environ.get("AWS_CONTAINER_CREDENTIALS_FULL_URI")
+            return f"container endpoint {url or os.environ['AWS_CONTAINER_CREDENTIALS_RELATIVE_URI']}"
+    return None
+
+
+def _is_transient(status: int) -> bool:
+    return status in (408, 429) or status >= 500
+
+
+def _strip_prefix(message: str) -> str:
+    """Return botocore's message without the part that repeats that credentials could not be retrieved."""
+    if message.startswith("Error when retrieving credentials from "):
+        message = message.partition(": ")[2]
+    return message.removeprefix("Error retrieving metadata: ")

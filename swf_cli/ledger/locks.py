@@ -1,0 +1,94 @@
+"""Which of the processes that wrote to the ledger are alive: each locks a file of its own for as long as it lives."""
+
+import fcntl
+import os
+import re
+import secrets
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+from ..processes import is_running, start_id
+from .trust import open_file
+
+if TYPE_CHECKING:
+    from .records import HeldTask
+
+HOLDER_NAME: Final = re.compile(r"holder-[0-9a-f]{16}")
+
+_TOUCH_INTERVAL: Final = 86_400.0  # seconds; programs that clean up remove files that are older than some days
+
+
+class HolderLock:
+    """The lock file of this process, in the folder whose descriptor it is given; created when first needed."""
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
+        self._touched_at = 0.0
+        self._folder = -1
+        self._name: str | None = None
+        self._descriptor = -1
+
+    def acquire(self, folder: int) -> str:
+        """Return the name of the lock file, which this process holds from now on. Raise OSError if it can't."""
+        while self._name is None:
+            name = f"holder-{secrets.token_hex(8)}"
+            descriptor = open_file(folder, name, create=True, exclusive=True)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                os.stat(name, dir_fd=folder)
+            except (BlockingIOError, FileNotFoundError):
+                # Another process found the file before it was locked, and took it for one of a dead process.
+                os.close(descriptor)
+            else:
+                self._name, self._descriptor, self._folder = name, descriptor, os.dup(folder)
+                self._touched_at = self._monotonic()
+        return self._name
+
+    def touch(self) -> None:
+        """Make the file look used, once a day."""
+        if self._name is not None and self._monotonic() - self._touched_at > _TOUCH_INTERVAL:
+            self._touched_at = self._monotonic()
+            with suppress(OSError):
+                os.utime(self._descriptor)
+
+    def release(self) -> None:
+        """Remove the lock file: this process holds nothing any more."""
+        if self._name is not None:
+            with suppress(OSError):
+                os.unlink(self._name, dir_fd=self._folder)
+            os.close(self._descriptor)
+            os.close(self._folder)
+            self._name = None
+
+
+def holder_is_alive(folder: int, name: str, pid: int, started: str | None) -> bool:
+    """Return whether the process of a lock file is alive; remove the file if it is not.
+
+    If somebody removed the file, `started` tells: the start ID of the process, see `processes.start_id`.
+    """
+    try:
+        descriptor = open_file(folder, name)
+    except FileNotFoundError:
+        return started is not None and start_id(pid) == started
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    else:
+        with suppress(OSError):
+            os.unlink(name, dir_fd=folder)
+        return False
+    finally:
+        os.close(descriptor)
+
+
+def command_pid(held: "HeldTask") -> int | None:
+    """Return the process ID of the command that runs for a task, the leader of its process group.
+
+    None if it has ended, or there was none.
+    """
+    if held.group is None or held.group_start_id is None or start_id(held.group) != held.group_start_id:
+        return None
+    return held.group if is_running(held.group) else None

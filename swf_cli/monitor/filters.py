@@ -1,0 +1,34 @@
+"""Choose tasks by what they are."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from ..history import ActivityTask, DecisionTask
+
+
+@dataclass(frozen=True, slots=True)
+class TaskFilter:
+    """Chooses the tasks that match all of its criteria; the default matches every task."""
+
+    task_lists: Collection[str] = ()
+    """Names of task lists, any of which matches."""
+
+    activity: str | None = None
+    """Name of an activity type."""
+
+    identity: str | None = None
+    """Identity of a worker or decider."""
+
+    state: str | None = None
+
+    def matches(self, task: ActivityTask | DecisionTask) -> bool:
+        """Return whether a task matches."""
+        return (
+            (not self.task_lists or task.task_list in self.task_lists)
+            and self.activity in (None, task.activity.name if isinstance(task, ActivityTask) else "")
+            and self.identity in (None, task.identity)
+            and self.state in (None, task.state)
+        )
+
+    def __bool__(self) -> bool:
+        return self != TaskFilter()

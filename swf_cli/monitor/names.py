@@ -1,0 +1,29 @@
+"""Names that were probably meant."""
+
+from collections.abc import Iterable
+from difflib import SequenceMatcher
+from typing import Final
+
+_MIN_SIMILARITY: Final = 0.8
+_MAX_EDITS: Final = 3  # characters that differ: long names may be similar although they are not misspellings
+_MAX_NAMES: Final = 3
+
+
+def close_names(name: str, candidates: Iterable[str]) -> list[str]:
+    """Return the candidates that differ little from a name, without it, the closest first; at most three.
+
+    Differences in case alone always count as little.
+    """
+    matcher = SequenceMatcher(autojunk=False)
+    matcher.set_seq2(name.lower())
+    scored = []
+    for candidate in dict.fromkeys(candidates):
+        matcher.set_seq1(candidate.lower())
+        is_near = matcher.real_quick_ratio() >= _MIN_SIMILARITY and matcher.quick_ratio() >= _MIN_SIMILARITY
+        if candidate != name and is_near and matcher.ratio() >= _MIN_SIMILARITY and _edits(matcher) <= _MAX_EDITS:
+            scored.append((-matcher.ratio(), candidate))
+    return [candidate for _, candidate in sorted(scored)[:_MAX_NAMES]]
+
+
+def _edits(matcher: "SequenceMatcher[str]") -> int:
+    return sum(max(a2 - a1, b2 - b1) for kind, a1, a2, b1, b2 in matcher.get_opcodes() if kind != "equal")

@@ -1,0 +1,155 @@
+"""The files that a command reads and writes: unlinked, so that a command which misuses them blocks nothing."""
+
+import codecs
+import errno
+import fcntl
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from typing import Final
+
+from ..models import LIMITS
+
+_MAX_BYTES_PER_CHARACTER: Final = 4
+_PIPE_CAPACITY: Final = 4_096  # bytes that every pipe holds
+_CHUNK: Final = 65_536  # bytes
+_OVERLAP: Final = 4_096  # bytes before the end of stderr, so that what begins the details is no part of a secret
+_KEPT: Final = LIMITS["details"][1] + _OVERLAP  # bytes
+_MAX_UNREAD: Final = 1_048_576  # bytes of stderr; what is older is skipped, so that forwarding never falls behind
+
+
+def check_temporary_space() -> None:
+    """Raise OSError unless the temporary directory has space for the files of a command."""
+    with ExitStack() as stack:
+        descriptor = open_unlinked(stack)
+        check_space(descriptor)
+        os.write(descriptor, b"\0" * _PIPE_CAPACITY)
+
+
+class InvalidResult(Exception):
+    """What the command wrote to stdout can't be the result of a task: the message is the reason."""
+
+
+class ResultReader:
+    """Reads the file that is a command's stdout, as long as it can be a result."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._offset = 0
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
+        self._error: str | None = None
+        self.text = ""
+
+    def read(self, *, ended: bool = False) -> None:
+        """Read what is new. Raise InvalidResult if it can't be a result."""
+        size = os.fstat(self._descriptor).st_size
+        if size < self._offset:  # the command emptied it
+            self._offset, self.text = 0, ""
+            self._decoder.reset()
+        _, maximum = LIMITS["result"]
+        while self._error is None and self._offset < size:
+            data = os.pread(self._descriptor, _CHUNK, self._offset)
+            self._offset += len(data)
+            self._decode(data, is_last=False)
+            if len(self.text) > maximum + 1 or (len(self.text) == maximum + 1 and self.text[-1] != "\n"):
+                self._error = f"the result is over SWF's {maximum:,} characters"
+        if ended and self._error is None:
+            self._decode(b"", is_last=True)
+        if self._error is not None:
+            # Nobody needs it, and the disk is others' too.
+            os.ftruncate(self._descriptor, 0)
+            raise InvalidResult(self._error)
+
+    def _decode(self, data: bytes, *, is_last: bool) -> None:
+        try:
+            self.text += self._decoder.decode(data, is_last)
+        except UnicodeDecodeError:
+            self._error = "the result is not valid UTF-8"
+
+
+class LineReader:
+    """Reads the file that is a command's stderr, by lines, and keeps its end."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._offset = 0
+        self._tail = b""
+
+    def tail(self) -> str:
+        """Return the end: what fits the details of a response, and as much before it as a secret is long."""
+        size = os.fstat(self._descriptor).st_size
+        start = max(self._offset, size - _KEPT) if size >= self._offset else 0
+        data = (self._tail + os.pread(self._descriptor, _KEPT, start))[-_KEPT:]
+        return data.decode("utf-8", "replace").strip("\n")
+
+    def forget(self) -> None:
+        """Forget the end of what was read so far."""
+        self._tail = b""
+
+    def read_lines(self, *, ended: bool) -> Iterator[str]:
+        """Yield the lines that are new; if `ended`, also one without a newline."""
+        size = os.fstat(self._descriptor).st_size
+        self._offset = self._offset if self._offset <= size else 0
+        if size - self._offset > _MAX_UNREAD:
+            skipped = size - self._offset - _CHUNK
+            self._offset += skipped
+            yield f"… {skipped:,} bytes of stderr skipped"
+        while self._offset < size:
+            data = os.pread(self._descriptor, _CHUNK, self._offset)
+            length = data.rfind(b"\n") + 1
+            if not length:
+                if not data or (len(data) < _CHUNK and not ended):
+                    return
+                length = len(data)
+            self._advance(data[:length])
+            yield from data[:length].decode("utf-8", "replace").splitlines()
+
+    def _advance(self, data: bytes) -> None:
+        self._offset += len(data)
+        self._tail = (self._tail + data)[-_KEPT:]
+        if self._offset > _MAX_UNREAD and os.fstat(self._descriptor).st_size == self._offset:
+            # Read to its end: what is kept of it is in memory. The command appends, wherever the file ends.
+            os.ftruncate(self._descriptor, 0)
+            self._offset = 0
+
+
+def open_input(stack: ExitStack, data: bytes) -> int:
+    """Return a descriptor to read `data` from, which needs no reader; the stack closes it."""
+    if len(data) <= _PIPE_CAPACITY:
+        reader, writer = os.pipe()
+        stack.callback(os.close, reader)
+        if data:
+            os.write(writer, data)
+        os.close(writer)
+        return reader
+    file = open_unlinked(stack)
+    if os.pwrite(file, data, 0) < len(data):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    return file
+
+
+def open_unlinked(stack: ExitStack) -> int:
+    """Open a file that has no name, for appending, and return its descriptor; the stack closes it.
+
+    `echo … > /dev/stderr` opens such a file anew and empties it: what follows must not leave a hole.
+    """
+    if sys.platform == "linux":
+        with suppress(OSError):  # a file system without such files
+            flags = os.O_TMPFILE | os.O_EXCL | os.O_RDWR | os.O_APPEND
+            descriptor = os.open(tempfile.gettempdir(), flags, 0o600)
+            stack.callback(os.close, descriptor)
+            return descriptor
+    descriptor, path = tempfile.mkstemp()
+    stack.callback(os.close, descriptor)
+    os.unlink(path)
+    fcntl.fcntl(descriptor, fcntl.F_SETFL, os.O_RDWR | os.O_APPEND)
+    return descriptor
+
+
+def check_space(descriptor: int) -> None:
+    """Raise OSError unless there is space for a result: a command must not fail for the lack of it."""
+    file_system = os.fstatvfs(descriptor)
+    if file_system.f_bavail * file_system.f_frsize < LIMITS["result"][1] * _MAX_BYTES_PER_CHARACTER:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), tempfile.gettempdir())

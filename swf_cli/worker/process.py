@@ -1,0 +1,125 @@
+"""A process that a worker starts: in its own process group, its stderr read by lines."""
+
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, suppress
+from typing import TYPE_CHECKING, Final
+
+from ..processes import OrphanReaper, ProcessWatch, group_is_running, signal_and_continue_group
+from .files import LineReader, open_unlinked
+
+if TYPE_CHECKING:
+    import threading
+
+_OF_A_TASK: Final = (
+    *("SWF_TASK_", "SWF_ACTIVITY_", "SWF_WORKFLOW_ID", "SWF_RUN_ID"),
+    *("SWF_HEARTBEAT_FILE", "SWF_RESULT_FILE", "SWF_REASON_FILE"),
+)
+
+TICK: Final = 0.2
+"""Seconds between looks at a running process."""
+
+
+class WorkerProcess:
+    """A process of a worker; `close` it at the end.
+
+    Its stderr is an unlinked file: a process that writes without end, or leaves a child behind that holds it, blocks
+    nothing. Raises OSError or ValueError if it can't be started.
+
+    Args:
+        command: program and arguments
+        executable: path of the program
+        streams: descriptors for its stdin and stdout
+        files: closed with the process
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        env: Mapping[str, str],
+        executable: str | None,
+        streams: tuple[int, int],
+        files: ExitStack,
+    ) -> None:
+        with files:
+            stderr = open_unlinked(files)
+            # Not os.posix_spawn: it keeps all other threads waiting for longer.
+            self._popen = subprocess.Popen(
+                command,
+                executable=executable,
+                env=env,
+                stdin=streams[0],
+                stdout=streams[1],
+                stderr=stderr,
+                process_group=0,
+            )
+            self._files = files.pop_all()
+        self.group = self._popen.pid
+        """Its process group."""
+        OrphanReaper.own_children.add(self.group)
+        self._watch = ProcessWatch(self.group)
+        self._stderr = LineReader(stderr)
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for the process to end, for at most this long; return whether it has."""
+        return self._watch.wait(seconds)
+
+    def returncode(self) -> int:
+        """Return the exit code of a process that has ended; negative for the signal that ended it."""
+        return self._popen.wait()
+
+    def describe_exit(self) -> str:
+        """Return how a process ended, as the reason of a failure."""
+        code = self.returncode()
+        return f"exit {code}" if code >= 0 else f"signal {_signal_name(-code)}"
+
+    def stderr_tail(self) -> str:
+        """Return the end of stderr, more than fits the details of a response; see `LineReader.tail`."""
+        return self._stderr.tail()
+
+    def clear_stderr(self) -> None:
+        """Forget what was read of stderr: it is about a task that is over."""
+        self._stderr.forget()
+
+    def read_stderr_lines(self, *, ended: bool = False) -> Iterator[str]:
+        """Yield the lines of stderr that are new; if `ended`, also one without a newline."""
+        return self._stderr.read_lines(ended=ended)
+
+    def stop(self, grace: float, kill: "threading.Event", on_tick: Callable[[], None]) -> None:
+        """Send SIGTERM to the process group, then SIGKILL after the grace period, or once `kill` is set.
+
+        `on_tick` is called now and then. Only before `returncode`: the group is its own until then.
+        """
+        signal_and_continue_group(self.group, signal.SIGTERM)
+        kill_at = time.monotonic() + grace
+        while not self.wait(TICK) or group_is_running(self.group):
+            on_tick()
+            if kill.wait(TICK / 4) or time.monotonic() >= kill_at:
+                break
+        signal_and_continue_group(self.group, signal.SIGKILL)
+        while not self.wait(TICK):
+            signal_and_continue_group(self.group, signal.SIGKILL)
+
+    def close(self) -> None:
+        """Kill it if it has not ended, reap it, and close its files."""
+        if not self._watch.wait(0):
+            signal_and_continue_group(self.group, signal.SIGKILL)
+        with suppress(subprocess.TimeoutExpired):
+            self._popen.wait(1)
+            OrphanReaper.own_children.discard(self.group)
+        self._watch.close()
+        self._files.close()
+
+
+def without_task(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return an environment without variables that name a task: the worker may itself run for one."""
+    return {name: value for name, value in environ.items() if not name.startswith(_OF_A_TASK)}
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return str(number)

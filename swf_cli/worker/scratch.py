@@ -1,0 +1,203 @@
+"""A private folder for the files through which the commands of running tasks report, in the state folder."""
+
+import errno
+import fcntl
+import logging
+import os
+import secrets
+import shutil
+import stat
+import sys
+import tempfile
+import threading
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from ..ledger.trust import open_folder
+from ..models import LIMITS
+from .files import InvalidResult
+
+_PREFIX: Final = "scratch-"
+_LOCK: Final = "lock"
+_HEARTBEAT, _RESULT, _REASON = "-heartbeat", "-result", "-reason"
+
+
+class ScratchDir:
+    """A private folder, created when first needed and again if something deletes or replaces it.
+
+    It lies in `parent`, the state folder, or else in the temporary directory. While a process uses it, it holds a
+    lock there, so that the folders of dead processes can be told apart and removed.
+    """
+
+    def __init__(self, parent: Path | None) -> None:
+        self._parent = parent
+        self._lock = threading.Lock()
+        self._path = ""
+        self._descriptor = -1
+
+    def path(self) -> str:
+        """Return its path. Raise OSError if it can't be created."""
+        with self._lock:
+            if not self._path or not _is_private_folder(self._path):
+                self._close()
+                self._create()
+            return self._path
+
+    def remove(self) -> None:
+        """Remove it with everything in it."""
+        with self._lock:
+            if self._path and _is_private_folder(self._path):
+                shutil.rmtree(self._path, ignore_errors=True)
+            self._close()
+
+    def _create(self) -> None:
+        if self._parent is not None:
+            with suppress(OSError):  # an untrusted folder, of which the ledger has warned
+                folder = open_folder(self._parent)
+                try:
+                    _remove_abandoned(self._parent, folder)
+                finally:
+                    os.close(folder)
+                path = self._parent / f"{_PREFIX}{secrets.token_hex(8)}"
+                path.mkdir(mode=0o700)
+                self._open(str(path))
+                return
+        self._open(tempfile.mkdtemp(prefix="swf-work-"))
+
+    def _open(self, path: str) -> None:
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        self._descriptor = os.open(os.path.join(path, _LOCK), flags, 0o600)
+        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+        self._path = path
+
+    def _close(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+        self._descriptor, self._path = -1, ""
+
+
+class TaskFiles:
+    """The files through which a command reports: its progress, its result, the reason of its failure."""
+
+    def __init__(self) -> None:
+        self._prefix = ""
+
+    def create(self, folder: str) -> dict[str, str]:
+        """Create them, empty, in a private folder; return the environment variables that name them."""
+        self.remove()
+        self._prefix = os.path.join(folder, secrets.token_hex(8))
+        for suffix in (_RESULT, _REASON):
+            _create_file(self._prefix + suffix)
+        return {
+            "SWF_HEARTBEAT_FILE": self._prefix + _HEARTBEAT,
+            "SWF_RESULT_FILE": self._prefix + _RESULT,
+            "SWF_REASON_FILE": self._prefix + _REASON,
+        }
+
+    def remove(self) -> None:
+        """Remove them."""
+        if self._prefix:
+            for suffix in (_HEARTBEAT, _RESULT, _REASON):
+                with suppress(OSError):
+                    os.unlink(self._prefix + suffix)
+            self._prefix = ""
+
+    def read_progress(self, maximum: int) -> str | None:
+        """Return the last line of the heartbeat file, at most this many characters; None if there is none."""
+        with suppress(OSError):
+            text = _read(self._prefix + _HEARTBEAT, 4 * maximum, from_end=True).decode("utf-8", "replace")
+            return text.rstrip("\n").split("\n")[-1][:maximum] or None
+        return None
+
+    def has_result(self) -> bool:
+        """Return whether something was written to the result file, or put in its place."""
+        try:
+            status = os.lstat(self._prefix + _RESULT)
+        except OSError:
+            return False
+        return status.st_size > 0 or not stat.S_ISREG(status.st_mode)
+
+    def read_result(self) -> str | None:
+        """Return what was written to the result file, less one trailing newline; None if nothing was.
+
+        Raise InvalidResult if it can't be the result of a task.
+        """
+        _, maximum = LIMITS["result"]
+        if not self.has_result():  # which most commands do not write
+            return None
+        try:
+            data = _read(self._prefix + _RESULT, 4 * maximum + 2)
+            is_over = len(data) > 4 * maximum + 1  # then the last character may be cut in half
+            text = data.decode("utf-8", "replace" if is_over else "strict").removesuffix("\n")
+        except UnicodeDecodeError:
+            raise InvalidResult("the result is not valid UTF-8") from None
+        except OSError as error:
+            raise InvalidResult(f"the result file cannot be read: {error.strerror}") from error
+        if is_over or len(text) > maximum:
+            raise InvalidResult(f"the result is over SWF's {maximum:,} characters")
+        return text
+
+    def read_reason(self, log: "logging.Logger | logging.LoggerAdapter[logging.Logger]") -> str | None:
+        """Return what was written to the reason file, less one trailing newline; None if nothing was.
+
+        It never keeps a failure from being reported: what does not fit SWF's limit is cut, and logged.
+        """
+        _, maximum = LIMITS["reason"]
+        try:
+            data = _read(self._prefix + _REASON, 4 * maximum + 2)
+        except OSError:
+            return None
+        text = data.decode("utf-8", "replace").removesuffix("\n")
+        if len(text) > maximum:
+            log.info("the reason is longer than %d characters; the rest is cut off", maximum)
+        return text[:maximum] or None
+
+
+def _create_file(path: str) -> None:
+    """Create an empty file that only this user can read. Raise OSError if there is something with that name."""
+    if sys.platform == "linux":  # elsewhere only root may
+        os.mknod(path, stat.S_IFREG | 0o600)
+    else:
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+
+
+def _read(path: str, limit: int, *, from_end: bool = False) -> bytes:
+    """Return up to `limit` bytes of a file that a command wrote. Raise OSError if it is not a regular file.
+
+    A command may put anything in its place: no link is followed.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", path)
+        return os.pread(descriptor, limit, max(0, status.st_size - limit) if from_end else 0)
+    finally:
+        os.close(descriptor)
+
+
+def _is_private_folder(path: str) -> bool:
+    with suppress(OSError):
+        status = os.lstat(path)
+        return stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid() and not status.st_mode & 0o077
+    return False
+
+
+def _remove_abandoned(parent: Path, folder: int) -> None:
+    """Remove the folders whose process is dead."""
+    for name in os.listdir(folder):
+        if not name.startswith(_PREFIX) or not _is_private_folder(str(parent / name)):
+            continue
+        try:
+            flags = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+            descriptor = os.open(os.path.join(name, _LOCK), flags, dir_fd=folder)
+        except OSError:
+            continue  # it is being created, or removed
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(name, ignore_errors=True, dir_fd=folder)
+        except BlockingIOError:
+            pass
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,124 @@
+"""Starting commands on a machine on which that may fail: without losing their tasks, and without taking more."""
+
+import errno
+import logging
+import os
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from math import inf
+from subprocess import DEVNULL
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from ..retry import Retrier
+from .handlers import StartError
+
+if TYPE_CHECKING:
+    Log = logging.Logger | logging.LoggerAdapter[logging.Logger]
+
+T = TypeVar("T")
+
+_FIRST_DELAY: Final = 0.2  # seconds
+_LONGEST_DELAY: Final = 2.0  # seconds
+_TICK: Final = 0.2  # seconds
+_SHORTAGE: Final = 60.0  # seconds
+
+_log = logging.getLogger(__name__)
+
+
+def check_process_slots() -> None:
+    """Raise StartError if a shell can't start three processes: commands would start, and fail for lack of more."""
+    probe = ["/bin/sh", "-c", "sleep 0.05 & sleep 0.05 & sleep 0.05 & wait"]
+    try:
+        subprocess.run(probe, stdin=DEVNULL, stdout=DEVNULL, stderr=DEVNULL, timeout=5, check=True)
+    except subprocess.SubprocessError as error:
+        raise StartError(errno.EAGAIN, os.strerror(errno.EAGAIN)) from error
+
+
+class StartGate:
+    """Closed while commands can't be started: slots do not poll then, and tasks at hand are tried again.
+
+    After `grace` seconds those tasks fail, and `on_give_up` is called with the error.
+    """
+
+    def __init__(
+        self,
+        grace: float,
+        on_give_up: Callable[[OSError], None],
+        *,
+        check_slots: Callable[[], None] = check_process_slots,
+        retrier: Callable[..., Retrier] = Retrier,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], object] = time.sleep,
+    ) -> None:
+        self._grace = grace
+        self._on_give_up = on_give_up
+        self._check_slots = check_slots
+        self._retrier = retrier
+        self._clock = clock
+        self._wait = sleep
+        self._condition = threading.Condition()
+        self._closed_at: float | None = None
+        self._has_given_up = False
+        self._is_short_until = -inf
+        """Until when process slots are short: commands that start then may be unable to start their own."""
+
+    def start(self, start: Callable[[], T], *, is_over: Callable[[], bool], log: "Log") -> T | None:
+        """Call `start` until it raises no OSError, and return what it returns.
+
+        Return None once `is_over()`: the task needs no command any more. Raise the OSError when the time is up.
+        """
+        retrier = None
+        while not is_over():
+            try:
+                if self._clock() < self._is_short_until:
+                    self._check_slots()
+                started = start()
+            except OSError as error:
+                if error.errno == errno.EAGAIN:
+                    self._is_short_until = self._clock() + _SHORTAGE
+                retrier = retrier or self._close(error, log)
+                delay = retrier.next_delay(f"cannot start the command: {error}")
+                if delay is None:
+                    self._give_up(error)
+                    raise
+                self._sleep(delay, is_over)
+            else:
+                self._open()
+                return started
+        return None
+
+    def wait_until_open(self, stop: threading.Event) -> None:
+        """Wait while commands can't be started; return early once `stop` is set."""
+        with self._condition:
+            while self._closed_at is not None and not stop.is_set():
+                self._condition.wait(_TICK)
+
+    def _close(self, error: OSError, log: "Log") -> Retrier:
+        with self._condition:
+            is_first = self._closed_at is None
+            self._closed_at = closed_at = self._clock() if self._closed_at is None else self._closed_at
+            left = 0.0 if self._has_given_up else closed_at + self._grace - self._clock()
+        if is_first:
+            _log.warning("commands cannot be started, so polling is suspended: %s", error)
+        return self._retrier(first=_FIRST_DELAY, longest=_LONGEST_DELAY, timeout=left, log=log)
+
+    def _open(self) -> None:
+        if self._closed_at is not None:
+            with self._condition:
+                self._closed_at = None
+                self._condition.notify_all()
+            _log.info("commands can be started again")
+
+    def _give_up(self, error: OSError) -> None:
+        with self._condition:
+            is_first = not self._has_given_up
+            self._has_given_up = True
+        if is_first:
+            self._on_give_up(error)
+
+    def _sleep(self, seconds: float, is_over: Callable[[], bool]) -> None:
+        end = self._clock() + seconds
+        while (left := end - self._clock()) > 0 and not is_over():
+            self._wait(min(left, _TICK))

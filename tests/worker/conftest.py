@@ -1,0 +1,25 @@
+"""What the tests of the worker share."""
+
+import logging
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from swf_cli.client.session import Session
+from tests.helpers.operations import CANCEL, COMPLETE, FAIL, HEARTBEAT
+from tests.helpers.stub_service import StubService
+from tests.helpers.worker_tasks import Tasks
+
+
+@pytest.fixture
+def tasks(shared_stub: StubService, shared_session: Session, caplog: pytest.LogCaptureFixture) -> Iterator[Tasks]:
+    """Commands for tasks; SWF accepts each response, and shows that the task is open."""
+    caplog.set_level(logging.INFO, logger="swf_cli")
+    for operation in (COMPLETE, FAIL, CANCEL):
+        shared_stub.reply(operation)
+    shared_stub.reply(HEARTBEAT, {"cancelRequested": False})
+    tasks = Tasks(shared_stub, shared_session, ThreadPoolExecutor(1))
+    with tasks.scheduler:
+        yield tasks
+        tasks.close()
