@@ -1,0 +1,347 @@
+"""Credentials: what is wrong is named and never shows a secret; those that changed are used at once."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from hashlib import sha1
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.utils import ContainerMetadataFetcher
+
+from swf_cli.client.call import call
+from swf_cli.client.session import Session
+from swf_cli.errors import CredentialsError, CredentialsUnavailable, ExitCode, SwfError
+from swf_cli.redaction import redact
+from tests.client.conftest import SetEnv, complete, configure, count, poll
+from tests.helpers.cli import TASK
+from tests.helpers.issuer import Issuer
+from tests.helpers.operations import COMPLETE, COUNT, HEARTBEAT, HISTORY, POLL
+from tests.helpers.stub_service import StubService
+
+KEYS = {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "sup3r-secret-key-of-mine"}
+PAST = "2020-01-01T00:00:00Z"
+SSO_PROFILE = """
+[profile sso]
+sso_session = corp
+sso_account_id = 123456789012
+sso_role_name = worker
+[sso-session corp]
+sso_start_url = https://corp.example
+sso_region = us-east-1
+"""
+ROLE_PROFILE = """
+[profile role]
+role_arn = arn:aws:iam::123456789012:role/worker
+source_profile = base
+[profile base]
+aws_access_key_id = AKIDEXAMPLE
+aws_secret_access_key = sup3r-secret-key-of-mine
+"""
+
+
+def issued(key: str = "AKIDISSUED", expires: str | None = None, token: str = "t") -> bytes:
+    """Return credentials as an endpoint issues them; by default they are valid for an hour."""
+    end = expires or f"{datetime.now(UTC) + timedelta(hours=1):%Y-%m-%dT%H:%M:%SZ}"
+    return json.dumps({"AccessKeyId": key, "SecretAccessKey": "s" * 40, "Token": token, "Expiration": end}).encode()
+
+
+def process(script: str) -> str:
+    """Return a configuration whose default profile gets its credentials from a shell script."""
+    return f"[default]\ncredential_process = sh -c '{script}'\n"
+
+
+@pytest.fixture
+def stub(shared_stub: StubService, set_env: SetEnv) -> StubService:
+    """The service that is called."""
+    set_env(AWS_REGION="us-east-1", AWS_ENDPOINT_URL_SWF=shared_stub.url)
+    return shared_stub
+
+
+@pytest.fixture(autouse=True)
+def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let botocore ask the endpoint of a container without pauses; it asks three times."""
+    monkeypatch.setattr(ContainerMetadataFetcher, "SLEEP_TIME", 0)
+
+
+@pytest.fixture
+def issuer(set_env: SetEnv) -> Iterator[Issuer]:
+    """The endpoint of a container."""
+    service = Issuer(issued())
+    set_env(AWS_CONTAINER_CREDENTIALS_FULL_URI=f"{service.url}/role")
+    yield service
+    service.close()
+
+
+Problem = tuple[str, dict[str, str], list[str]]
+PROBLEMS: dict[str, Problem] = {
+    "no token file": (
+        "",
+        {"AWS_WEB_IDENTITY_TOKEN_FILE": "/no/token", "AWS_ROLE_ARN": "arn:aws:iam::123456789012:role/x"},
+        ["web identity token file /no/token: No such file or directory"],
+    ),
+    "no such process": (
+        "[default]\ncredential_process = /no/such/program --secret hush-hush\n",
+        {},
+        ["credential_process /no/such/program of profile default: No such file or directory"],
+    ),
+    "a process that fails": (
+        process("echo hush-hush; echo please sign in >&2; exit 3"),
+        {},
+        ["credential_process sh of profile default: please sign in"],
+    ),
+    "a process that prints garbage": (
+        process("echo hush-hush"),
+        {},
+        ["credential_process sh of profile default", "something other than credentials"],
+    ),
+    "a process that prints a list": (
+        process('echo "[\\"hush-hush\\"]"'),
+        {},
+        ["credential_process sh of profile default", "something other than credentials"],
+    ),
+    "a process that prints nothing": (process("true"), {}, ["credential_process sh of profile default"]),
+    "a process that prints bytes that are not UTF-8": (
+        process(r"printf \"\\377hush-hush\""),
+        {},
+        ["credential_process sh of profile default"],
+    ),
+    "a process without a version": (
+        process('echo "{\\"AccessKeyId\\": \\"hush-hush\\"}"'),
+        {},
+        ["credential_process sh of profile default"],
+    ),
+    "a process whose keys have expired": (
+        process(
+            'echo "{\\"Version\\": 1, \\"AccessKeyId\\": \\"A\\", \\"SecretAccessKey\\": \\"hush-hush\\",'
+            f' \\"Expiration\\": \\"{PAST}\\"}}"'
+        ),
+        {},
+        ["credential_process sh of profile default: they have expired"],
+    ),
+    "keys of the environment that have expired": (
+        "",
+        {**KEYS, "AWS_CREDENTIAL_EXPIRATION": PAST},
+        ["AWS_ACCESS_KEY_ID", "they have expired"],
+    ),
+    "an expiration that is no time": ("", {**KEYS, "AWS_CREDENTIAL_EXPIRATION": "soon"}, ["AWS_ACCESS_KEY_ID"]),
+    "a session token with a line break": (
+        "",
+        {**KEYS, "AWS_SESSION_TOKEN": "hush-\nhush"},
+        ["the session token", "AWS_ACCESS_KEY_ID", "contains a line break or another invalid character"],
+    ),
+    "a key with a line break": (
+        "",
+        {**KEYS, "AWS_ACCESS_KEY_ID": "hush-\rhush"},
+        ["the access key ID", "contains a line break or another invalid character"],
+    ),
+    "a secret key that is not ASCII": (
+        "",
+        {**KEYS, "AWS_SECRET_ACCESS_KEY": "hush-hush\xe9"},
+        ["the secret key", "contains a line break or another invalid character"],
+    ),
+    "no secret key": ("", {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE"}, ["AWS_SECRET_ACCESS_KEY"]),
+    "an SSO profile that is not signed in": (SSO_PROFILE, {"AWS_PROFILE": "sso"}, ["SSO sign-in of profile sso"]),
+    "nothing": ("", {}, ["no AWS credentials were found"]),
+}
+
+
+@pytest.mark.parametrize(("config", "variables", "words"), PROBLEMS.values(), ids=PROBLEMS)
+def test_what_is_wrong_is_named(
+    config: str, variables: dict[str, str], words: list[str], stub: StubService, set_env: SetEnv, tmp_path: Path
+) -> None:
+    """The error is one of access; it names file, profile or process, and shows no secret; nothing is sent."""
+    configure(tmp_path, config)
+    set_env(**variables)
+    with pytest.raises(CredentialsError) as raised:
+        count(Session())
+    message = raised.value.message
+    assert [word for word in words if word not in message] == []
+    assert raised.value.exit_code == ExitCode.NO_ACCESS
+    assert not any(secret in f"{message} {raised.value.hint}" for secret in ("hush", "sup3r", "\n"))
+    assert stub.requests == []
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b"\xff\xfe", b'{"accessToken": 7}'], ids=repr)
+def test_a_damaged_sso_cache(content: bytes, stub: StubService, set_env: SetEnv, tmp_path: Path) -> None:
+    """It counts as not signed in."""
+    configure(tmp_path, SSO_PROFILE)
+    set_env(AWS_PROFILE="sso")
+    cache = tmp_path / ".aws" / "sso" / "cache"
+    cache.mkdir(parents=True)
+    (cache / f"{sha1(b'corp', usedforsecurity=False).hexdigest()}.json").write_bytes(content)
+    with pytest.raises(CredentialsError, match="SSO sign-in of profile sso"):
+        count(Session())
+    assert stub.requests == []
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b'{"Credentials": 7}'], ids=repr)
+def test_a_damaged_role_cache(content: bytes, stub: StubService, set_env: SetEnv, tmp_path: Path) -> None:
+    """It is an error of access that names the role, or the role is assumed anew."""
+    configure(tmp_path, ROLE_PROFILE)
+    set_env(AWS_PROFILE="role", AWS_ENDPOINT_URL_STS="http://127.0.0.1:9")
+    cache = tmp_path / ".aws" / "cli" / "cache"
+    cache.mkdir(parents=True)
+    with pytest.raises(CredentialsError, match="role arn:aws:iam::123456789012:role/worker of profile role"):
+        count(Session())
+    name = "0" * 40
+    (cache / f"{name}.json").write_bytes(content)
+    for path in cache.iterdir():
+        path.write_bytes(content)
+    with pytest.raises(CredentialsError, match="role arn:aws:iam::123456789012:role/worker of profile role"):
+        count(Session())
+    assert stub.requests == []
+
+
+@pytest.mark.parametrize("name", ["credentials", "config"])
+def test_files_that_cannot_be_read(name: str, stub: StubService, tmp_path: Path) -> None:
+    """A folder in place of a file is named."""
+    (tmp_path / ".aws" / name).mkdir(parents=True)
+    with pytest.raises(SwfError, match=rf"\.aws/{name}"):
+        count(Session())
+    assert stub.requests == []
+
+
+def test_a_secret_is_registered_before_it_can_be_shown(stub: StubService, set_env: SetEnv) -> None:
+    """A reply that repeats the session token is shown without it."""
+    token = "IQoJb3JpZ2luX2VjE" * 20
+    set_env(**KEYS, AWS_SESSION_TOKEN=token)
+    stub.fault(COUNT, "ValidationException", f"odd header: {token}")
+    with pytest.raises(SwfError) as raised:
+        count(Session())
+    assert redact(raised.value.message).endswith("odd header: SECRET (ValidationException)")
+
+
+# --- rotation
+
+
+REJECTIONS = [
+    "ExpiredTokenException",
+    "ExpiredToken",
+    "RequestExpired",
+    "InvalidClientTokenId",
+    "UnrecognizedClientException",
+]
+
+
+def heartbeat(session: Session) -> None:
+    """Send a heartbeat."""
+    call(session.no_retry, "record_activity_task_heartbeat", taskToken="T")
+
+
+def history(session: Session) -> None:
+    """Read a history."""
+    execution = {"workflowId": "w", "runId": "r"}
+    call(session.client, "get_workflow_execution_history", domain="d", execution=execution)
+
+
+CALLS: dict[str, tuple[Callable[[Session], Any], Any]] = {
+    POLL: (poll, TASK),
+    COMPLETE: (complete, None),
+    HEARTBEAT: (heartbeat, {"cancelRequested": False}),
+    HISTORY: (history, {"events": []}),
+    COUNT: (count, {"count": 1, "truncated": False}),
+}
+
+
+def write_keys(home: Path, key: str) -> None:
+    """Write ~/.aws/credentials."""
+    (home / ".aws").mkdir(exist_ok=True)
+    text = f"[default]\naws_access_key_id = {key}\naws_secret_access_key = secret\n"
+    (home / ".aws" / "credentials").write_text(text)
+
+
+@pytest.mark.parametrize("operation", CALLS)
+@pytest.mark.parametrize("rejection", REJECTIONS)
+def test_rotated_keys_are_used_at_once(operation: str, rejection: str, stub: StubService, tmp_path: Path) -> None:
+    """A call whose key is rejected is sent again with the new one, without a wait."""
+    use, reply = CALLS[operation]
+    write_keys(tmp_path, "AKIDOLD")
+    session = Session()
+    stub.reply(operation, reply)
+    use(session)
+    write_keys(tmp_path, "AKIDNEW")
+    stub.reset()
+    stub.fault(operation, rejection, "The security token included in the request is expired")
+    stub.reply(operation, reply)
+    use(session)
+    assert stub.access_keys == ["AKIDOLD", "AKIDNEW"]
+
+
+def test_keys_that_did_not_change_are_rejected_once(stub: StubService, tmp_path: Path) -> None:
+    """There is no second attempt with the same key."""
+    write_keys(tmp_path, "AKIDOLD")
+    stub.fault(COUNT, "ExpiredTokenException", "expired")
+    with pytest.raises(CredentialsError):
+        count(Session())
+    assert stub.access_keys == ["AKIDOLD"]
+
+
+def test_a_process_is_asked_again(stub: StubService, set_env: SetEnv, tmp_path: Path) -> None:
+    """Keys of a credential_process that were rejected before they expire are renewed by it."""
+    (tmp_path / "key").write_text("AKIDOLD")
+    script = (
+        f'echo "{{\\"Version\\": 1, \\"AccessKeyId\\": \\"$(cat {tmp_path}/key)\\", \\"SecretAccessKey\\": \\"s\\"}}"'
+    )
+    configure(tmp_path, process(script))
+    session = Session()
+    stub.reply(COUNT, {"count": 1})
+    count(session)
+    (tmp_path / "key").write_text("AKIDNEW")
+    stub.reset()
+    stub.fault(COUNT, "ExpiredTokenException", "expired")
+    stub.reply(COUNT, {"count": 1})
+    count(session)
+    assert stub.access_keys == ["AKIDOLD", "AKIDNEW"]
+
+
+# --- endpoints that issue credentials
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_an_endpoint_that_fails_is_transient(status: int, issuer: Issuer, stub: StubService) -> None:
+    """The error names the endpoint, and not what it sent; the next call gets its credentials."""
+    issuer.status = status
+    stub.reply(COUNT, {"count": 1})
+    session = Session()
+    with pytest.raises(CredentialsUnavailable) as raised:
+        count(session)
+    assert raised.value.message.endswith(f"container endpoint {issuer.url}/role: it responded with status {status}")
+    issuer.status = 200
+    count(session)
+    assert stub.access_keys == ["AKIDISSUED"]
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_an_endpoint_that_refuses_is_not(status: int, issuer: Issuer, stub: StubService) -> None:
+    """Trying again would not help."""
+    issuer.status = status
+    with pytest.raises(CredentialsError, match=f"it responded with status {status}") as raised:
+        count(Session())
+    assert not isinstance(raised.value, CredentialsUnavailable)
+    assert stub.requests == []
+
+
+def test_an_endpoint_that_is_not_there_is_transient(stub: StubService, set_env: SetEnv) -> None:
+    """It may be starting."""
+    set_env(AWS_CONTAINER_CREDENTIALS_FULL_URI="http://127.0.0.1:9/role")
+    with pytest.raises(CredentialsUnavailable, match=r"container endpoint http://127\.0\.0\.1:9/role"):
+        count(Session())
+    assert stub.requests == []
+
+
+def test_credentials_that_end_soon_outlast_a_failing_endpoint(issuer: Issuer, stub: StubService) -> None:
+    """They are used while they are valid, and renewed once the endpoint works again."""
+    soon = datetime.now(UTC) + timedelta(minutes=11)
+    issuer.reply = issued("AKIDFIRST", f"{soon:%Y-%m-%dT%H:%M:%SZ}")
+    stub.reply(COUNT, {"count": 1})
+    session = Session()
+    count(session)
+    issuer.status = 500
+    count(session)
+    issuer.status, issuer.reply = 200, issued("AKIDSECOND")
+    count(session)
+    assert stub.access_keys == ["AKIDFIRST", "AKIDFIRST", "AKIDSECOND"]
+    assert time.time() < soon.timestamp()

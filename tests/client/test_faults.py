@@ -1,0 +1,66 @@
+"""What a failed call means, over every transport: compared with what the server really executed."""
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from swf_cli.client.call import call
+from swf_cli.client.session import Session
+from swf_cli.errors import NetworkError
+from tests.helpers.aws import SETTINGS
+from tests.helpers.fault_matrix import (
+    OPERATIONS,
+    PHASES,
+    TRANSPORTS,
+    FaultServer,
+    Phase,
+    Transport,
+    Wire,
+    environment,
+    judge,
+)
+
+combinations = st.sampled_from(
+    [(transport, phase, operation) for phase in PHASES for transport in phase.transports for operation in OPERATIONS]
+)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(combinations)
+def test_no_failure_is_misjudged(combination: tuple[Transport, Phase, str]) -> None:
+    """Whatever the transport, the phase and the operation: never sent is never executed, and the other way round."""
+    transport, phase, operation = combination
+    verdict = judge(transport, phase, operation)
+    assert verdict.is_right_for(phase), verdict
+
+
+@pytest.mark.parametrize("phase", PHASES, ids=lambda phase: phase.name)
+def test_each_phase_is_judged_once(phase: Phase) -> None:
+    """Each phase of a poll, over the transport on which it says most."""
+    verdict = judge(phase.transports[-1], phase, "poll_for_activity_task")
+    assert verdict.is_right_for(phase), verdict
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_a_retry_after_is_passed_on(transport: Transport) -> None:
+    """The Retry-After of a page is known to whoever retries."""
+    phase = next(phase for phase in PHASES if phase.name == "page: 503")
+    assert judge(transport, phase, "record_activity_task_heartbeat").retry_after == 7.0
+
+
+def test_a_response_without_end_is_not_read() -> None:
+    """A response over 16 MiB is given up, and the call may have been executed."""
+
+    def pour(wire: Wire) -> None:
+        wire.read_request()
+        wire.connection.sendall(b"HTTP/1.1 200 X\r\nContent-Type: text/plain\r\n\r\n")
+        while True:
+            wire.connection.sendall(b"x" * 1_048_576)
+
+    server = FaultServer("direct", Phase("endless", "may have been executed", pour))
+    with environment(**SETTINGS):
+        client = Session(endpoint_url=f"http://127.0.0.1:{server.port}").no_retry
+        with pytest.raises(NetworkError, match="16 MiB") as caught:
+            call(client, "count_pending_activity_tasks", domain="d", taskList={"name": "l"})
+    server.close()
+    assert caught.value.possibly_executed

@@ -1,0 +1,223 @@
+"""Waiting between attempts: how long, how often, until when, and what is logged."""
+
+import logging
+import threading
+from math import inf
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from swf_cli.errors import AccessError, ThrottlingError
+from swf_cli.retry import AccessGate, Retrier
+from tests.helpers.clock import FakeClock, InstantEvent
+
+ERROR = ThrottlingError("rate exceeded")
+
+seconds = st.floats(0.001, 1_000)
+chances = st.floats(0, 1)
+
+
+def delays_of(retrier: Retrier, count: int) -> list[float | None]:
+    """Return the next delays."""
+    return [retrier.next_delay(ERROR) for _ in range(count)]
+
+
+# --- how long
+
+
+@pytest.mark.parametrize(
+    ("jitter", "delays"),
+    [
+        pytest.param(0.0, [0.5, 1, 2, 4, 8, 15, 15], id="shortest"),
+        pytest.param(0.5, [0.75, 1.5, 3, 6, 12, 22.5, 22.5], id="middle"),
+        pytest.param(1.0, [1, 2, 4, 8, 16, 30, 30], id="longest"),
+    ],
+)
+def test_delays_double_up_to_30_seconds(jitter: float, delays: list[float]) -> None:
+    """By default the delays start at up to 1 s, double, and stay at up to 30 s; half of each is random."""
+    assert delays_of(Retrier(jitter=lambda: jitter), 7) == delays
+
+
+@given(first=seconds, longest=seconds, jitters=st.lists(chances, min_size=1, max_size=40))
+def test_each_delay_is_between_half_and_all_of_its_bound(first: float, longest: float, jitters: list[float]) -> None:
+    """Whatever the randomness, a delay is at least half of its bound, which doubles from `first` to `longest`."""
+    random = iter(jitters)
+    retrier = Retrier(first=first, longest=longest, jitter=lambda: next(random), log=None)
+    for failures in range(len(jitters)):
+        delay, bound = retrier.next_delay(ERROR), min(longest, first * 2.0**failures)
+        assert delay is not None
+        assert bound / 2 <= delay <= bound
+
+
+def test_a_hundred_thousand_failures_do_not_overflow() -> None:
+    """An outage of a month is retried as one of a minute is."""
+    retrier = Retrier(jitter=lambda: 1.0, log=None)
+    assert set(delays_of(retrier, 100_000)[10:]) == {30.0}
+
+
+def test_a_success_makes_the_next_delay_the_first_one_again() -> None:
+    """`reset` starts the delays, and the attempts, anew."""
+    retrier = Retrier(jitter=lambda: 1.0, attempts=3)
+    assert delays_of(retrier, 2) == [1.0, 2.0]
+    retrier.reset()
+    assert delays_of(retrier, 3) == [1.0, 2.0, None]
+    assert retrier.failures == 3
+
+
+# --- until when
+
+
+@given(timeout=st.floats(0, 1_000), jitter=chances)
+def test_no_attempt_begins_at_the_timeout_or_later(timeout: float, jitter: float) -> None:
+    """Each further attempt begins before the timeout, and there is one as long as that is possible."""
+    clock = FakeClock()
+    stop = InstantEvent(clock)
+    began = clock.now
+    retrier = Retrier(timeout=timeout, stop=stop, clock=clock, jitter=lambda: jitter, log=None)
+    while retrier.wait(ERROR):
+        assert clock.now < began + timeout
+        assert retrier.time_left() == began + timeout - clock.now
+    bound = min(30.0, 2.0 ** (retrier.failures - 1))
+    assert clock.now + bound / 2 + bound / 2 * jitter >= began + timeout
+
+
+@pytest.mark.parametrize(("timeout", "attempts"), [(0.0, 1), (1.0, 1), (1.001, 2), (3.001, 3)])
+def test_the_timeout_counts_from_the_first_attempt(timeout: float, attempts: int) -> None:
+    """A retry that would begin exactly at the timeout is not made."""
+    clock = FakeClock()
+    retrier = Retrier(timeout=timeout, stop=InstantEvent(clock), clock=clock, jitter=lambda: 1.0)
+    made = 1
+    while retrier.wait(ERROR):
+        made += 1
+    assert made == attempts
+
+
+@given(st.integers(1, 20))
+def test_there_are_as_many_attempts_as_allowed(attempts: int) -> None:
+    """After the last of `attempts` failures there is no further one."""
+    retrier = Retrier(attempts=attempts, stop=InstantEvent(), log=None)
+    assert [retrier.wait(ERROR) for _ in range(attempts)] == [*[True] * (attempts - 1), False]
+
+
+def test_without_limits_it_goes_on() -> None:
+    """Without a timeout, attempts or a stop, there is always another attempt."""
+    retrier = Retrier(stop=InstantEvent(FakeClock()), log=None)
+    assert all(retrier.wait(ERROR) for _ in range(1_000))
+    assert retrier.time_left() == inf
+
+
+def test_a_stop_ends_the_retries() -> None:
+    """Once `stop` is set, there is no further attempt."""
+    stop = threading.Event()
+    stop.set()
+    assert not Retrier(first=600, longest=600, stop=stop).wait(ERROR)
+
+
+def test_a_stop_ends_a_wait_that_has_begun() -> None:
+    """A thread that waits ten minutes for its next attempt returns when `stop` is set."""
+    stop, answers = threading.Event(), []
+    retrier = Retrier(first=600, longest=600, stop=stop)
+    thread = threading.Thread(target=lambda: answers.append(retrier.wait(ERROR)))
+    thread.start()
+    stop.set()
+    thread.join(10)
+    assert answers == [False]
+
+
+# --- what is logged
+
+
+def test_each_wait_is_one_line_of_the_log(log: pytest.LogCaptureFixture) -> None:
+    """The line has the error's message and the delay; giving up is not logged, since the caller reports it."""
+    retrier = Retrier(attempts=3, jitter=lambda: 1.0, stop=InstantEvent())
+    assert [retrier.wait(ERROR), retrier.wait("no events yet"), retrier.wait(ERROR)] == [True, True, False]
+    assert log.record_tuples == [
+        ("swf_cli.retry", logging.INFO, "rate exceeded; retrying in 1.0 s"),
+        ("swf_cli.retry", logging.INFO, "no events yet; retrying in 2.0 s"),
+    ]
+
+
+def test_the_log_is_the_callers(log: pytest.LogCaptureFixture) -> None:
+    """A task's own log gets the line; without a log there is none."""
+    task_log = logging.LoggerAdapter(logging.getLogger("swf_cli.test"), {"task": "resize-1"})
+    Retrier(log=task_log, jitter=lambda: 0.0).next_delay(ERROR)
+    Retrier(log=None).next_delay(ERROR)
+    (record,) = log.records
+    assert (record.name, vars(record)["task"]) == ("swf_cli.test", "resize-1")
+
+
+# --- renewing credentials
+
+EXPIRED = AccessError("the security token is expired")
+
+
+class Gate:
+    """An access gate with a clock, which notes at what times it resets the session."""
+
+    def __init__(self, **how: Any) -> None:
+        self.clock = FakeClock()
+        self.resets: list[float] = []
+        self.gate = AccessGate(lambda: self.resets.append(self.clock.now), clock=self.clock, **how)
+
+
+def test_calls_wait_before_credentials_are_looked_up_again(log: pytest.LogCaptureFixture) -> None:
+    """An access error is logged; after 30 s the session is reset, once, and calls may go on."""
+    gate = Gate()
+    assert gate.gate.wait(EXPIRED, InstantEvent(gate.clock))
+    assert gate.resets == [1_030.0]
+    assert log.messages == ["the security token is expired; retrying in 30 s"]
+
+
+def test_credentials_that_stay_bad_are_looked_up_again_each_time(log: pytest.LogCaptureFixture) -> None:
+    """Each further access error waits, resets the session and is logged again."""
+    gate = Gate(wait_for=5.0)
+    for _ in range(3):
+        assert gate.gate.wait(EXPIRED, InstantEvent(gate.clock))
+    assert gate.resets == [1_005.0, 1_010.0, 1_015.0]
+    assert len(log.messages) == 3
+
+
+def test_an_error_during_the_wait_joins_it() -> None:
+    """A call that fails during the wait waits for the rest of it only."""
+    gate, late = Gate(), InstantEvent()
+
+    class Joined(InstantEvent):
+        def wait(self, timeout: float | None = None) -> bool:
+            gate.clock.now += 29.5
+            assert gate.gate.wait(EXPIRED, late)
+            gate.clock.now += 0.5
+            return False
+
+    assert gate.gate.wait(EXPIRED, Joined())
+    assert late.waits == [0.5]
+    assert len(gate.resets) == 1
+
+
+def test_many_threads_wait_for_one_renewal(log: pytest.LogCaptureFixture) -> None:
+    """When all slots of a worker fail at once, one line is logged and the session is reset once."""
+    gate, slots = Gate(), 8
+    together = threading.Barrier(slots)
+
+    class Stop(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            together.wait(10)
+            return False
+
+    stop, answers = Stop(), []
+    threads = [threading.Thread(target=lambda: answers.append(gate.gate.wait(EXPIRED, stop))) for _ in range(slots)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    assert answers == [True] * slots
+    assert len(gate.resets) == 1
+    assert len(log.messages) == 1
+
+
+def test_a_stop_ends_the_wait_for_credentials() -> None:
+    """A worker that is stopped does not wait for credentials."""
+    stop = threading.Event()
+    stop.set()
+    assert not Gate().gate.wait(EXPIRED, stop)
