@@ -1,0 +1,121 @@
+"""Which holders of a ledger are alive."""
+
+import os
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from swf_cli.ledger.locks import HolderLock, holder_is_alive
+from swf_cli.ledger.trust import open_folder
+from swf_cli.processes import start_id
+from tests.helpers.clock import FakeClock
+
+DEAD = "holder-0123456789abcdef"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[int]:
+    """A descriptor of the ledger's folder."""
+    descriptor = open_folder(tmp_path / "state")
+    yield descriptor
+    os.close(descriptor)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """The path of that folder."""
+    return tmp_path / "state"
+
+
+def is_alive(folder: int, name: str) -> bool:
+    """Return whether a holder is alive, going by its lock file alone."""
+    return holder_is_alive(folder, name, os.getpid(), None)
+
+
+def test_a_holder_is_alive_until_it_releases_its_lock(folder: int, path: Path) -> None:
+    """A holder has one lock file, whose name stays; releasing it, once or twice, removes the file."""
+    lock = HolderLock()
+    name = lock.acquire(folder)
+    assert lock.acquire(folder) == name
+    assert [file.name for file in path.iterdir()] == [name]
+    assert (path / name).stat().st_mode & 0o777 == 0o600
+    assert is_alive(folder, name)
+    lock.release()
+    lock.release()
+    assert list(path.iterdir()) == []
+    assert not is_alive(folder, name)
+
+
+def test_a_holder_that_has_released_its_lock_can_take_another(folder: int, path: Path) -> None:
+    """What was held under the first name is not held by the second."""
+    lock = HolderLock()
+    first = lock.acquire(folder)
+    lock.release()
+    second = lock.acquire(folder)
+    assert first != second
+    assert [is_alive(folder, name) for name in (first, second)] == [False, True]
+    lock.release()
+
+
+def test_the_file_of_a_dead_holder_is_removed(folder: int, path: Path) -> None:
+    """A file that nobody locks is that of a process that died; looking at it clears it away."""
+    (path / DEAD).touch()
+    assert not is_alive(folder, DEAD)
+    assert list(path.iterdir()) == []
+
+
+def test_a_lock_whose_file_is_already_gone_can_be_released(folder: int, path: Path) -> None:
+    """Somebody may have emptied the folder."""
+    lock = HolderLock()
+    (path / lock.acquire(folder)).unlink()
+    lock.release()
+
+
+def test_a_new_lock_is_never_taken_for_that_of_a_dead_process(folder: int, path: Path) -> None:
+    """While others remove the files of dead holders, a lock that was acquired is there, and held."""
+    done = threading.Event()
+
+    def clean_up() -> None:
+        while not done.is_set():
+            for file in path.iterdir():
+                is_alive(folder, file.name)
+
+    cleaners = [threading.Thread(target=clean_up) for _ in range(2)]
+    for cleaner in cleaners:
+        cleaner.start()
+    try:
+        for _ in range(300):
+            lock = HolderLock()
+            assert is_alive(folder, lock.acquire(folder))
+            lock.release()
+    finally:
+        done.set()
+        for cleaner in cleaners:
+            cleaner.join()
+
+
+def test_a_file_that_somebody_removed_does_not_make_a_process_dead(folder: int, path: Path) -> None:
+    """Then the start ID of the process tells: it is alive as long as it is that very process."""
+    with subprocess.Popen(["sleep", "60"]) as process:
+        started = start_id(process.pid)
+        assert started is not None
+        assert holder_is_alive(folder, DEAD, process.pid, started)
+        assert not holder_is_alive(folder, DEAD, process.pid, started + "0")
+        process.kill()
+    assert not holder_is_alive(folder, DEAD, process.pid, started)
+
+
+def test_the_file_is_touched_once_a_day(folder: int, path: Path) -> None:
+    """Programs that remove old files leave it alone."""
+    clock = FakeClock()
+    lock = HolderLock(clock)
+    file = path / lock.acquire(folder)
+    for passed, is_touched in ((86_399.0, False), (2.0, True)):
+        os.utime(file, (0, 0))
+        clock.now += passed
+        lock.touch()
+        assert (file.stat().st_mtime > 0) is is_touched
+    lock.release()
