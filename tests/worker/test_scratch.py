@@ -1,0 +1,261 @@
+"""The files through which a command reports: its result, the reason of its failure; and their folder."""
+
+import logging
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from swf_cli.worker.files import InvalidResult
+from swf_cli.worker.scratch import ScratchDir, TaskFiles
+from tests.helpers.operations import CANCEL, COMPLETE, FAIL
+from tests.helpers.processes import written_pids
+from tests.helpers.worker_tasks import Tasks
+
+log = logging.getLogger("swf_cli.worker")
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> TaskFiles:
+    """The files of a task."""
+    files = TaskFiles()
+    files.create(str(tmp_path))
+    return files
+
+
+@pytest.fixture
+def result(tmp_path: Path, files: TaskFiles) -> Path:
+    """The result file."""
+    (path,) = tmp_path.glob("*-result")
+    return path
+
+
+@pytest.fixture
+def reason(tmp_path: Path, files: TaskFiles) -> Path:
+    """The reason file."""
+    (path,) = tmp_path.glob("*-reason")
+    return path
+
+
+def test_fresh_empty_and_private(tmp_path: Path) -> None:
+    """Each task has its own, which nobody else can read; they are gone once they are removed."""
+    files = TaskFiles()
+    names = [set(files.create(str(tmp_path)).values()) for _ in range(2)]
+    assert not names[0] & names[1]
+    made = list(tmp_path.iterdir())
+    assert len(made) == 2
+    for path in made:
+        assert (path.stat().st_size, stat.S_IMODE(path.stat().st_mode)) == (0, 0o600)
+    files.remove()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        (b"", None),
+        (b"\n", ""),
+        (b"done", "done"),
+        (b"done\n", "done"),
+        (b"done\n\n", "done\n"),
+        (b"a\0b\r\n", "a\0b\r"),
+        (b"x" * 32_768, "x" * 32_768),
+        ("🎬".encode() * 32_768 + b"\n", "🎬" * 32_768),
+    ],
+    ids=lambda value: repr(value)[:20],
+)
+def test_result(files: TaskFiles, result: Path, data: bytes, text: str | None) -> None:
+    """What was written, less one trailing newline; nothing if nothing was."""
+    result.write_bytes(data)
+    assert files.read_result() == text
+    assert files.has_result() is bool(data)
+
+
+@pytest.mark.parametrize(
+    ("data", "error"),
+    [
+        (b"x" * 32_769, "the result is over SWF's 32,768 characters"),
+        ("🎬".encode() * 32_768 + b"\n\n", "the result is over SWF's 32,768 characters"),
+        ("🎬".encode() * 40_000, "the result is over SWF's 32,768 characters"),
+        (b"x" + "🎬".encode() * 40_000, "the result is over SWF's 32,768 characters"),
+        (b"x" * 5_000_000, "the result is over SWF's 32,768 characters"),
+        (b"caf\xe9", "the result is not valid UTF-8"),
+        (b"\xf0\x9f\x8e", "the result is not valid UTF-8"),
+        (b"\xed\xa0\xbd", "the result is not valid UTF-8"),
+    ],
+    ids=lambda value: repr(value)[:20],
+)
+def test_invalid_result(files: TaskFiles, result: Path, data: bytes, error: str) -> None:
+    """A result is never cut, nor changed."""
+    result.write_bytes(data)
+    with pytest.raises(InvalidResult) as caught:
+        files.read_result()
+    assert str(caught.value) == error
+
+
+@pytest.mark.parametrize("kind", ["link", "dangling", "fifo", "folder", "socket link"])
+def test_replaced(files: TaskFiles, result: Path, reason: Path, tmp_path: Path, kind: str) -> None:
+    """What is not a file is not read, followed or waited for: the result is invalid, and there is no reason."""
+    secret = tmp_path / "secret"
+    secret.write_text("secret")
+    for path in (result, reason):
+        path.unlink()
+        match kind:
+            case "link":
+                path.symlink_to(secret)
+            case "dangling":
+                path.symlink_to(tmp_path / "none")
+            case "fifo":
+                os.mkfifo(path)
+            case "folder":
+                path.mkdir()
+            case _:
+                path.symlink_to("/dev/stdin")
+    with pytest.raises(InvalidResult, match="the result file cannot be read: "):
+        files.read_result()
+    assert files.read_reason(log) is None
+
+
+def test_deleted(files: TaskFiles, result: Path, reason: Path) -> None:
+    """A file that the command deleted was not written."""
+    result.unlink()
+    reason.unlink()
+    assert (files.read_result(), files.has_result(), files.read_reason(log)) == (None, False, None)
+
+
+def test_written_by_renaming(files: TaskFiles, result: Path, tmp_path: Path) -> None:
+    """A program may write a file of its own, and put it there when it is whole."""
+    (tmp_path / "new").write_text("done")
+    (tmp_path / "new").replace(result)
+    assert files.read_result() == "done"
+
+
+@pytest.mark.parametrize(
+    ("data", "text", "is_cut"),
+    [
+        (b"", None, False),
+        (b"\n", None, False),
+        (b"no disk\n", "no disk", False),
+        (b"two\nlines", "two\nlines", False),
+        ("é".encode() * 256, "é" * 256, False),
+        ("🎬".encode() * 256 + b"\n", "🎬" * 256, False),
+        (b"x" * 257, "x" * 256, True),
+        ("🎬".encode() * 257, "🎬" * 256, True),
+        (b"x" + "🎬".encode() * 1_000_000, "x" + "🎬" * 255, True),
+        (b"caf\xe9", "caf�", False),
+    ],
+    ids=lambda value: repr(value)[:20],
+)
+def test_reason(
+    files: TaskFiles, reason: Path, data: bytes, text: str | None, is_cut: bool, log: pytest.LogCaptureFixture
+) -> None:
+    """It never keeps a failure from being reported: one that is too long is cut, and that is logged."""
+    reason.write_bytes(data)
+    assert files.read_reason(logging.getLogger("swf_cli")) == text
+    assert ("the reason is longer than 256 characters; the rest is cut off" in log.messages) is is_cut
+
+
+class TestCommands:
+    """Commands that write these files."""
+
+    @pytest.mark.parametrize(
+        ("script", "response"),
+        [
+            ("echo log; printf done > $SWF_RESULT_FILE", (COMPLETE, {"result": "done"})),
+            ("echo done; rm $SWF_RESULT_FILE", (COMPLETE, {"result": "done"})),
+            ("echo why > $SWF_REASON_FILE; echo done", (COMPLETE, {"result": "done"})),
+            ("echo why > $SWF_REASON_FILE; echo oops >&2; exit 3", (FAIL, {"reason": "why", "details": "oops"})),
+            ("echo why > $SWF_REASON_FILE; kill -9 $$", (FAIL, {"reason": "why"})),
+            ("echo done > $SWF_RESULT_FILE; exit 3", (FAIL, {"reason": "exit 3"})),
+            (
+                "rm $SWF_RESULT_FILE; ln -s /etc/passwd $SWF_RESULT_FILE; echo done",
+                (FAIL, {"reason": "the result file cannot be read: Too many levels of symbolic links"}),
+            ),
+            ("rm $SWF_REASON_FILE; ln -s /etc/passwd $SWF_REASON_FILE; exit 3", (FAIL, {"reason": "exit 3"})),
+            (
+                "printf done > $SWF_RESULT_FILE; head -c 1000000 /dev/zero; sleep 0.3",
+                (COMPLETE, {"result": "done"}),
+            ),
+            (
+                "head -c 100000 /dev/zero | tr '\\0' x > $SWF_RESULT_FILE",
+                (FAIL, {"reason": "the result is over SWF's 32,768 characters"}),
+            ),
+        ],
+    )
+    def test_response(self, tasks: Tasks, script: str, response: tuple[str, dict[str, str]]) -> None:
+        """The result file stands in for stdout, and the reason file for the exit code."""
+        tasks.run(script)
+        assert tasks.response() == response
+
+    def test_reason_arrives_unchanged(self, tasks: Tasks) -> None:
+        """Deciders may branch on it: 256 characters, the longest reason, byte for byte."""
+        reason = "no disk: é🎬 \t\"'\\$(touch gone)".ljust(256, "x")
+        tasks.environ["REASON"] = reason
+        tasks.run('printf %s "$REASON" > $SWF_REASON_FILE; exit 1')
+        assert tasks.response() == (FAIL, {"reason": reason})
+
+    def test_cancelled_command(self, tasks: Tasks, tmp_path: Path) -> None:
+        """A command that completes on SIGTERM may do so with the file."""
+        script = f"trap 'echo partly > $SWF_RESULT_FILE; exit 0' TERM; echo $$ > {tmp_path}/sh.pid"
+        running = tasks.start(f"{script}; while :; do sleep 0.02; done", heartbeat=0.05)
+        written_pids(tmp_path, 1)
+        tasks.request_cancellation()
+        running.result(60)
+        assert tasks.response() == (COMPLETE, {"result": "partly"})
+        assert CANCEL not in tasks.stub.operations()
+
+    def test_files_are_removed(self, tasks: Tasks, tmp_path: Path) -> None:
+        """With the task; also what the command put in their place."""
+        names = "$SWF_RESULT_FILE $SWF_REASON_FILE $SWF_HEARTBEAT_FILE"
+        tasks.run(
+            f"echo x > $SWF_HEARTBEAT_FILE; ln -sf /etc/passwd $SWF_RESULT_FILE; echo {names} > {tmp_path}/names"
+        )
+        for name in (tmp_path / "names").read_text().split():
+            assert not os.path.lexists(name)
+
+
+class TestScratchDir:
+    """The folder of these files."""
+
+    def test_private_and_removed(self, tmp_path: Path) -> None:
+        """Nobody else can enter it, and the end of the worker removes it."""
+        tmp_path.chmod(0o700)
+        scratch = ScratchDir(tmp_path)
+        path = Path(scratch.path())
+        assert path.parent == tmp_path
+        assert stat.S_IMODE(path.stat().st_mode) == 0o700
+        (path / "left").mkdir()
+        scratch.remove()
+        assert not path.exists()
+
+    @pytest.mark.parametrize("how", ["deleted", "replaced by a link", "opened to everybody"])
+    def test_made_again(self, tmp_path: Path, how: str) -> None:
+        """If a command deletes or replaces it, the next task has a new one."""
+        tmp_path.chmod(0o700)
+        scratch = ScratchDir(tmp_path)
+        path = Path(scratch.path())
+        if how == "opened to everybody":
+            path.chmod(0o777)
+        else:
+            path.rename(tmp_path / "elsewhere")
+        if how == "replaced by a link":
+            path.symlink_to(tmp_path / "elsewhere")
+        assert scratch.path() != str(path)
+        assert stat.S_IMODE(os.lstat(scratch.path()).st_mode) == 0o700
+        scratch.remove()
+
+    def test_folder_of_a_dead_process(self, tmp_path: Path) -> None:
+        """It is removed by the next worker; that of a live one is not."""
+        tmp_path.chmod(0o700)
+        dead = tmp_path / "scratch-dead"
+        dead.mkdir(mode=0o700)
+        (dead / "lock").touch()
+        (dead / "result").touch()
+        live, other = ScratchDir(tmp_path), ScratchDir(tmp_path)
+        path = live.path()
+        other.path()
+        assert not dead.exists()
+        assert Path(path).exists()
+        live.remove()
+        other.remove()

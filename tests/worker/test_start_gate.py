@@ -1,0 +1,132 @@
+"""Starting commands on a machine on which that may fail."""
+
+import errno
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import pytest
+
+from swf_cli.retry import Retrier
+from swf_cli.worker.handlers import StartError
+from swf_cli.worker.start_gate import StartGate, check_process_slots
+from tests.helpers.clock import FakeClock
+
+LOG = logging.getLogger("swf_cli.test")
+NO_SPACE = StartError(errno.ENOSPC, "No space left on device", "/tmp/x")
+NO_SLOTS = StartError(errno.EAGAIN, "Resource temporarily unavailable")
+
+
+class Harness:
+    """A gate with a grace of 10 s, whose waits move its clock."""
+
+    def __init__(self) -> None:
+        self.clock = FakeClock()
+        self.given_up: list[OSError] = []
+        self.slots: Iterator[OSError | None] = iter(())
+        """What each look for process slots raises."""
+        self.gate = StartGate(
+            10.0,
+            self.given_up.append,
+            check_slots=self.check_slots,
+            retrier=partial(Retrier, clock=self.clock, jitter=lambda: 1.0),
+            clock=self.clock,
+            sleep=self.clock.advance,
+        )
+
+    def check_slots(self) -> None:
+        """Raise the next error."""
+        error = next(self.slots)
+        if error is not None:
+            raise error
+
+    def start(self, *errors: OSError | None, is_over: Callable[[], bool] = lambda: False) -> str | None:
+        """Start a command that raises these errors, one at a time, and starts at None."""
+        attempts = iter(errors)
+
+        def attempt() -> str:
+            error = next(attempts)
+            if error is not None:
+                raise error
+            return "started"
+
+        return self.gate.start(attempt, is_over=is_over, log=LOG)
+
+
+@pytest.fixture
+def harness(log: pytest.LogCaptureFixture) -> Harness:
+    """A harness; its log is captured."""
+    return Harness()
+
+
+def test_a_command_that_starts(harness: Harness, log: pytest.LogCaptureFixture) -> None:
+    """Nothing is said."""
+    assert harness.start(None) == "started"
+    assert log.messages == []
+
+
+def test_a_failure_that_passes(harness: Harness, log: pytest.LogCaptureFixture) -> None:
+    """The start is tried again, and the log says when polling is suspended and goes on."""
+    assert harness.start(NO_SPACE, NO_SPACE, None) == "started"
+    assert log.messages == [
+        "commands cannot be started, so polling is suspended: No space left on device: /tmp/x",
+        "cannot start the command: No space left on device: /tmp/x; retrying in 0.2 s",
+        "cannot start the command: No space left on device: /tmp/x; retrying in 0.4 s",
+        "commands can be started again",
+    ]
+    assert harness.given_up == []
+
+
+def test_a_failure_that_lasts(harness: Harness) -> None:
+    """After the grace period the error is raised, and reported once; another start then fails at once."""
+    with pytest.raises(StartError):
+        harness.start(*[NO_SPACE] * 20)
+    assert 8 < harness.clock.now - 1_000 <= 10
+    assert harness.given_up == [NO_SPACE]
+    with pytest.raises(StartError):
+        harness.start(NO_SPACE)
+    assert harness.given_up == [NO_SPACE]
+
+
+def test_a_task_that_is_over_needs_no_command(harness: Harness) -> None:
+    """There is no further attempt."""
+    over = iter([False, True])
+    assert harness.start(NO_SPACE, is_over=lambda: next(over, True)) is None
+
+
+def test_slots_wait_while_it_is_closed(harness: Harness) -> None:
+    """They return when commands can be started again, or at a stop."""
+    stop = threading.Event()
+    harness.gate.wait_until_open(stop)
+    waiting: list[threading.Thread] = []
+
+    def fail_and_wait() -> str:
+        if not waiting:
+            waiting.append(threading.Thread(target=harness.gate.wait_until_open, args=(stop,)))
+            raise NO_SPACE
+        if len(waiting) == 1:
+            waiting[0].start()
+            waiting.append(waiting[0])
+            assert waiting[0].is_alive()
+            raise NO_SPACE
+        return "started"
+
+    assert harness.gate.start(fail_and_wait, is_over=lambda: False, log=LOG) == "started"
+    waiting[0].join(10)
+    assert not waiting[0].is_alive()
+
+
+def test_process_slots_are_checked_after_a_shortage(harness: Harness) -> None:
+    """For a minute after a start failed for lack of them: a shell would start, and its own commands would not."""
+    harness.slots = iter([NO_SLOTS, None, None])
+    assert harness.start(NO_SLOTS, None) == "started"
+    assert harness.start(None) == "started"
+    assert list(harness.slots) == []
+    harness.clock.advance(61)
+    assert harness.start(None) == "started"
+
+
+def test_this_machine_has_process_slots() -> None:
+    """A shell can start three processes."""
+    check_process_slots()
