@@ -1,0 +1,114 @@
+"""Usage errors: one clear line, a hint that says what to do, exit code 2."""
+
+import pytest
+
+from swf_cli.cli.usage import find_near
+from tests.cli.conftest import InProcess
+from tests.helpers.cli import Result
+from tests.helpers.terminal import error_line
+
+STUCK = ("stuck", "-d", "video")
+
+
+@pytest.mark.parametrize(
+    ("args", "message", "hint"),
+    [
+        (["pol"], "no such command: 'pol'", "did you mean `swf poll`?"),
+        (["complet"], "no such command: 'complet'", "did you mean `swf complete`?"),
+        (["heartbeet"], "no such command: 'heartbeet'", "did you mean `swf heartbeat`?"),
+        (["schedule"], "no such command: 'schedule'", "did you mean `swf local schedule`?"),
+        (["frobnicate"], "no such command: 'frobnicate'", "see `swf --help`"),
+        (["local", "scedule"], "no such command: 'scedule'", "did you mean `swf local schedule`?"),
+        (["local", "xyz"], "no such command: 'xyz'", "see `swf local --help`"),
+        (["poll", "--task-lst"], "`swf poll` has no option --task-lst", "did you mean --task-list?"),
+        (["poll", "--frobnicate"], "`swf poll` has no option --frobnicate", "see `swf poll --help`"),
+        (["poll", "--older-than", "1h"], "`swf poll` has no option --older-than", "option of `swf stuck`"),
+        (["stuck", "--while-pid", "1"], "`swf stuck` has no option --while-pid", "option of `swf heartbeat`"),
+        (
+            ["tasks", "-d", "video", "--held", "3f2a"],
+            "`swf tasks` has no option --held",
+            "--held is an option of `swf heartbeat`, `swf complete`, `swf fail` and `swf cancel`",
+        ),
+        (["poll", "--port", "1"], "`swf poll` has no option --port", "option of `swf local serve`"),
+        (
+            ["tasks", "--details", "x"],
+            "`swf tasks` has no option --details",
+            "option of `swf heartbeat`, `swf fail` and `swf cancel`",
+        ),
+        (["completion", "--region", "x"], "`swf completion` has no option --region", "see `swf completion --help`"),
+        (["--timeout", "5", "poll"], "`swf` has no option --timeout", "option of `swf poll`"),
+        (["--regoin", "x", "poll"], "`swf` has no option --regoin", "did you mean --region?"),
+        (["tasks", "video-7"], "unexpected argument 'video-7'", "did you mean --workflow-id video-7?"),
+        (["tasks", "-d", "video", "a b"], "unexpected argument 'a b'", "did you mean --workflow-id 'a b'?"),
+        (["pending", "resize"], "unexpected argument 'resize'", "did you mean --task-list resize?"),
+        (["poll", "-d", "video", "resize"], "unexpected argument 'resize'", "did you mean --task-list resize?"),
+        ([*STUCK, "resize"], "unexpected argument 'resize'", "did you mean --task-list resize?"),
+        (["complete", "task.json"], "unexpected argument 'task.json'", "did you mean --task task.json?"),
+        (["complete", "3f2a"], "unexpected argument '3f2a'", "did you mean --held 3f2a?"),
+        (["fail", "AAAAKg" + "b" * 314], "unexpected argument 'AAAAKgb", "did you mean --token AAAAKgb"),
+        (["held", "3f2a"], "unexpected argument '3f2a'", "see `swf held --help`"),
+        (["poll", "-t", "a"], "--domain is required", "pass --domain, or set SWF_DOMAIN"),
+        (["poll", "-d", "video"], "--task-list is required", "pass --task-list, or set SWF_TASK_LIST"),
+        (["tasks", "-d", "video", "--id", "resize-1"], "--id requires --workflow-id", ""),
+        (["completion"], "no SHELL given", "see `swf completion --help`"),
+        (["completion", "tcsh"], "shell 'tcsh' is not supported: bash, zsh, fish", "see `swf completion --help`"),
+        (["work", "-d", "video", "-t", "x"], "no COMMAND given", "pass `-- COMMAND`, or --handlers DIR"),
+        (["work", "-d", "video", "-t", "x", "no/such"], "COMMAND: cannot run no/such: No such file or directory", ""),
+        (["complete"], "no task given", "use --task, --token or --held, or set SWF_TASK_TOKEN"),
+        (["complete", "--token", "T", "--held", "K"], "--token and --held are mutually exclusive", "one of them"),
+        (["poll", "-d"], "-d requires a value", "see `swf poll --help`"),
+        (["poll", "--eval=x"], "--eval takes no value", "see `swf poll --help`"),
+        (["--debug=x", "poll"], "--debug takes no value", "see `swf --help`"),
+        (["poll", "-d", "y", "-t", "a", "-t", "b"], "--task-list: only one task list can be polled, not 2", ""),
+        (["pending", "-d", "y", "-t", "x", "--interval", "5s"], "--interval requires --watch", ""),
+        (["heartbeat", "--token", "T", "--while-pid", "1"], "--while-pid requires --every", ""),
+        ([*STUCK, "--older-than", "99999999999d"], "--older-than: '99999999999d' is longer than 1157d", ""),
+        ([*STUCK, "--older-than", "soon"], "--older-than: 'soon' is not a duration such as 45, 45s", ""),
+        ([*STUCK, "--rate", "nan"], "--rate: 'nan' is not a number", ""),
+        ([*STUCK, "--rate", "inf"], "--rate: inf is not between 0.01 and 1,000", ""),
+        ([*STUCK, "--rate", "5e-324"], "--rate: 5e-324 is not between 0.01 and 1,000", ""),
+        ([*STUCK, "--rate", "fast"], "--rate: 'fast' is not a number", ""),
+        ([*STUCK, "--limit", "1e3"], "--limit: '1e3' is not a whole number", ""),
+        ([*STUCK, "--limit", "\u0663"], "--limit: '\u0663' is not a whole number", ""),
+        ([*STUCK, "--limit", "9" * 5000], "is not a whole number", ""),
+        ([*STUCK, "--limit", "-1"], "--limit: -1 is not between 0 and 2,147,483,647", ""),
+        ([*STUCK, "-o", "yaml"], "--output: 'yaml' is not one of table, json, text", ""),
+        ([*STUCK, "--query", "a["], "--query: 'a[' is not a JMESPath expression", ""),
+        ([*STUCK, "--endpoint-url", "here"], "--endpoint-url: 'here' is not a URL such as", ""),
+        (["help", "pol"], "no such command or topic: 'pol'", "did you mean `swf help poll`?"),
+        (["help", "exit-code"], "no such command or topic: 'exit-code'", "did you mean `swf help exit-codes`?"),
+        (["help", "xyz"], "no such command or topic: 'xyz'", "see `swf help`"),
+        (["help", "local", "serv"], "no such command or topic: 'serv'", "did you mean `swf help local serve`?"),
+        (["help", "poll", "x"], "`swf poll` has no commands", "see `swf help --help`"),
+        (["local", "serve", "here"], "unexpected argument 'here'", "see `swf local serve --help`"),
+    ],
+)
+def test_what_is_wrong_and_what_to_do(in_process: InProcess, args: list[str], message: str, hint: str) -> None:
+    """Wrong usage is exit code 2, one line that says what is wrong, and a hint."""
+    assert hint in error_line(in_process(*args), 2, message)
+
+
+def test_a_bad_value_of_a_variable_names_the_variable(in_process: InProcess) -> None:
+    """A value that came from the environment is reported with its variable, unless an option was given as well."""
+    message = "--output (from SWF_OUTPUT): 'yaml' is not one of table, json, text"
+    error_line(in_process("held", SWF_OUTPUT="yaml"), 2, message)
+    error_line(in_process("held", "-o", "xml", SWF_OUTPUT="yaml"), 2, "--output: 'xml' is not one of")
+
+
+def test_the_last_of_an_option_wins(in_process: InProcess) -> None:
+    """An option that is given twice has the value that was given last."""
+    error_line(in_process("stuck", "-d", "video", "--limit", "5", "--limit", "many"), 2, "'many'")
+    error_line(in_process("stuck", "-d", "video", "--limit", "many", "--limit", "5", "--rate", "x"), 2, "--rate")
+
+
+def test_a_mistake_with_eval_reaches_the_shell(in_process: InProcess) -> None:
+    """A usage error of `swf poll --eval` is a line on stderr, and its exit code on stdout; one list twice is none."""
+    result = in_process("poll", "-d", "y", "-t", "a", "-t", "a", "--eval", "--query", "x")
+    assert result.stdout.endswith("(exit 2)\n")
+    error_line(Result("", result.stderr, result.code), 2, "--eval cannot be combined with --output or --query")
+
+
+@pytest.mark.parametrize(("name", "near"), [("exit-cods", ["exit-codes"]), ("x", []), ("completed", ["complete"])])
+def test_only_near_names_are_suggested(name: str, near: list[str]) -> None:
+    """A name is suggested if it differs by little; nothing is, if none is near."""
+    assert find_near(name, ["complete", "exit-codes", "poll"]) == near
