@@ -1,0 +1,131 @@
+"""No token, secret key or session token is printed, logged, or sent as text, whoever echoes it."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.helpers.cli import TASK, invoke, run
+from tests.helpers.operations import CANCEL, COMPLETE, COUNT, FAIL, HEARTBEAT, HISTORY, LIST_OPEN, POLL
+from tests.helpers.stub_service import StubService
+from tests.helpers.terminal import error_line
+
+KEY = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
+SESSION = "IQoJb3JpZ2luX2VjEXAMPLE//////////wEaCXVzLWVhc3QtMSJGMEQCIG=="
+TOKEN = "A-token-of-a-service-that-is-not-AWS-and-looks-like-no-other"
+LIKE_AWS = "AAAAKgAAAAE" + "b+/=" * 50
+SECRETS = (KEY, SESSION, TOKEN, LIKE_AWS)
+
+
+@pytest.fixture
+def secret_env(env: dict[str, str]) -> dict[str, str]:
+    """An environment with secrets that are long enough to be told from words."""
+    return env | {"AWS_SECRET_ACCESS_KEY": KEY, "AWS_SESSION_TOKEN": SESSION}
+
+
+def shown_in(text: str) -> list[str]:
+    """Return the secrets that a text contains, also as JSON."""
+    return [secret for secret in SECRETS if secret in text or json.dumps(secret)[1:-1] in text]
+
+
+@pytest.mark.parametrize("flag", ["--verbose", "--debug"])
+@pytest.mark.parametrize(
+    "args",
+    [
+        ("poll", "-d", "d", "-t", "t"),
+        ("pending", "-d", "d", "-t", "t"),
+        ("pending", "-d", "d", "-t", "t", "-t", "u"),
+        ("tasks", "-d", "d"),
+        ("tasks", "-d", "d", "--workflow-id", "w", "--run-id", "r"),
+        ("heartbeat", "--token", TOKEN),
+        ("heartbeat", "--token", TOKEN, "--every", "1s"),
+        ("complete", "--token", TOKEN),
+        ("fail", "--token", TOKEN),
+        ("cancel", "--token", TOKEN),
+    ],
+)
+def test_what_the_service_echoes(
+    stub: StubService, secret_env: dict[str, str], args: tuple[str, ...], flag: str
+) -> None:
+    """A fault whose code, message and request ID contain them: neither the error nor a log or traceback does."""
+    echo = " ".join(SECRETS if TOKEN in args else (KEY, SESSION, LIKE_AWS))
+    operations = (POLL, COUNT, "CountOpenWorkflowExecutions", LIST_OPEN, HISTORY, HEARTBEAT, COMPLETE, FAIL, CANCEL)
+    for operation in operations:
+        stub.fault(operation, f"Fault {echo}", f"Value '{echo}' is wrong", headers=(("x-amzn-RequestId", echo),))
+    result = invoke(*args, flag, env=secret_env)
+    assert result.code == 1
+    assert "is wrong" in result.stderr
+    assert ("Traceback" in result.stderr) == (flag == "--debug")
+    assert shown_in(result.stdout + result.stderr) == []
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_what_a_command_prints(stub: StubService, secret_env: dict[str, str], form: str) -> None:
+    """Neither a worker's log nor what it sends about a task has them: stderr, reason, details, progress."""
+    stub.reply(POLL, {**TASK, "taskToken": TOKEN})
+    stub.reply(HEARTBEAT, {"cancelRequested": False})
+    stub.reply(FAIL)
+    script = (
+        'all="$SWF_TASK_TOKEN $AWS_SECRET_ACCESS_KEY $AWS_SESSION_TOKEN";'
+        'echo "$all" > "$SWF_HEARTBEAT_FILE"; echo "$all" > "$SWF_REASON_FILE"; echo "$all" >&2;'
+        # One stands where a long line is broken, one where the details begin.
+        'head -c 4080 /dev/zero | tr \'\\0\' x >&2; echo "$all" >&2; echo "$all" >&2;'
+        "head -c 32700 /dev/zero | tr '\\0' y >&2; sleep 0.5; exit 1"
+    )
+    options = ("--max-tasks", "1", "--heartbeat", "1s", "--log-format", form, "--debug")
+    result = run("work", "-d", "d", "-t", "t", *options, "--", "sh", "-c", script, env=secret_env)
+    assert result.code == 0, result.stderr
+    sent = dict(stub.requests)
+    assert sent[FAIL]["reason"] == "TOKEN SECRET SECRET"
+    assert sent[FAIL]["details"].endswith("TOKEN SECRET SECRET\n" + "y" * 32_700)
+    assert len(sent[FAIL]["details"]) == 32_768
+    assert shown_in(json.dumps({**sent[FAIL], "taskToken": ""}) + result.stdout + result.stderr) == []
+
+
+@pytest.mark.parametrize("flag", [(), ("--debug",)])
+@pytest.mark.parametrize(
+    ("variable", "name"),
+    [
+        ("AWS_SECRET_ACCESS_KEY", "secret key"),
+        ("AWS_SESSION_TOKEN", "session token"),
+        ("AWS_ACCESS_KEY_ID", "access key ID"),
+    ],
+)
+@pytest.mark.parametrize("bad", ["\n", "\r\nX-Evil: 1", "é", "\x7f"])
+def test_a_secret_with_an_invalid_character(
+    stub: StubService, secret_env: dict[str, str], variable: str, name: str, bad: str, flag: tuple[str, ...]
+) -> None:
+    """It is refused by its name before anything is sent, and not printed: neither whole nor in part."""
+    value = f"{KEY[:20]}{bad}{KEY[20:]}"
+    result = invoke("pending", "-d", "d", "-t", "t", *flag, env=secret_env | {variable: value})
+    assert result.code == 7
+    assert f"the {name} from" in result.stderr
+    assert KEY[:20] not in result.stderr
+    assert KEY[20:] not in result.stderr
+    assert stub.requests == []
+    if not flag:
+        error_line(result, 7, name)
+
+
+@pytest.mark.parametrize(
+    ("printed", "words"),
+    [
+        (f'{{"Version": 1, "SecretAccessKey": "{KEY}"}}', "credential_process"),
+        (f'{{"Version": 1, "AccessKeyId": ["{KEY}"], "SecretAccessKey": "{KEY}"}}', "access key ID"),
+        (f"{KEY} {SESSION}", "credential_process"),
+    ],
+)
+def test_a_process_that_prints_something_else(
+    secret_env: dict[str, str], tmp_path: Path, printed: str, words: str
+) -> None:
+    """What a credential process prints that is not credentials may hold a secret: it is not shown."""
+    path = tmp_path / "config"
+    path.write_text(f"[profile p]\nregion = us-east-1\ncredential_process = printf '%s' '{printed}'\n")
+    for name in ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_ACCESS_KEY_ID"):
+        del secret_env[name]
+    for flag in ((), ("--debug",)):
+        environ = secret_env | {"AWS_CONFIG_FILE": str(path)}
+        result = invoke("pending", "-d", "d", "-t", "t", "--profile", "p", *flag, env=environ)
+        assert result.code == 7, result.stderr
+        assert words in result.stderr
+        assert shown_in(result.stderr) == []
