@@ -1,4 +1,4 @@
-"""The local SWF beside moto's, and beside itself: ratios, on one machine in one run.
+"""The local SWF compared with moto's and with itself, in one run on one machine.
 
 `python -m tests.benchmarks.local`
 """
@@ -22,7 +22,7 @@ _POLLERS = 16
 
 
 def schedule(flow: Flow, tasks: int) -> None:
-    """Put tasks on the list `work`, some of each execution."""
+    """Schedule tasks on the list `work`, in several executions."""
     for execution in range(tasks // _BATCH):
         decisions = {"name": f"decisions-{execution}"}
         flow.start(f"w{execution}", taskList=decisions)
@@ -32,7 +32,7 @@ def schedule(flow: Flow, tasks: int) -> None:
 
 
 def drain(port: int, tasks: int, pollers: int) -> tuple[float, set[tuple[str, int]]]:
-    """Poll and complete tasks until all are done; gives tasks a second, and which were delivered."""
+    """Poll for and complete tasks. Return tasks a second, and which were delivered."""
     left = count(1)
     delivered: list[tuple[str, int]] = []
 
@@ -55,7 +55,7 @@ def drain(port: int, tasks: int, pollers: int) -> tuple[float, set[tuple[str, in
 
 
 def local_rate(tasks: int, pollers: int) -> float:
-    """Measure a local SWF in a process of its own, as its clients see it."""
+    """Measure a local SWF in another process. Return tasks a second."""
     script = (
         "import threading; from swf_cli.local.server import LocalServer; "
         "print(LocalServer().start().url, flush=True); threading.Event().wait()"
@@ -73,7 +73,7 @@ def local_rate(tasks: int, pollers: int) -> float:
 
 
 def moto_rate(tasks: int) -> float:
-    """Measure moto's SWF the same way; one poller, since two can be handed the same task."""
+    """Measure moto's SWF likewise, with one poller: two may receive the same task."""
     with subprocess.Popen(
         [sys.executable, "-m", "moto.server", "-p", "0"], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
     ) as process:
@@ -89,8 +89,8 @@ def moto_rate(tasks: int) -> float:
     return rate
 
 
-def first_answer() -> float:
-    """Time a whole process, from its start to its first answer."""
+def first_response() -> float:
+    """Return the seconds from the start of a process to its first response."""
     script = (
         "import sys; from swf_cli.local.server import LocalServer; server = LocalServer().start(); "
         "print(server.url, flush=True); sys.stdin.read()"
@@ -109,7 +109,7 @@ def first_answer() -> float:
 
 
 def poll_latency(server: LocalServer, port: int, flow: Flow) -> list[float]:
-    """Time from the answer that schedules a task to the end of the held poll that gets it."""
+    """Return the seconds from scheduling a task to the end of the poll that receives it, for 50 tasks."""
     times = []
     for n in range(50):
         execution = flow.start(f"latency-{n}", taskList={"name": f"latency-{n}"})
@@ -136,32 +136,33 @@ def poll_latency(server: LocalServer, port: int, flow: Flow) -> list[float]:
 
 
 def list_page(flow: Flow) -> tuple[float, float]:
-    """Time a page of 100 out of the open executions: the first, and the slowest of all."""
+    """Return the seconds for the first and for the slowest page of 100 of the open executions."""
     asked: dict[str, Any] = {"domain": flow.domain, "startTimeFilter": {"oldestDate": 0}, "maximumPageSize": 100}
     times: list[float] = []
     token: dict[str, str] = {}
     while True:
         began = time.perf_counter()
-        answer = flow.call("ListOpenWorkflowExecutions", **asked, **token)
+        response = flow.call("ListOpenWorkflowExecutions", **asked, **token)
         times.append(time.perf_counter() - began)
-        if "nextPageToken" not in answer:
+        if "nextPageToken" not in response:
             return times[0], max(times)
-        token = {"nextPageToken": answer["nextPageToken"]}
+        token = {"nextPageToken": response["nextPageToken"]}
 
 
 def main() -> None:
-    """Print it all."""
-    HEADERS["Authorization"] = (  # moto finds its service by it; nobody checks it
+    """Print all figures."""
+    HEADERS["Authorization"] = (  # moto finds its service by it
         "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20260101/us-east-1/swf/aws4_request, SignedHeaders=host, Signature=0"
     )
-    starts = sorted(first_answer() for _ in range(5))
-    print(f"start to first answer: {starts[2] * 1000:.0f} ms (at most 400)")
+    starts = sorted(first_response() for _ in range(5))
+    print(f"start to first response: {starts[2] * 1000:.0f} ms (at most 200)")
     moto, one = moto_rate(1000), local_rate(1000, 1)
     print(
         f"poll and complete, 1,000 tasks, 1 poller: {one:.0f}/s, moto {moto:.0f}/s: {one / moto:.1f} x (at least 3)"
     )
     few, many = local_rate(1000, _POLLERS), local_rate(10_000, _POLLERS)
-    print(f"{_POLLERS} pollers: {few:.0f}/s at 1,000 tasks, {many:.0f}/s at 10,000: {many / few:.2f} x (at least 1)")
+    rates = f"{few:.0f}/s at 1,000 tasks, {many:.0f}/s at 10,000 (at least 1,000/s)"
+    print(f"{_POLLERS} pollers: {rates}: {many / few:.2f} x (at least 1)")
     with LocalServer() as server:
         port = int(server.url.rpartition(":")[2])
         wire = Wire(port)

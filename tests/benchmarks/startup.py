@@ -1,4 +1,4 @@
-"""Start-up, as section 4 of the contract asks: `python -m tests.benchmarks.startup [PATH-OF-AWS]`.
+"""Start-up, against a bare botocore script and `aws`: `python -m tests.benchmarks.startup [PATH-OF-AWS]`.
 
 The `aws` command is best in a virtual environment of its own (`pip install awscli`), since it pins its botocore.
 """
@@ -10,6 +10,9 @@ import sys
 from tests.benchmarks.timing import python, race, ratio
 from tests.helpers.cli import SWF
 from tests.helpers.stub_service import StubService
+
+BREAKS = " \t\n\"'@><=;|&(:"
+"""What breaks words for bash, unless somebody changed it."""
 
 BARE = """
 import json, os
@@ -53,14 +56,14 @@ def main() -> None:
         print("no aws command: not compared")
     stub.close()
 
-    complete = {"_SWF_COMPLETE": "bash_complete"}
+    complete = {"_SWF_COMPLETE": "bash"}
     asked = {
         "python -c pass": (python("pass"), {}),
         "swf --help": ([SWF, "--help"], {}),
         "swf --version": ([SWF, "--version"], {}),
-        "complete a command": ([SWF], {**complete, "COMP_WORDS": "swf pe", "COMP_CWORD": "1"}),
-        "complete an option": ([SWF], {**complete, "COMP_WORDS": "swf poll --ti", "COMP_CWORD": "2"}),
-        "complete a value": ([SWF], {**complete, "COMP_WORDS": "swf poll -o t", "COMP_CWORD": "3"}),
+        "complete a command": ([SWF, BREAKS, "swf pe"], complete),
+        "complete an option": ([SWF, BREAKS, "swf poll --ti"], complete),
+        "complete a value": ([SWF, BREAKS, "swf poll -o t"], complete),
     }
     # Each has an environment of its own, so that `env` sets it, for all of them alike.
     commands = {

@@ -21,10 +21,10 @@ def race(runs: Mapping[str, Sequence[str]], env: Mapping[str, str], rounds: int 
 
 
 def ratio(title: str, ours: float, theirs: float, most: float) -> None:
-    """Print how a time of ours compares with another, and the contract's limit for it."""
+    """Print how a time of ours compares with another, and the most that is promised."""
     print(f"{title:60} {ours / theirs:6.2f}   at most {most:.2f}")
 
 
 def python(code: str) -> list[str]:
-    """Give the command that runs some Python."""
+    """Return the command that runs some Python."""
     return [sys.executable, "-c", code]
