@@ -29,17 +29,19 @@ def run_command(
     SIGINT or SIGTERM, or if this process received one; raise OSError if the command cannot be run.
     """
     with raise_on_stop_signals(clock), OrphanReaper():
-        with defer_stop_signals() as arrived:
-            process = subprocess.Popen(command, env=env, process_group=0)
-            OrphanReaper.own_children.add(process.pid)
+        process: subprocess.Popen[bytes] | None = None
         try:
+            with defer_stop_signals() as arrived:
+                process = subprocess.Popen(command, env=env, process_group=0)
+                OrphanReaper.own_children.add(process.pid)
             if arrived:
-                raise Signalled(arrived[0])
+                signal.raise_signal(arrived[0])  # so that its duplicate is recognised, too
             with _Terminal(process.pid) as terminal, signal_waiter(signal.SIGCHLD) as wait:
                 status = _status(process, terminal, wait)
         except Signalled as end:
-            with contextlib.suppress(Signalled):
-                _end_group(process, end.number, grace)
+            if process is not None:
+                with contextlib.suppress(Signalled):
+                    _end_group(process, end.number, grace)
             raise
         _end_group(process, signal.SIGTERM, grace)
     if status < 0:

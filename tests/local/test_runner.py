@@ -136,6 +136,27 @@ class TestRunCommand:
         assert (tmp_path / "cleanup").exists()
 
     @pytest.mark.usefixtures("_signals_unwind")
+    def test_an_echo_of_a_signal_while_it_starts(
+        self, env: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A signal that arrives while the command is being started has a duplicate like any other."""
+
+        class Interrupted(subprocess.Popen[bytes]):
+            def __init__(self, *args: Any, **how: Any) -> None:
+                super().__init__(*args, **how)
+                written_pids(tmp_path, 1)
+                signal.raise_signal(signal.SIGTERM)
+
+        cleanup = f"mkdir {tmp_path}/asked; echo $$ > {tmp_path}/asked/sh.pid; sleep 0.1; touch {tmp_path}/done; exit"
+        sender = send(signal.SIGTERM, after=tmp_path / "asked")
+        monkeypatch.setattr(subprocess, "Popen", Interrupted)
+        script = f"trap '{cleanup}' TERM; echo $$ > {tmp_path}/sh.pid; while :; do sleep 0.05; done"
+        with pytest.raises(Signalled):
+            run_command(["sh", "-c", script], env, clock=lambda: 7.0)
+        sender.join()
+        assert (tmp_path / "done").exists()
+
+    @pytest.mark.usefixtures("_signals_unwind")
     def test_a_signal_while_it_starts(self, env: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
         """A signal while the command is being started leaves no command behind."""
         begun: list[int] = []
