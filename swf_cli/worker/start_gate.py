@@ -27,11 +27,13 @@ _SHORTAGE: Final = 60.0  # seconds
 _log = logging.getLogger(__name__)
 
 
-def check_process_slots() -> None:
+def check_process_slots(shell: str = "/bin/sh") -> None:
     """Raise StartError if a shell can't start three processes: commands would start, and fail for lack of more."""
-    probe = ["/bin/sh", "-c", "sleep 0.05 & sleep 0.05 & sleep 0.05 & wait"]
+    probe = [shell, "-c", "sleep 0.05 & sleep 0.05 & sleep 0.05 & wait"]
     try:
         subprocess.run(probe, stdin=DEVNULL, stdout=DEVNULL, stderr=DEVNULL, timeout=5, check=True)
+    except (FileNotFoundError, PermissionError):
+        pass  # this machine has no shell, such as some containers
     except subprocess.SubprocessError as error:
         raise StartError(errno.EAGAIN, os.strerror(errno.EAGAIN)) from error
 
@@ -60,6 +62,8 @@ class StartGate:
         self._wait = sleep
         self._condition = threading.Condition()
         self._closed_at: float | None = None
+        self._retrying = 0
+        """Number of tasks whose start failed and is tried again."""
         self._has_given_up = False
         self._is_short_until = -inf
         """Until when process slots are short: commands that start then may be unable to start their own."""
@@ -70,24 +74,28 @@ class StartGate:
         Return None once `is_over()`: the task needs no command any more. Raise the OSError when the time is up.
         """
         retrier = None
-        while not is_over():
-            try:
-                if self._clock() < self._is_short_until:
-                    self._check_slots()
-                started = start()
-            except OSError as error:
-                if error.errno == errno.EAGAIN:
-                    self._is_short_until = self._clock() + _SHORTAGE
-                retrier = retrier or self._close(error, log)
-                delay = retrier.next_delay(f"cannot start the command: {error}")
-                if delay is None:
-                    self._give_up(error)
-                    raise
-                self._sleep(delay, is_over)
-            else:
-                self._open()
-                return started
-        return None
+        try:
+            while not is_over():
+                try:
+                    if self._clock() < self._is_short_until:
+                        self._check_slots()
+                    started = start()
+                except OSError as error:
+                    if error.errno == errno.EAGAIN:
+                        self._is_short_until = self._clock() + _SHORTAGE
+                    retrier = retrier or self._close(error, log)
+                    delay = retrier.next_delay(f"cannot start the command: {error}")
+                    if delay is None:
+                        self._give_up(error)
+                        raise
+                    self._sleep(delay, is_over)
+                else:
+                    self._open()
+                    return started
+            return None
+        finally:
+            if retrier is not None:
+                self._leave()
 
     def wait_until_open(self, stop: threading.Event) -> None:
         """Wait while commands can't be started; return early once `stop` is set."""
@@ -97,6 +105,7 @@ class StartGate:
 
     def _close(self, error: OSError, log: "Log") -> Retrier:
         with self._condition:
+            self._retrying += 1
             is_first = self._closed_at is None
             self._closed_at = closed_at = self._clock() if self._closed_at is None else self._closed_at
             left = 0.0 if self._has_given_up else closed_at + self._grace - self._clock()
@@ -110,6 +119,14 @@ class StartGate:
                 self._closed_at = None
                 self._condition.notify_all()
             _log.info("commands can be started again")
+
+    def _leave(self) -> None:
+        """Open it once no task at hand is tried again: only another task can show whether commands start."""
+        with self._condition:
+            self._retrying -= 1
+            if not self._retrying:
+                self._closed_at = None
+                self._condition.notify_all()
 
     def _give_up(self, error: OSError) -> None:
         with self._condition:

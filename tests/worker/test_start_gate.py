@@ -5,6 +5,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -95,6 +96,16 @@ def test_a_task_that_is_over_needs_no_command(harness: Harness) -> None:
     assert harness.start(NO_SPACE, is_over=lambda: next(over, True)) is None
 
 
+def test_polling_goes_on_once_no_start_is_tried_again(harness: Harness) -> None:
+    """If the last task whose command can't be started is over, only another task shows whether commands start."""
+    over = iter([False, True])
+    assert harness.start(NO_SPACE, is_over=lambda: next(over, True)) is None
+    waiting = threading.Thread(target=harness.gate.wait_until_open, args=(threading.Event(),), daemon=True)
+    waiting.start()
+    waiting.join(10)
+    assert not waiting.is_alive()
+
+
 def test_slots_wait_while_it_is_closed(harness: Harness) -> None:
     """They return when commands can be started again, or at a stop."""
     stop = threading.Event()
@@ -130,3 +141,17 @@ def test_process_slots_are_checked_after_a_shortage(harness: Harness) -> None:
 def test_this_machine_has_process_slots() -> None:
     """A shell can start three processes."""
     check_process_slots()
+
+
+def test_a_machine_without_a_shell(tmp_path: Path) -> None:
+    """Process slots can't be checked there: commands are started as ever."""
+    check_process_slots(str(tmp_path / "sh"))
+
+
+def test_a_shell_that_cannot_start_commands(tmp_path: Path) -> None:
+    """It is a shortage of process slots."""
+    shell = tmp_path / "sh"
+    shell.write_text("#!/bin/sh\nexit 2\n")
+    shell.chmod(0o755)
+    with pytest.raises(StartError, match="Resource temporarily unavailable"):
+        check_process_slots(str(shell))
