@@ -51,6 +51,8 @@ class ResultReader:
         _, maximum = LIMITS["result"]
         while self._error is None and self._offset < size:
             data = os.pread(self._descriptor, _CHUNK, self._offset)
+            if not data:  # the command emptied it just now
+                break
             self._offset += len(data)
             self._decode(data, is_last=False)
             if len(self.text) > maximum + 1 or (len(self.text) == maximum + 1 and self.text[-1] != "\n"):
