@@ -105,6 +105,8 @@ class TaskFiles:
 
     def read_progress(self, maximum: int) -> str | None:
         """Return the last line of the heartbeat file, at most this many characters; None if there is none."""
+        if not self._prefix:
+            return None
         with suppress(OSError):
             text = _read(self._prefix + _HEARTBEAT, 4 * maximum, from_end=True).decode("utf-8", "replace")
             return text.rstrip("\n").split("\n")[-1][:maximum] or None

@@ -124,6 +124,19 @@ def test_deleted(files: TaskFiles, result: Path, reason: Path) -> None:
     assert (files.read_result(), files.has_result(), files.read_reason(log)) == (None, False, None)
 
 
+def test_progress_before_and_after_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is none; nothing in the worker's own folder is taken for it."""
+    monkeypatch.chdir(tmp_path)
+    Path("-heartbeat").write_text("not of this task")
+    files = TaskFiles()
+    assert files.read_progress(100) is None
+    variables = files.create(str(tmp_path))
+    Path(variables["SWF_HEARTBEAT_FILE"]).write_text("half")
+    assert files.read_progress(100) == "half"
+    files.remove()
+    assert files.read_progress(100) is None
+
+
 def test_written_by_renaming(files: TaskFiles, result: Path, tmp_path: Path) -> None:
     """A program may write a file of its own, and put it there when it is whole."""
     (tmp_path / "new").write_text("done")
