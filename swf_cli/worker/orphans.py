@@ -1,13 +1,12 @@
 """What workers that died left behind: commands that still run, and tasks that nobody will close."""
 
-import socket
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from ..ledger.records import HeldTask, PollSource
 from ..ledger.store import Ledger
-from ..processes import terminate_group_if_same
+from ..processes import host_name, terminate_group_if_same
 from ..responding import Outcome, Responder, Settlement
 from .task_runner import TaskLog
 
@@ -16,7 +15,7 @@ _WORKER_DIED = "worker died"
 
 def find_orphans(ledger: Ledger, source: PollSource) -> list[HeldTask]:
     """Return the tasks that `swf work` received from the same list, on this machine, in a process that is dead."""
-    here = (source.endpoint, source.region, source.domain, source.task_list, socket.gethostname())
+    here = (source.endpoint, source.region, source.domain, source.task_list, host_name())
     return [
         held
         for held in ledger.list_held()

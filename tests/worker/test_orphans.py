@@ -20,7 +20,7 @@ from swf_cli.history import End
 from swf_cli.ledger.records import HeldTask, PollSource
 from swf_cli.ledger.store import Ledger
 from swf_cli.models import ActivityId, ExecutionId, TaskReference
-from swf_cli.processes import start_id
+from swf_cli.processes import host_name, start_id
 from swf_cli.responding import Outcome, Responder, Settlement
 from swf_cli.worker.orphans import fail_orphans, find_orphans, stop_commands
 from tests.helpers.processes import is_running, written_pids
@@ -68,6 +68,17 @@ class ListLedger(Ledger):
 def test_orphan_is_found() -> None:
     """A task that a dead `swf work` received from this list on this machine, with whatever identity and profile."""
     assert find_orphans(ListLedger(ORPHAN), HERE) == [ORPHAN]
+
+
+def test_orphan_on_a_machine_whose_name_is_not_utf8(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The machine is known by the name that the ledger records."""
+    monkeypatch.setattr(socket, "gethostname", lambda: "build\udcff")
+    host_name.cache_clear()
+    try:
+        orphan = replace(ORPHAN, host="build\ufffd")
+        assert find_orphans(ListLedger(orphan), HERE) == [orphan]
+    finally:
+        host_name.cache_clear()
 
 
 @pytest.mark.parametrize(
