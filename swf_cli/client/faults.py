@@ -113,8 +113,8 @@ def begin_call(*, is_tracked: bool) -> None:
 
 
 def record_signed(**_: Any) -> None:
-    """Record that a request was signed (botocore's `before-send` event), and let botocore send it."""
-    attempt.is_signed = True
+    """Record that a request was signed (botocore's `before-send` event) and not sent yet; let botocore send it."""
+    attempt.is_signed, attempt.is_sent = True, False
 
 
 def record_attempt(operation: Any, response: Any = None, caught_exception: Exception | None = None, **_: Any) -> None:

@@ -4,7 +4,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from swf_cli.client.attempt import attempt
 from swf_cli.client.call import call
+from swf_cli.client.faults import record_signed
 from swf_cli.client.session import Session
 from swf_cli.errors import NetworkError
 from tests.helpers.aws import SETTINGS
@@ -64,3 +66,10 @@ def test_a_response_without_end_is_not_read() -> None:
             call(client, "count_pending_activity_tasks", domain="d", taskList={"name": "l"})
     server.close()
     assert caught.value.possibly_executed
+
+
+def test_each_attempt_begins_unsent() -> None:
+    """A call's second attempt, which may fail before it is connected, is not taken for sent as the first one was."""
+    attempt.is_sent = True
+    record_signed()
+    assert (attempt.is_signed, attempt.is_sent) == (True, False)
