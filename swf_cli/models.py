@@ -67,6 +67,11 @@ def check_text(kind: str, text: str) -> None:
         raise ValueError(f"{kind} is not UTF-8 text")
 
 
+def replace_surrogates(text: str) -> str:
+    """Return text with U+FFFD for each lone surrogate, such as Python has for a byte that is not UTF-8."""
+    return _SURROGATE.sub("\ufffd", text)
+
+
 def check_endpoint_url(url: str) -> None:
     """Raise ValueError unless `url` is http or https and has a host: no user, no query, nothing ambiguous.
 

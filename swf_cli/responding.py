@@ -25,7 +25,7 @@ from .errors import (
     UnknownResource,
 )
 from .history import End, end_of
-from .models import LIMITS, TaskReference
+from .models import LIMITS, TaskReference, replace_surrogates
 from .retry import TRANSIENT, AccessGate, Retrier
 
 if TYPE_CHECKING:
@@ -56,9 +56,9 @@ class Outcome:
 
     @classmethod
     def failed(cls, reason: str, details: str = "") -> Self:
-        """Return a failure; a reason over SWF's limit is cut."""
+        """Return a failure that SWF accepts: a reason over its limit is cut, what UTF-8 can't encode is replaced."""
         _, maximum = LIMITS["reason"]
-        return cls("failed", reason=reason[:maximum], details=details or None)
+        return cls("failed", reason=replace_surrogates(reason)[:maximum], details=replace_surrogates(details) or None)
 
     def send(self, client: "Client", token: str) -> None:
         """Send it, once (RespondActivityTaskCompleted, -Failed, -Canceled). Raise what `api.complete_task` raises."""

@@ -620,6 +620,7 @@ def test_a_reason_is_cut_to_swfs_limit() -> None:
     """A failure keeps the first 256 characters of its reason; empty details are none."""
     assert Outcome.failed("x" * 255 + "yz") == Outcome("failed", reason="x" * 255 + "y")
     assert Outcome.failed("x", "").details is None
+    assert Outcome.failed("no \udcff", "\udcff!") == Outcome("failed", reason="no \ufffd", details="\ufffd!")
     assert Outcome.failed("x", "how") == Outcome("failed", reason="x", details="how")
 
 

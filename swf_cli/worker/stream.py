@@ -7,7 +7,6 @@ import fcntl
 import json
 import logging
 import os
-import re
 import select
 import struct
 import termios
@@ -17,7 +16,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 from ..heartbeats import HeartbeatSignal
-from ..models import LIMITS, check_text
+from ..models import LIMITS, check_text, replace_surrogates
 from ..processes import start_id
 from ..responding import Outcome
 from .handlers import explain_start_error
@@ -345,12 +344,11 @@ def parse_line(line: bytes) -> Outcome | str:
     if isinstance(message, dict) and len(message) == 1:
         match message:
             case {"heartbeat": str(text)}:
-                return _without_surrogates(text)[: LIMITS["heartbeat details"][1]]
+                return replace_surrogates(text)[: LIMITS["heartbeat details"][1]]
             case {"result": str(text)}:
                 return _completed(text)
             case {"failed": dict(texts)} if _are_texts(texts, "reason", "details"):
-                reason = _without_surrogates(texts.get("reason") or "")
-                return Outcome.failed(reason, _cut(texts.get("details")))
+                return Outcome.failed(texts.get("reason") or "", _cut(texts.get("details")))
             case {"cancelled": dict(texts)} if _are_texts(texts, "details"):
                 return Outcome("cancelled", details=_cut(texts.get("details")) or None)
     raise ProtocolError(f"the handler wrote a line that is not the protocol: {_excerpt(line)}")
@@ -370,11 +368,7 @@ def _completed(text: str) -> Outcome:
 
 def _cut(details: str | None) -> str:
     """Return as much of the end of details as SWF accepts."""
-    return _without_surrogates(details or "")[-LIMITS["details"][1] :]
-
-
-def _without_surrogates(text: str) -> str:
-    return re.sub("[\ud800-\udfff]", "\ufffd", text)
+    return replace_surrogates(details or "")[-LIMITS["details"][1] :]
 
 
 def _excerpt(line: bytes) -> str:
