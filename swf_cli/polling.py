@@ -198,13 +198,15 @@ class Poller:
         if not error.possibly_executed or seconds < _SHORTEST_LOSS:
             return
         self._losses.append(seconds)
-        is_similar = max(self._losses) - min(self._losses) <= _LOSS_SPREAD * max(self._losses)
-        if len(self._losses) == _SIMILAR_LOSSES and is_similar and not self._is_loss_logged:
+        losses = self._losses.copy()  # another thread may clear them
+        if len(losses) < _SIMILAR_LOSSES or max(losses) - min(losses) > _LOSS_SPREAD * max(losses):
+            return
+        if not self._is_loss_logged:
             self._is_loss_logged = True
             _log.warning(
                 "something between this machine and SWF closes connections after %.0f s; it must allow polls 75 s, "
                 "or their tasks are lost",
-                sum(self._losses) / len(self._losses),
+                sum(losses) / len(losses),
             )
 
     def _poll(self, source: PollSource) -> ReceivedTask | None:
