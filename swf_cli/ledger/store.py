@@ -169,7 +169,7 @@ class Ledger:
         return self._database.run(operation, False)
 
     def _restore_rows(self, connection: "sqlite3.Connection") -> None:
-        for row in self._rows.values():
+        for row in list(self._rows.values()):  # other threads add theirs meanwhile
             self._insert(connection, row)
 
     def _insert(self, connection: "sqlite3.Connection", row: dict[str, Any]) -> None:

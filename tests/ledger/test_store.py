@@ -726,3 +726,29 @@ def test_threads_share_a_ledger(open_ledger: Open, caplog: pytest.LogCaptureFixt
         ledger.drop_reusable()
     assert {held.token for held in ledger.list_held()} == {f"{name}-{n}" for name in "ab" for n in range(0, 25, 2)}
     assert caplog.messages == []
+
+
+def test_a_poll_that_ends_while_rows_are_restored(
+    folder: Path, open_ledger: Open, caplog: pytest.LogCaptureFixture
+) -> None:
+    """When a ledger that failed works again, what other threads drop meanwhile does not disable it anew."""
+
+    class Clock(FakeClock):
+        on_read: Callable[[], None] | None = None
+
+        def __call__(self) -> float:
+            if self.on_read is not None and folder.is_dir():
+                on_read, self.on_read = self.on_read, None
+                on_read()
+            return super().__call__()
+
+    clock = Clock()
+    ledger = open_ledger(monotonic=clock)
+    _file_for_folder(folder)
+    records = [ledger.record_poll(SOURCE, "work") for _ in range(3)]
+    folder.unlink()
+    clock.advance(60)
+    clock.on_read = lambda: ledger.drop(records[2].key)  # read as the first row is restored
+    assert records[0].assign(TASK)
+    assert clock.on_read is None
+    assert len(caplog.messages) == 1
