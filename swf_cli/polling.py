@@ -46,8 +46,16 @@ class ReceivedTask:
     task: WorkerTask
     source: PollSource
 
-    key: str | None
-    """Its key in the ledger; None if the ledger does not have it."""
+    row: str
+    """Key of its row in the ledger, which may be in memory only."""
+
+    is_recorded: bool = True
+    """Whether the ledger could write that row."""
+
+    @property
+    def key(self) -> str | None:
+        """Its key in the ledger; None if the ledger does not have it."""
+        return self.row if self.is_recorded else None
 
     def describe_location(self) -> str:
         """Return where the task can be found if it could not be printed."""
@@ -226,7 +234,7 @@ class Poller:
                 attempt.on_sent = None
             if task is None:
                 return None
-            return ReceivedTask(task, source, record.key if record.assign(task) else None)
+            return ReceivedTask(task, source, record.key, record.assign(task))
 
 
 def _describe_failure(error: SwfError, source: PollSource) -> str:

@@ -141,9 +141,9 @@ class Ledger:
         }
         return self._write(key, received) and self._database.sync()
 
-    def set_command(self, key: str | None, group: int, start_id: str | None) -> None:
+    def set_command(self, key: str, group: int, start_id: str | None) -> None:
         """Record the process group of the command that runs for a task, and the start ID of its leader."""
-        if key is not None and key in self._rows:
+        if key in self._rows:
             self._rows[key] |= {"process_group": group, "group_started": start_id}
             self._execute("UPDATE held SET process_group = ?, group_started = ? WHERE key = ?", group, start_id, key)
 

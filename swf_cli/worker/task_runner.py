@@ -114,7 +114,7 @@ class TaskRunner:
         self.log = TaskLog(received.task, received.source.task_list)
         self.progress: Callable[[], str | None] = lambda: None
         """Returns the details of the next heartbeat."""
-        self._key = received.key
+        self._row = received.row
         self._execution = execution
         self._sender = AutomaticHeartbeatSender(
             context.session,
@@ -191,7 +191,7 @@ class TaskRunner:
 
     def record_command(self, group: int, start_id: str | None) -> None:
         """Record the process group that works on the task in the ledger, so that it can be stopped if we die."""
-        self.context.ledger.set_command(self._key, group, start_id)
+        self.context.ledger.set_command(self._row, group, start_id)
 
     def environment(self) -> dict[str, str]:
         """Return the environment variables that describe the task to a command."""

@@ -177,8 +177,8 @@ class Worker:
                     self.stats.running -= 1
                     self._context.progress.running -= 1
                     self._busy_at = self._context.clock()
-            if settlement.is_confirmed and received.key is not None:
-                self._context.ledger.drop(received.key, reuse=True)
+            if settlement.is_confirmed:
+                self._context.ledger.drop(received.row, reuse=True)
 
     def _take_permit(self) -> bool:
         """Return whether to work on one more task."""

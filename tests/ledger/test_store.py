@@ -119,7 +119,6 @@ def test_the_command_of_a_task_is_recorded(open_ledger: Open) -> None:
     ledger = open_ledger()
     key = record_task(ledger, taken_by="work")
     ledger.set_command(key, 4_711, "start-1")
-    ledger.set_command(None, 1, None)
     (held,) = ledger.list_held()
     assert (held.group, held.group_start_id) == (4_711, "start-1")
     ledger.drop(key, reuse=True)

@@ -60,7 +60,7 @@ class TestOutcome:
         """An unexpected error fails the task and kills the command: neither is left behind."""
 
         class BrokenLedger(Ledger):
-            def set_command(self, key: str | None, group: int, start_id: str | None) -> None:
+            def set_command(self, key: str, group: int, start_id: str | None) -> None:
                 written_pids(tmp_path, 1)
                 raise IndexError("list index out of range")
 

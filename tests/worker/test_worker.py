@@ -48,6 +48,7 @@ class Workers:
         self.stub = stub
         self.session = session
         self.state = state
+        self.ledger: Callable[[Path], Ledger] = Ledger
         self.clock: Callable[[], float] | None = None
         """The workers' clock, if it is not the real one."""
         self._pool = pool
@@ -55,7 +56,7 @@ class Workers:
 
     def start(self, script: str, **config: Any) -> tuple[Worker, "Future[None]"]:
         """Start a worker that runs a shell script, without heartbeats unless told otherwise."""
-        ledger = Ledger(self.state)
+        ledger = self.ledger(self.state)
         plan = WorkerConfig(FixedCommand(["sh", "-c", script]), **{"heartbeat": "off", **config})
         sources = [poll_source(self.session, "media", "work", "me")]
         retrier, options = partial(Retrier, first=0.01), {} if self.clock is None else {"clock": self.clock}
@@ -179,6 +180,25 @@ class TestSlots:
         """Wait until an idle slot has polled for longer than the worker takes to notice that it is idle."""
         count = polls(stub)
         wait_until(lambda: polls(stub) >= count + 7)
+
+
+def test_a_ledger_that_misses_tasks(stub: StubService, workers: Workers) -> None:
+    """It forgets them when they are closed, as others: nothing piles up, and none is recorded afterwards."""
+    known: set[str] = set()
+
+    class FailingLedger(Ledger):
+        def assign_task(self, key: str, task: WorkerTask) -> bool:
+            known.add(key)
+            return False
+
+        def drop(self, key: str, *, reuse: bool = False) -> None:
+            known.discard(key)
+            super().drop(key, reuse=reuse)
+
+    workers.ledger = FailingLedger
+    offer(stub, 2)
+    assert workers.run("true", max_tasks=2).stats.ended == {"completed": 2}
+    assert known == set()
 
 
 class TestShutdown:
