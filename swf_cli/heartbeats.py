@@ -6,7 +6,7 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
@@ -36,6 +36,7 @@ _SHORTEST_RETRY: Final = 0.1  # seconds
 _LONGEST_RETRY: Final = 5.0  # seconds
 _END_CHECK: Final = 0.2  # seconds between looks at what a heartbeat said
 _SENDERS: Final = 32  # threads; started as they are needed
+_MALFORMED: Final = (LookupError, TypeError, ValueError)  # what reading a response of another shape raises
 _REMOVED: Final = 1_000  # entries of removed tasks that may wait in the heap until they are due
 
 _log = logging.getLogger(__name__)
@@ -188,16 +189,14 @@ class AutomaticHeartbeatSender(HeartbeatSender):
             scheduled = self._read_scheduled(client)
             if scheduled is None and self._lookups < _LOOKUPS:
                 return None
-            found = (scheduled or {}).get("heartbeatTimeout") or self._read_default(client)
+            timeout = _read_timeout(scheduled, "heartbeatTimeout") or self._read_default(client)
         except TRANSIENT as error:
             self.log.info("cannot look up the heartbeat timeout yet: %s", error.message)
             return None
-        except SwfError:
-            # Without permission to read the history: the task may have a shorter timeout than its type's default.
-            found, longest = self._read_default_if_allowed(client), _UNKNOWN_TIMEOUT
-        timeout = parse_timeout(found) if found else None
-        seconds = timeout.total_seconds() if timeout else _UNKNOWN_TIMEOUT
-        return min(min(seconds, longest) / 3, _LONGEST_INTERVAL)
+        except (SwfError, *_MALFORMED):
+            # Such as without permission to read the history: the task may have a shorter timeout than its type's.
+            timeout, longest = self._read_default_if_possible(client), _UNKNOWN_TIMEOUT
+        return min(min(timeout or _UNKNOWN_TIMEOUT, longest) / 3, _LONGEST_INTERVAL)
 
     def _read_scheduled(self, client: "SessionClient") -> dict[str, Any] | None:
         """Return the attributes of the task's scheduled event (GetWorkflowExecutionHistory, backwards), or None.
@@ -221,18 +220,26 @@ class AutomaticHeartbeatSender(HeartbeatSender):
                 return None
             arguments["nextPageToken"] = page["nextPageToken"]
 
-    def _read_default(self, client: "SessionClient") -> str | None:
-        """Return the default heartbeat timeout of the task's activity type (DescribeActivityType)."""
+    def _read_default(self, client: "SessionClient") -> float | None:
+        """Return the default heartbeat timeout, in seconds, of the task's activity type (DescribeActivityType)."""
         activity = {"name": self._task.activity.name, "version": self._task.activity.version}
         response = call(client, "describe_activity_type", domain=self._domain, activityType=activity)
-        found: str | None = response["configuration"].get("defaultTaskHeartbeatTimeout")
-        return found
+        return _read_timeout(response["configuration"], "defaultTaskHeartbeatTimeout")
 
-    def _read_default_if_allowed(self, client: "SessionClient") -> str | None:
+    def _read_default_if_possible(self, client: "SessionClient") -> float | None:
         try:
             return self._read_default(client)
-        except SwfError:
+        except (SwfError, *_MALFORMED):
             return None
+
+
+def _read_timeout(settings: Mapping[str, Any] | None, key: str) -> float | None:
+    """Return the seconds of a timeout, those of an unknown one if it is unlimited; None if it is not given."""
+    found = (settings or {}).get(key)
+    if not found:
+        return None
+    timeout = parse_timeout(found)
+    return timeout.total_seconds() if timeout else _UNKNOWN_TIMEOUT
 
 
 @dataclass(order=True, slots=True)

@@ -255,6 +255,27 @@ class TestAutomaticInterval:
         assert sender.due - began == pytest.approx(0.8 * timeout / 3)
         assert HEARTBEAT not in stub.operations()
 
+    @pytest.mark.parametrize(
+        ("described", "timeout"),
+        [
+            ({"configuration": {"defaultTaskHeartbeatTimeout": "30"}}, 30),
+            ({"configuration": {"defaultTaskHeartbeatTimeout": "soon"}}, 60),
+            ({}, 60),
+        ],
+    )
+    def test_malformed_response_to_a_lookup(
+        self, sender: HeartbeatSender, stub: StubService, clock: FakeClock, described: dict[str, Any], timeout: int
+    ) -> None:
+        """Heartbeats are sent all the same, as if the history could not be read."""
+        stub.reply(HISTORY, {"events": [{"eventId": 6}]})
+        stub.reply(DESCRIBE_ACTIVITY, described)
+        accept_heartbeats(stub)
+        began = clock.now
+        step(sender, clock)
+        assert sender.due - began == pytest.approx(0.8 * timeout / 3)
+        step(sender, clock)
+        assert stub.operations() == [HISTORY, DESCRIBE_ACTIVITY, HEARTBEAT]
+
     def test_closed_task_is_left_alone(self, sender: HeartbeatSender, stub: StubService, clock: FakeClock) -> None:
         """A task that turns out to be closed before its timeout is known gets no further heartbeat."""
         stub.reply(HISTORY, {"events": []})
