@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import AccessError, CredentialsError, CredentialsUnavailable, SwfError
 from ..redaction import register_secret
-from .faults import HINT_CREDENTIALS, HINT_EXPIRED, describe, kinds, translate
+from .faults import HINT_CREDENTIALS, HINT_EXPIRED, describe, is_transient, kinds, translate
 
 if TYPE_CHECKING:
     import botocore.session
@@ -90,7 +90,7 @@ class CredentialSource:
         status = _RESPONSE_STATUS.search(reason)
         if status:  # what follows is the endpoint's reply
             reason = f"it responded with status {status[1]}"
-            if not _is_transient(int(status[1])):
+            if not is_transient(int(status[1])):
                 return CredentialsError(f"cannot get credentials from {source}: {reason}", hint=_HINT_FIX)
         if names & _TRANSIENT_KINDS:
             return CredentialsUnavailable(f"cannot get credentials from {source}: {reason}", hint=_HINT_FIX)
@@ -152,10 +152,6 @@ def _describe_profile(method: str, profile: str, config: dict[str, Any]) -> str 
             url = os.environ.get("AWS_CONTAINER_CREDENTIALS_FULL_URI")
             return f"container endpoint {url or os.environ['AWS_CONTAINER_CREDENTIALS_RELATIVE_URI']}"
     return None
-
-
-def _is_transient(status: int) -> bool:
-    return status in (408, 429) or status >= 500
 
 
 def _strip_prefix(message: str) -> str:

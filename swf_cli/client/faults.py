@@ -229,7 +229,7 @@ def _translate_fault(error: Exception, response: dict[str, Any], possibly_execut
         # From something between us and SWF, often a whole page.
         kind, message = ServiceError, " ".join(message.split())[:_EXCERPT]
     elif kind is None:
-        kind = ServiceError if status >= 500 or status in (408, 429) else SwfError
+        kind = ServiceError if is_transient(status) else SwfError
     return kind(
         f"{operation}: {message} ({code})",
         code=code,
@@ -239,6 +239,11 @@ def _translate_fault(error: Exception, response: dict[str, Any], possibly_execut
         possibly_executed=possibly_executed,
         hint=hint,
     )
+
+
+def is_transient(status: int) -> bool:
+    """Return whether the same request may succeed later, by the HTTP status of its response."""
+    return status in (408, 429) or status >= 500
 
 
 def _read_retry_after(value: str | None) -> float:
