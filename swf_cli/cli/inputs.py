@@ -63,17 +63,17 @@ def read_diagnosis(path: str, option: str, kind: str) -> str:
 
 def fit_diagnosis(data: bytes, option: str, kind: str) -> str:
     """Return what can be sent of text that explains a failure, and say on stderr what was changed."""
-    from ..output.terminal import print_message
+    import logging  # not at start-up
 
+    log = logging.getLogger(__name__)
     _, maximum = LIMITS[kind]
     text = data.decode("utf-8", "replace")
     if "\ufffd" in text and data.decode("utf-8", "ignore") != text:
-        print_message(f"warning: {option} is not valid UTF-8; the invalid bytes are sent as U+FFFD")
+        log.warning("%s is not valid UTF-8; the invalid bytes are sent as U+FFFD", option)
     if len(text) > maximum:
         end = "first" if kind == "reason" else "last"
-        print_message(
-            f"warning: {option} is longer than SWF's {maximum:,} characters; the {end} {maximum:,} are sent"
-        )
+        count = f"{maximum:,}"
+        log.warning("%s is longer than SWF's %s characters; the %s %s are sent", option, count, end, count)
     return text[:maximum] if kind == "reason" else text[-maximum:]
 
 

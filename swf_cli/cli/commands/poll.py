@@ -41,6 +41,8 @@ def poll(common: GlobalOptions, task_list: str, identity: str, timeout: int | No
     """
     if for_eval and (is_given("output") or is_given("query")):
         raise UsageError("--eval cannot be combined with --output or --query")
+    import logging  # not for a completion
+
     from ... import polling, signals
     from ...output import progress, tasks
 
@@ -55,8 +57,8 @@ def poll(common: GlobalOptions, task_list: str, identity: str, timeout: int | No
         try:
             if for_eval:
                 if "\0" in (received.task.input or ""):
-                    message = "warning: the input contains NUL characters, which a shell variable cannot hold"
-                    terminal.print_message(f"{message}; they were removed")
+                    message = "the input contains NUL characters, which a shell variable cannot hold; %s"
+                    logging.getLogger(__name__).warning(message, "they were removed")
                 terminal.write_stdout(shell.shell_task(received.task))
             else:
                 tasks.show_task(common.output, received.task, common.domain, task_list, received.key)

@@ -67,6 +67,8 @@ def serve(
 
     When it is ready, prints shell commands that point AWS clients at it.
     """
+    import logging  # not for a completion
+
     from ....local.environment import Endpoint, exports
     from ....local.handler import HttpOptions
     from ....local.loopback import is_loopback
@@ -80,7 +82,7 @@ def serve(
     ) as server:
         endpoint = Endpoint(server.url, domains[0], access_key_id or "local")
         if not is_loopback(host):
-            terminal.print_message(f"warning: other machines can use this SWF: it listens on {host}")
+            logging.getLogger(__name__).warning("other machines can use this SWF: it listens on %s", host)
         terminal.write_stdout(exports(endpoint, os.environ, shell))
         if sys.stderr.isatty():
             _explain(server.url)
