@@ -39,7 +39,7 @@ def check_process_slots(shell: str = "/bin/sh") -> None:
 
 
 class StartGate:
-    """Closed while commands can't be started: slots do not poll then, and tasks at hand are tried again.
+    """Closed while commands can't be started: no slot polls meanwhile, and starting those of its tasks is retried.
 
     After `grace` seconds those tasks fail, and `on_give_up` is called with the error.
     """
@@ -63,7 +63,7 @@ class StartGate:
         self._condition = threading.Condition()
         self._closed_at: float | None = None
         self._retrying = 0
-        """Number of tasks whose start failed and is tried again."""
+        """Number of tasks whose command is still to be started."""
         self._has_given_up = False
         self._is_short_until = -inf
         """Until when process slots are short: commands that start then may be unable to start their own."""
@@ -121,12 +121,15 @@ class StartGate:
             _log.info("commands can be started again")
 
     def _leave(self) -> None:
-        """Open it once no task at hand is tried again: only another task can show whether commands start."""
+        """Open it if no start is retried any more: only another task can show whether commands can be started."""
         with self._condition:
             self._retrying -= 1
-            if not self._retrying:
+            is_opened = not self._retrying and self._closed_at is not None
+            if is_opened:
                 self._closed_at = None
                 self._condition.notify_all()
+        if is_opened and not self._has_given_up:
+            _log.info("polling again: the tasks whose commands could not be started are over")
 
     def _give_up(self, error: OSError) -> None:
         with self._condition:

@@ -96,7 +96,7 @@ def test_a_task_that_is_over_needs_no_command(harness: Harness) -> None:
     assert harness.start(NO_SPACE, is_over=lambda: next(over, True)) is None
 
 
-def test_polling_goes_on_once_no_start_is_tried_again(harness: Harness) -> None:
+def test_polling_goes_on_once_no_start_is_retried(harness: Harness, log: pytest.LogCaptureFixture) -> None:
     """If the last task whose command can't be started is over, only another task shows whether commands start."""
     over = iter([False, True])
     assert harness.start(NO_SPACE, is_over=lambda: next(over, True)) is None
@@ -104,6 +104,7 @@ def test_polling_goes_on_once_no_start_is_tried_again(harness: Harness) -> None:
     waiting.start()
     waiting.join(10)
     assert not waiting.is_alive()
+    assert log.messages[-1] == "polling again: the tasks whose commands could not be started are over"
 
 
 def test_slots_wait_while_it_is_closed(harness: Harness) -> None:
