@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _FIRST_LOOKUP: Final = 0.5  # seconds a command runs before its task's heartbeat timeout is looked up
 _UNKNOWN_TIMEOUT: Final = 60.0  # seconds; the heartbeat timeout if it can't be found, or is unlimited
-_LONGEST_INTERVAL: Final = 60.0  # seconds; only a heartbeat tells of a cancellation request
+_LONGEST_INTERVAL: Final = 60.0  # seconds; only its response reports a cancellation request
 _LOOKUP_TIMEOUT: Final = 5.0  # seconds
 _LOOKUPS: Final = 5  # of a task that the history does not show yet
 _SHORTEST_RETRY: Final = 0.1  # seconds

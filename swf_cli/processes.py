@@ -106,7 +106,7 @@ def _ps(column: str, pid: int) -> str:
 
 
 def start_id(pid: int) -> str | None:
-    """Return when a process started, which tells it from any other with its ID; None if there is none."""
+    """Return when a process started, which no other process with its ID did; None if there is none."""
     if sys.platform == "linux":
         fields = _stat(pid)
         return _epoch() + fields[19].decode("ascii") if fields else None

@@ -1,4 +1,4 @@
-"""How far the request got that a thread is making: what tells "never sent" from "may have been executed"."""
+"""How far the current request of a thread got: what distinguishes "never sent" from "possibly executed"."""
 
 import threading
 from collections.abc import Callable

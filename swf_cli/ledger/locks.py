@@ -66,7 +66,7 @@ class HolderLock:
 def holder_is_alive(folder: int, name: str, pid: int, started: str | None) -> bool:
     """Return whether the process of a lock file is alive; remove the file if it is not.
 
-    If somebody removed the file, `started` tells: the start ID of the process, see `processes.start_id`.
+    If somebody removed the file, `started` decides: the start ID of the process, see `processes.start_id`.
     """
     try:
         descriptor = open_file(folder, name)

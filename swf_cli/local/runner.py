@@ -60,7 +60,7 @@ class _Terminal:
 
     def __init__(self, group: int) -> None:
         self._group = group
-        self.given = False
+        self.is_foreground = False
         """Whether the group is in the foreground because of us."""
         try:
             self._descriptor = os.open("/dev/tty", os.O_RDWR | os.O_CLOEXEC)
@@ -71,26 +71,26 @@ class _Terminal:
         # A background process that calls tcsetpgrp is stopped, unless it ignores the signal.
         self._before = signal.signal(signal.SIGTTOU, signal.SIG_IGN)
         if os.isatty(0) and os.isatty(1):
-            self.give()
+            self.move_to_foreground()
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self.given:
+        if self.is_foreground:
             with contextlib.suppress(OSError):  # the terminal has hung up
                 os.tcsetpgrp(self._descriptor, os.getpgrp())
         signal.signal(signal.SIGTTOU, self._before)
         if self._descriptor >= 0:
             os.close(self._descriptor)
 
-    def give(self) -> bool:
+    def move_to_foreground(self) -> bool:
         """Move the group to the foreground if we are there, and return whether it is there."""
-        self.given = False
+        self.is_foreground = False
         with contextlib.suppress(OSError):
             foreground = os.tcgetpgrp(self._descriptor)
             if foreground == os.getpgrp():
                 os.tcsetpgrp(self._descriptor, self._group)
-            self.given = foreground in (os.getpgrp(), self._group)
-        return self.given
+            self.is_foreground = foreground in (os.getpgrp(), self._group)
+        return self.is_foreground
 
 
 def wait_for_signal() -> None:
@@ -111,14 +111,14 @@ def _status(process: "subprocess.Popen[bytes]", terminal: _Terminal, wait: Calla
             process.returncode = os.waitstatus_to_exitcode(status)
             return process.returncode
         if os.WSTOPSIG(status) in (signal.SIGTTIN, signal.SIGTTOU):
-            stop = not terminal.give()
-        elif terminal.given:
+            stop = not terminal.move_to_foreground()
+        elif terminal.is_foreground:
             stop = True
         else:
             continue  # whoever stopped it will continue it
         if stop:
             os.killpg(os.getpgrp(), signal.SIGTSTP)
-            terminal.give()
+            terminal.move_to_foreground()
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGCONT)
 

@@ -189,7 +189,7 @@ class DomainScanner:
         return {**times, "latestDate": math.ceil(self._latest(older_than))} if older_than else times
 
     def _latest(self, older_than: float) -> float:
-        # The service tells its time in whole seconds, rounded down.
+        # The times of the service are whole seconds, rounded down.
         return self.calls.now() - older_than + 1.0 if older_than else math.inf
 
     def _open_executions(self, older_than: float) -> Iterator[ExecutionId]:
@@ -197,7 +197,7 @@ class DomainScanner:
         times = self._times(older_than)
         page = self._list_open(times, {})
         if older_than and abs(self._latest(older_than) - times["latestDate"]) > _CLOCK_TOLERANCE:
-            # The response told how wrong this machine's clock is.
+            # The response showed how wrong this machine's clock is.
             times = self._times(older_than)
             page = self._list_open(times, {})
         latest = self._latest(older_than)

@@ -18,7 +18,7 @@ from .names import close_names
 from .scanner import DomainScanner
 
 MAX_EVIDENCE: Final = 50
-"""History pages of the newest executions, at most, that are read to tell a list without workers from a busy one."""
+"""History pages of the newest executions, at most, read to distinguish lists without workers from busy ones."""
 
 _log = logging.getLogger(__name__)
 

@@ -209,7 +209,7 @@ def _execution_screen(found: ExecutionTasks, now: float, width: int, what: str) 
 
 
 def _end(task: ActivityTask, now: float) -> float:
-    """Return when a task ended, or now: not before it began, since the service tells its time in whole seconds."""
+    """Return when a task ended, or now: not before it began, since times of the service are whole seconds."""
     end = now if task.closed_at is None else task.closed_at
     return max(end, task.scheduled_at, task.started_at or 0.0)
 

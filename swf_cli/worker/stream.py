@@ -307,13 +307,13 @@ class _Exchange:
     def _check_pipes(self) -> None:
         """Raise ProtocolError if the handler can't respond any more, and does not end either."""
         handler = self._handler
-        is_deaf = self._is_unread() and handler.has_closed_stdin()
-        if not is_deaf and not handler.has_closed_stdout:
+        has_stopped_reading = self._is_unread() and handler.has_closed_stdin()
+        if not has_stopped_reading and not handler.has_closed_stdout:
             return
         if self._closed_at is None:
             self._closed_at = time.monotonic()
         if time.monotonic() - self._closed_at >= self._runner.context.config.grace:
-            raise ProtocolError(f"the handler closed its {'stdin' if is_deaf else 'stdout'}")
+            raise ProtocolError(f"the handler closed its {'stdin' if has_stopped_reading else 'stdout'}")
 
     def _is_to_stop(self) -> bool:
         """Return whether to stop the handler: at once, or when it had time to respond to a request to cancel."""

@@ -90,7 +90,7 @@ def serve(
 
 
 def _explain(url: str) -> None:
-    """Say how to use the local SWF, and how to stop it."""
+    """Print how to use the local SWF, and how to stop it."""
     terminal.print_message(f"serving a local SWF at {url}; press Ctrl-C to stop")
     where = "run the commands above" if sys.stdout.isatty() else "source the file that stdout goes to"
     terminal.print_stderr(f"hint: in another shell, {where}, then try `swf local schedule -t x --activity y`")

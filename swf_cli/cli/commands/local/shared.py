@@ -1,4 +1,4 @@
-"""Helpers for `swf local`: run a service, create a decider."""
+"""What the commands of `swf local` share: they serve a local SWF, or decide on one."""
 
 import os
 import tempfile
