@@ -342,7 +342,7 @@ def find_end(client: "Client", task: TaskReference) -> End | None:
         if end is not None and end.state != "gone":
             return end
         gone = gone or end
-        if not page.get("nextPageToken") or any(event["eventId"] <= started for event in events):
+        if not page.get("nextPageToken") or any(event.get("eventId", inf) <= started for event in events):
             return gone
         token = {"nextPageToken": page["nextPageToken"]}
 

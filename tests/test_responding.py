@@ -709,6 +709,15 @@ def test_the_executions_end_is_the_end_of_its_tasks(pages: int, harness: Harness
     assert (found.state, str(found)) == ("gone", "its workflow execution was terminated")
 
 
+def test_a_malformed_event_does_not_end_the_search(harness: Harness, stub: StubService) -> None:
+    """It is skipped, and older pages are read."""
+    end = closing(EVENTS[COMPLETE], result="ok")
+    malformed = {name: value for name, value in STARTED.items() if name != "eventId"}
+    stub.reply(HISTORY, {"events": [malformed], "nextPageToken": "2"})
+    stub.reply(HISTORY, {"events": [end, STARTED]})
+    assert find_end(harness.session.no_retry, REFERENCE) == End("completed", result="ok")
+
+
 @pytest.mark.parametrize(
     "reference",
     [
