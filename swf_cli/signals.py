@@ -123,27 +123,23 @@ class StopRequest:
         self.event.set()
 
     @contextmanager
-    def on_signal(self) -> Iterator["StopRequest"]:
-        """Let stop signals set it."""
-        with handle_stop_signals(self.set):
+    def on_signal(
+        self, notice: str | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> Iterator["StopRequest"]:
+        """Let the first stop signal set it, and log `notice`; raise Signalled for the second."""
+        import logging  # not at start-up
+
+        log = logging.getLogger(__name__)
+
+        def handler(number: int) -> None:
+            if self.event.is_set():
+                raise Signalled(number)
+            self.set(number)
+            if notice is not None:
+                log.info("%s: %s", signal.Signals(number).name, notice)
+
+        with handle_stop_signals(handler, clock):
             yield self
-
-
-@contextmanager
-def graceful_stop(notice: str, clock: Callable[[], float] = time.monotonic) -> Iterator[StopRequest]:
-    """Let the first stop signal set the request that is yielded, and log `notice`; raise Signalled for the second."""
-    import logging  # not at start-up
-
-    log, request = logging.getLogger(__name__), StopRequest()
-
-    def handler(number: int) -> None:
-        if request.event.is_set():
-            raise Signalled(number)
-        request.set(number)
-        log.info("%s: %s", signal.Signals(number).name, notice)
-
-    with handle_stop_signals(handler, clock):
-        yield request
 
 
 @contextmanager

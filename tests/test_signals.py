@@ -18,7 +18,6 @@ from swf_cli.signals import (
     SignalSafeEvent,
     StopRequest,
     defer_stop_signals,
-    graceful_stop,
     handle_stop_signals,
     raise_on_stop_signals,
     signal_waiter,
@@ -189,7 +188,7 @@ def test_the_first_signal_requests_a_stop_and_the_second_quits(
 ) -> None:
     """The first signal only sets the request, which is logged; the second raises Signalled at once."""
     clock = FakeClock()
-    with graceful_stop(STOP_NOTICE, clock) as request:
+    with StopRequest().on_signal(STOP_NOTICE, clock) as request:
         send(number)
         assert (request.event.is_set(), request.number) == (True, number)
         clock.now += 0.3
@@ -202,7 +201,7 @@ def test_the_first_signal_requests_a_stop_and_the_second_quits(
 def test_duplicates_do_not_quit(log: pytest.LogCaptureFixture) -> None:
     """Two signals at the same moment are one request: nothing is raised, and it is logged once."""
     clock = FakeClock()
-    with graceful_stop("stopping", clock) as request:
+    with StopRequest().on_signal("stopping", clock) as request:
         for _ in range(3):
             send(signal.SIGTERM)
             clock.now += 0.09

@@ -65,6 +65,7 @@ class StartGate:
         self._retrying = 0
         """Number of tasks whose command is still to be started."""
         self._has_given_up = False
+        self._probing = threading.Lock()
         self._is_short_until = -inf
         """Until when process slots are short: commands that start then may be unable to start their own."""
 
@@ -78,7 +79,8 @@ class StartGate:
             while not is_over():
                 try:
                     if self._clock() < self._is_short_until:
-                        self._check_slots()
+                        with self._probing:
+                            self._check_slots()
                     started = start()
                 except OSError as error:
                     if error.errno == errno.EAGAIN:

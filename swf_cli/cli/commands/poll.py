@@ -48,7 +48,7 @@ def poll(common: GlobalOptions, task_list: str, identity: str, timeout: int | No
 
     session = common.session()
     lists = polling.ListRotation(polling.poll_source(session, common.domain, task_list, identity))
-    with common.ledger() as ledger, signals.graceful_stop(polling.STOP_NOTICE) as request:
+    with common.ledger() as ledger, signals.StopRequest().on_signal(polling.STOP_NOTICE) as request:
         with progress.poll_progress(task_list, common.output.color):
             poller = polling.Poller(session, ledger, retrier=common.retrier)
             received = poller.receive(lists, stop=request.event, timeout=timeout)
