@@ -49,9 +49,9 @@ def main() -> None:
         count = [aws, "swf", "count-pending-activity-tasks", "--domain", "y", "--task-list", "name=x"]
         peers["aws swf count-pending…"] = count
     calls = race(peers, env)
-    ratio("swf pending / bare botocore", calls["swf pending"], calls["bare botocore"], 0.90)
+    ratio("swf pending / bare botocore", calls["swf pending"], calls["bare botocore"], 0.75)
     if aws:
-        ratio("swf pending / aws", calls["swf pending"], calls["aws swf count-pending…"], 0.50)
+        ratio("swf pending / aws", calls["swf pending"], calls["aws swf count-pending…"], 0.45)
     else:
         print("no aws command: not compared")
     stub.close()
@@ -72,7 +72,7 @@ def main() -> None:
     }
     quick = race(commands, env)
     for name in list(asked)[1:]:
-        ratio(f"{name} / python -c pass", quick[name], quick["python -c pass"], 6)
+        ratio(f"{name} / python -c pass", quick[name], quick["python -c pass"], 5)
 
 
 if __name__ == "__main__":
