@@ -78,4 +78,5 @@ def _about(task_list: str, error: SwfError) -> SwfError:
 def _check(counts: "Sequence[PendingCount]", maximum: int | None) -> None:
     over = [pending.task_list for pending in counts if maximum is not None and pending.exceeds(maximum)]
     if over:
-        raise CheckFailed(f"more than {maximum} tasks wait on {', '.join(over)}")
+        tasks = "task waits" if maximum == 1 else "tasks wait"
+        raise CheckFailed(f"more than {maximum} {tasks} on {', '.join(over)}")

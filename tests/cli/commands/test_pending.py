@@ -61,6 +61,18 @@ def test_truncated_count_warns_and_exceeds_every_max(stub: StubService, env: dic
     assert ("warning" in result.stderr, result.code) == (True, 0)
 
 
+@pytest.mark.parametrize(
+    ("maximum", "words"), [(0, "more than 0 tasks wait on x"), (1, "more than 1 task waits on x")]
+)
+def test_the_failed_check_is_told_in_the_right_number(
+    stub: StubService, env: dict[str, str], maximum: int, words: str
+) -> None:
+    """The message of --max 1 is in the singular."""
+    stub.reply(OPERATION, {"count": 2})
+    result = run("pending", "-d", "y", "-t", "x", "--max", str(maximum), env=env)
+    assert result.stderr == f"swf: {words}\n"
+
+
 @pytest.mark.parametrize(("count", "code"), [(3, 0), (4, 8)])
 def test_max_is_a_check(stub: StubService, env: dict[str, str], count: int, code: int) -> None:
     """--max N exits 8 if a list has more than N, after printing the counts as ever."""
