@@ -202,7 +202,10 @@ def call_with_token(
         # SWF rejects a cancellation that was not requested with the same fault, although the task is open.
         if operation == "respond_activity_task_canceled":
             raise
-        raise TaskNotOpen.from_error(error) from error.__cause__
+        if isinstance(error, TaskNotOpen):
+            raise
+        # SWF's own words, such as "Unknown activity", read as if the type were unknown.
+        raise TaskNotOpen.from_error(error, f"the task is not open: {error.message}") from error.__cause__
 
 
 def count_pending_tasks(task_list: str, domain: str, client: "Client | None" = None) -> PendingCount:

@@ -395,17 +395,23 @@ def test_each_fault_is_an_error_of_its_class(
 
 @pytest.mark.parametrize("function", [complete_task, fail_task, send_heartbeat])
 @pytest.mark.parametrize(
-    ("code", "message"), [("UnknownResourceFault", "Unknown activity"), ("ValidationException", "Invalid token")]
+    ("code", "message", "words"),
+    [
+        ("UnknownResourceFault", "Unknown activity", "the task is not open: {}: Unknown activity"),
+        ("ValidationException", "Invalid token", "{}: SWF does not know this token: Invalid token"),
+    ],
 )
 def test_a_task_that_is_not_open_is_an_error_of_its_own(
-    function: Function, code: str, message: str, shared_client: Any, swf: Stubber
+    function: Function, code: str, message: str, words: str, shared_client: Any, swf: Stubber
 ) -> None:
     """A response or a heartbeat for a task that is closed, or with a token that SWF does not know, is TaskNotOpen."""
     swf.add_client_error(FUNCTIONS[function][0], code, message, response_meta={"RequestId": "R-1"})
-    with pytest.raises(TaskNotOpen, match=message) as caught:
+    with pytest.raises(TaskNotOpen) as caught:
         function("T", client=shared_client)
     assert (caught.value.exit_code, caught.value.code, caught.value.request_id) == (5, code, "R-1")
-    assert isinstance(caught.value.__cause__, boto.ClientError)
+    fault = caught.value.__cause__
+    assert isinstance(fault, boto.ClientError)
+    assert str(caught.value) == f"{words.format(fault.operation_name)} ({code})"
 
 
 def test_a_rejected_cancellation_is_not_a_closed_task(shared_client: Any, swf: Stubber) -> None:
