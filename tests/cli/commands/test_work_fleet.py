@@ -25,8 +25,8 @@ from tests.helpers.stub_service import StubService
 from tests.helpers.terminal import error_line, on_terminal
 
 WORK = ("work", "-d", "media", "-t", "work")
-UNTIL_GO = "echo $$ > {0}/$SWF_TASK_LIST.pid; until [ -e {0}/go ]; do sleep 0.02; done"
-"""A command that runs until the file `go` exists; {0} is the folder."""
+UNTIL_GO = "echo $$ > {0}/$SWF_TASK_LIST.pid; until [ -e {0}/go ] || ! kill -0 $PPID; do sleep 0.02; done"
+"""A command that runs until the file `go` exists, or its worker is gone; {0} is the folder."""
 
 
 @pytest.fixture
