@@ -249,6 +249,13 @@ class Terminal:
         """Wait until COMMAND is in the foreground."""
         wait_until(lambda: os.tcgetpgrp(self.child.child_fd) != self.child.pid, 60)
 
+    def interrupt(self) -> None:
+        """Press Ctrl-C until all on the terminal has ended: one that is pressed as COMMAND starts may be lost."""
+        for _ in range(6):
+            self.child.sendintr()
+            if self.child.expect([pexpect.EOF, pexpect.TIMEOUT], timeout=10) == 0:
+                break
+
     def stop(self) -> None:
         """Press Ctrl-Z until the shell's job is stopped: a job that is about to be continued does not notice it."""
         for _ in range(30):
@@ -281,7 +288,7 @@ class TestTerminal:
         terminal = Terminal(SWF, "local", "run", "--", "sh", "-c", family(tmp_path), env=tmp_env)
         written_pids(tmp_path, 3)
         terminal.wait_for_command()
-        terminal.child.sendintr()
+        terminal.interrupt()
         assert terminal.end() == (None, signal.SIGINT)
         assert_all_gone(tmp_path)
 
