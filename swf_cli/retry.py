@@ -90,7 +90,7 @@ class Retrier:
             return self._longest
         if self.failures == self._spread_after:
             return self._longest * self._jitter()
-        whole = min(self._longest, self._first * 2.0 ** min(self.failures, 16))
+        whole = min(self._longest, self._first * 2.0 ** min(self.failures, 60))
         return whole / 2 + whole / 2 * self._jitter()
 
 

@@ -9,12 +9,17 @@ from pathlib import Path
 
 import pytest
 from botocore.retries.standard import ExponentialBackoff
+from hypothesis import settings
 
 from swf_cli.client.session import Session
 from tests.helpers.aws import SETTINGS
 from tests.helpers.local_service import Service, local_service
 from tests.helpers.moto_service import MotoService, moto_service
 from tests.helpers.stub_service import StubService
+
+# No test fails on a time, and each run tries the same examples; `--hypothesis-profile default` tries others.
+settings.register_profile("repeatable", deadline=None, derandomize=True)
+settings.load_profile("repeatable")
 
 # Tests that run in the background or under nohup have some signals ignored, and so has every process that they start:
 # then `swf` ignores those signals too.

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from botocore.loaders import Loader
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from swf_cli.models import (
@@ -91,7 +91,6 @@ def spell(family: dict[str, str], given_settings: dict[str, Any]) -> dict[str, A
 
 
 @given(configurations)
-@settings(deadline=None)
 def test_round_trip_keeps_every_setting(made: dict[str, Any]) -> None:
     """Settings survive a round trip through API arguments: not given, unlimited, or a duration."""
     configuration = PartialTaskConfiguration(**made)
@@ -104,7 +103,6 @@ def test_round_trip_keeps_every_setting(made: dict[str, Any]) -> None:
 
 @any_family
 @given(made=configurations)
-@settings(deadline=None)
 def test_each_key_family_reads_the_same(family: dict[str, str], made: dict[str, Any]) -> None:
     """The same settings are equal in each spelling: `get_api_args`, decisions and events, activity types."""
     assert PartialTaskConfiguration.from_api(spell(family, made)) == PartialTaskConfiguration(**made)

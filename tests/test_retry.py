@@ -6,7 +6,7 @@ from math import inf
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from swf_cli.errors import AccessError, ThrottlingError
@@ -41,6 +41,7 @@ def test_delays_double_up_to_30_seconds(jitter: float, delays: list[float]) -> N
 
 
 @given(first=seconds, longest=seconds, jitters=st.lists(chances, min_size=1, max_size=40))
+@example(first=0.001, longest=66.0, jitters=[0.0] * 18)
 def test_each_delay_is_between_half_and_all_of_its_bound(first: float, longest: float, jitters: list[float]) -> None:
     """Whatever the randomness, a delay is at least half of its bound, which doubles from `first` to `longest`."""
     random = iter(jitters)

@@ -40,7 +40,7 @@ def values_of(capsys: pytest.CaptureFixture[str]) -> list[str]:
 @pytest.mark.skipif(shutil.which("bash") is None, reason="no bash")
 @pytest.mark.parametrize("quote", ["", "'", '"'])
 @given(names=st.lists(NAMES | HOSTILE, min_size=50, max_size=100))
-@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=5, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_bash_reads_the_very_values(capsys: pytest.CaptureFixture[str], quote: str, names: list[str]) -> None:
     """Behind no quote or an open one, what is inserted is one word that is the value, unless it is left out."""
     shown = [name for name in names if not escaped_by_none(name, quote)]

@@ -27,7 +27,7 @@ combinations = st.sampled_from(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(combinations)
 def test_no_failure_is_misjudged(combination: tuple[Transport, Phase, str]) -> None:
     """Whatever the transport, the phase and the operation: never sent is never executed, and the other way round."""
