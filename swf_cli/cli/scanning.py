@@ -9,7 +9,7 @@ from .. import signals
 from ..errors import Signalled
 from ..monitor.calls import ScanCalls
 from ..monitor.scanner import DomainScanner
-from ..output.progress import scan_progress
+from ..output.progress import count_of, scan_progress
 from .options import GlobalOptions
 
 _log = logging.getLogger(__name__)
@@ -47,16 +47,12 @@ class Scan:
         """Log what was not read. Raise Signalled or the failure that ended the scan early."""
         progress = self.calls.progress
         if progress.malformed:
-            _log.info("%s malformed in lists and histories: skipped", _count(progress.malformed, "record"))
+            _log.info("%s malformed in lists and histories: skipped", count_of(progress.malformed, "record"))
         if progress.skipped:
-            _log.info("%s could not be read: results are incomplete", _count(progress.skipped, "execution"))
+            _log.info("%s could not be read: results are incomplete", count_of(progress.skipped, "execution"))
         if self._request.number or self.calls.failure:
             _log.info("%s: results are incomplete", "interrupted" if self._request.number else "stopped early")
         if self._request.number:
             raise Signalled(self._request.number)
         if self.calls.failure:
             raise self.calls.failure
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -103,3 +103,8 @@ def scan_progress(scanner: DomainScanner, older_than: float, color: str) -> Iter
 
     with live_line(line, color):
         yield
+
+
+def count_of(number: int, noun: str) -> str:
+    """Return a number and its noun, in the plural unless it is 1."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

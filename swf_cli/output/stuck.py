@@ -12,6 +12,7 @@ from ..monitor.groups import StuckGroup, group_stuck
 from ..times import format_duration, iso_time
 from .cards import card, cell, copyable, join, wrap
 from .format import Output
+from .progress import count_of
 from .rows import describe_deadline, spell_activity, task_row
 from .tables import table, table_width
 
@@ -74,10 +75,12 @@ def _text_fields(row: StuckTask) -> tuple[Any, ...]:
 
 
 def _draw(report: StuckReport, rows: Sequence[StuckTask], screen: StuckScreen, width: int) -> Text:
-    found = f"{_count(screen.progress.executions, 'execution')} and {_count(screen.progress.tasks, 'open task')} read"
+    found = (
+        f"{count_of(screen.progress.executions, 'execution')} and {count_of(screen.progress.tasks, 'open task')} read"
+    )
     if not report.rows:
         return cell(f"Nothing looks stuck: {found}.{_no_match(report, screen)}")
-    looks = f"{_count(len(report.rows), 'task')} {'looks' if len(report.rows) == 1 else 'look'} stuck"
+    looks = f"{count_of(len(report.rows), 'task')} {'looks' if len(report.rows) == 1 else 'look'} stuck"
     parts = [
         cell(f"{looks}: {found}."),
         _draw_groups(report.rows, screen.now, width),
@@ -85,10 +88,6 @@ def _draw(report: StuckReport, rows: Sequence[StuckTask], screen: StuckScreen, w
         _draw_next(report, rows, screen),
     ]
     return join(parts, "\n\n")
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _no_match(report: StuckReport, screen: StuckScreen) -> str:
