@@ -81,10 +81,12 @@ def test_a_broken_worker_fails_one_task_per_slot_at_most(
         workflow_ids = [service.schedule("media", "work") for _ in range(8)]
         broken_env = env | {"TMPDIR": str(temporary), "SWF_STATE_DIR": str(tmp_path / "other")}
         with (
-            worker(env, "sh", "-c", "sleep 0.02") as healthy,
             worker(broken_env, str(script), options=("--grace", "2s")) as broken,
+            worker(env, "sh", "-c", "sleep 0.02") as healthy,
         ):
+            # Once it has started: what is broken before that is an error of usage.
             wait_until(lambda: ends(service, workflow_ids).total() == 8, 60)
+            wait_until(lambda: len(service.server.engine.held_polls("media", "work")) == 2 * SLOTS, 60)
             break_it(script, temporary)
             # Both workers wait with a poll of each slot, so some of these find it broken.
             workflow_ids += [service.schedule("media", "work") for _ in range(112)]
