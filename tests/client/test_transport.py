@@ -1,5 +1,7 @@
 """Connections to SWF: which are used again, and how much of a response is read."""
 
+from http.client import HTTPConnection
+
 import pytest
 
 from swf_cli.client import transport
@@ -50,3 +52,21 @@ def test_a_response_that_is_too_long_is_refused(extra: int, shared_stub: StubSer
     with pytest.raises(InvalidResponseError, match="the response is longer than 16 MiB") as raised:
         count(session)
     assert raised.value.possibly_executed
+
+
+def test_headers_and_body_are_written_at_once(
+    shared_stub: StubService, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That saves a system call, and with TLS a record."""
+    written: list[bytes] = []
+    send = HTTPConnection.send
+
+    def record(connection: HTTPConnection, data: bytes) -> None:
+        written.append(data)
+        send(connection, data)
+
+    monkeypatch.setattr(HTTPConnection, "send", record)
+    shared_stub.reply(COUNT, {"count": 1})
+    count(session)
+    assert len(written) == 1
+    assert b'\r\n\r\n{"domain"' in written[0]
