@@ -52,7 +52,6 @@ CREATE TABLE IF NOT EXISTS held (
     group_started TEXT,
     holder_start TEXT
 );
-CREATE INDEX IF NOT EXISTS held_token ON held (token);
 """
 _UPGRADES: Final = {0: _SCHEMA, 1: "ALTER TABLE held ADD COLUMN holder_start TEXT;"}
 """What brings a database of each version to the current one."""

@@ -160,7 +160,7 @@ class Ledger:
 
         def operation(connection: "sqlite3.Connection") -> bool:
             if not is_new and row["holder"] is not None:
-                assignments = ", ".join(f"{name} = :{name}" for name in changes)
+                assignments = ", ".join(f"{name} = :{name}" for name in changes if name != "key")
                 if connection.execute(f"UPDATE held SET {assignments} WHERE key = :key", row).rowcount:  # noqa: S608
                     return True
             self._insert(connection, row)
