@@ -139,7 +139,6 @@ class Session:
         if not session.get_config_variable("profile"):
             # An empty AWS_PROFILE counts as unset.
             session.get_component("config_store").set_config_variable("profile", None)
-        use_fast_loader(session)
         _share_role_cache(session)
         region = (
             self._region
@@ -149,6 +148,7 @@ class Session:
         )
         if not region:
             raise AccessError("no region is set", hint=HINT_REGION)
+        use_fast_loader(session, region)
         # Set on the session, so that the calls to STS and SSO that a profile needs go to the same region.
         session.set_config_variable("region", region)
         source = CredentialSource(session)

@@ -1,15 +1,18 @@
-"""Finding SWF's service model."""
+"""Finding SWF's service model and endpoint."""
 
 import json
 from pathlib import Path
+from typing import Any
 
 import botocore.loaders
 import botocore.session
 import pytest
+from botocore.exceptions import BotoCoreError
 
 from swf_cli.client.loader import use_fast_loader
 from swf_cli.client.session import Session
 from tests.client.conftest import SetEnv, count
+from tests.helpers.aws import SETTINGS
 from tests.helpers.operations import COUNT
 from tests.helpers.stub_service import StubService
 
@@ -59,7 +62,95 @@ def test_the_users_own_models_are_found(env: dict[str, str], set_env: SetEnv, tm
     set_env(**env, AWS_DATA_PATH=str(tmp_path / "models"))
     assert Session().client.meta.service_model.api_version == "2999-01-01"
     session = botocore.session.Session()
-    use_fast_loader(session)
+    use_fast_loader(session, "us-east-1")
     assert {"quiz", "sts", "sso", "swf"} <= set(session.get_available_services())
     assert session.get_service_model("quiz").api_version == "2999-01-01"
     assert session.get_service_model("sts").service_name == "sts"
+
+
+ENDPOINTS = Path(botocore.loaders.Loader.BUILTIN_DATA_PATH, "endpoints.json")
+REGIONS = [
+    *(
+        region
+        for partition in json.loads(ENDPOINTS.read_text())["partitions"]
+        for region in [*partition["regions"], *partition["services"]["swf"]["endpoints"]]
+    ),
+    *("eu-west-9", "aws-global", "mars-north-1"),  # a region to come, one of no region, and none
+]
+
+
+class Sent(Exception):
+    """A request is about to be sent, and is not."""
+
+
+def describe(session: botocore.session.Session, service: str, region: str) -> tuple[str, ...]:
+    """Return what a session finds out about a service in a region: also where a call is sent, and how signed."""
+    client: Any = session.create_client(service, region_name=region)
+
+    def stop(request: Any, **_: object) -> None:
+        raise Sent(request.url, request.headers["Authorization"].decode().split("/", 2)[2].split(",")[0])
+
+    client.meta.events.register("before-send", stop)
+    with pytest.raises(Sent) as sent:
+        client.get_caller_identity() if service == "sts" else client.list_domains(registrationStatus="REGISTERED")
+    return (client.meta.endpoint_url, client.meta.region_name, client.meta.partition, *sent.value.args)
+
+
+def outcome(session: botocore.session.Session, service: str, region: str) -> object:
+    """Return what a session finds out, or what it raises."""
+    try:
+        return describe(session, service, region)
+    except BotoCoreError as error:
+        return repr(error)
+
+
+FIPS, DUAL_STACK = {"AWS_USE_FIPS_ENDPOINT": "true"}, {"AWS_USE_DUALSTACK_ENDPOINT": "true"}
+SOME_REGIONS = ["us-east-1", "eu-south-2", "cn-north-1", "us-gov-west-1", "us-iso-east-1", "aws-global"]
+
+
+@pytest.mark.parametrize(
+    ("service", "setting", "regions"),
+    [
+        ("swf", {}, REGIONS),
+        ("swf", FIPS, SOME_REGIONS),
+        ("swf", DUAL_STACK, SOME_REGIONS),
+        ("swf", FIPS | DUAL_STACK, SOME_REGIONS),
+        ("sts", {}, SOME_REGIONS),
+        ("sts", FIPS, SOME_REGIONS),
+    ],
+)
+def test_endpoints_are_as_botocore_finds_them(
+    service: str, setting: dict[str, str], regions: list[str], set_env: SetEnv
+) -> None:
+    """SWF's in each region, and those of a service that credentials may come from."""
+    set_env(**SETTINGS, **setting)
+    stock = botocore.session.Session()
+    for region in dict.fromkeys(regions):
+        fast = botocore.session.Session()
+        use_fast_loader(fast, region)
+        assert outcome(fast, service, region) == outcome(stock, service, region)
+
+
+def test_the_endpoints_of_every_service_are_not_read(set_env: SetEnv, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are botocore's largest file."""
+    read: list[str] = []
+    load = botocore.loaders.JSONFileLoader.load_file
+
+    def record(loader: botocore.loaders.JSONFileLoader, path: str) -> object:
+        read.append(Path(path).name)
+        return load(loader, path)
+
+    set_env(**SETTINGS)
+    monkeypatch.setattr(botocore.loaders.JSONFileLoader, "load_file", record)
+    assert Session(region="eu-west-1").client.meta.endpoint_url == "https://swf.eu-west-1.amazonaws.com"
+    assert "partitions" in read
+    assert "endpoints" not in read
+
+
+def test_the_users_own_endpoints_are_found(set_env: SetEnv, tmp_path: Path) -> None:
+    """A file of endpoints in AWS_DATA_PATH still counts."""
+    endpoints = json.loads(ENDPOINTS.read_text())
+    endpoints["partitions"][0]["services"]["swf"]["endpoints"]["eu-west-1"] = {"hostname": "swf.example.org"}
+    (tmp_path / "endpoints.json").write_text(json.dumps(endpoints))
+    set_env(**SETTINGS, AWS_DATA_PATH=str(tmp_path))
+    assert Session(region="eu-west-1").client.meta.endpoint_url == "https://swf.example.org"
