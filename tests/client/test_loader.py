@@ -73,7 +73,7 @@ REGIONS = [
     *(
         region
         for partition in json.loads(ENDPOINTS.read_text())["partitions"]
-        for region in [*partition["regions"], *partition["services"]["swf"]["endpoints"]]
+        for region in [*partition["regions"], *partition["services"].get("swf", {"endpoints": {}})["endpoints"]]
     ),
     *("eu-west-9", "aws-global", "mars-north-1"),  # a region to come, one of no region, and none
 ]
