@@ -26,33 +26,34 @@ _SYNC_INTERVAL: Final = 0.01  # seconds
 BUSY_TIMEOUT: Final = 10.0
 """Seconds to wait for a lock of another process."""
 
-_SCHEMA: Final = """
-CREATE TABLE IF NOT EXISTS held (
-    key TEXT PRIMARY KEY,
-    kind TEXT NOT NULL,
-    token TEXT,
-    id TEXT,
-    activity_name TEXT,
-    activity_version TEXT,
-    workflow_id TEXT,
-    run_id TEXT,
-    started_event_id INTEGER,
-    domain TEXT NOT NULL,
-    task_list TEXT NOT NULL,
-    identity TEXT NOT NULL,
-    host TEXT NOT NULL,
-    pid INTEGER NOT NULL,
-    holder TEXT NOT NULL,
-    taken_by TEXT NOT NULL,
-    taken_at REAL NOT NULL,
-    profile TEXT,
-    region TEXT NOT NULL,
-    endpoint TEXT NOT NULL,
-    process_group INTEGER,
-    group_started TEXT,
-    holder_start TEXT
-);
-"""
+COLUMNS: Final = {
+    "key": "TEXT PRIMARY KEY",
+    "kind": "TEXT NOT NULL",
+    "token": "TEXT",
+    "id": "TEXT",
+    "activity_name": "TEXT",
+    "activity_version": "TEXT",
+    "workflow_id": "TEXT",
+    "run_id": "TEXT",
+    "started_event_id": "INTEGER",
+    "domain": "TEXT NOT NULL",
+    "task_list": "TEXT NOT NULL",
+    "identity": "TEXT NOT NULL",
+    "host": "TEXT NOT NULL",
+    "pid": "INTEGER NOT NULL",
+    "holder": "TEXT NOT NULL",
+    "taken_by": "TEXT NOT NULL",
+    "taken_at": "REAL NOT NULL",
+    "profile": "TEXT",
+    "region": "TEXT NOT NULL",
+    "endpoint": "TEXT NOT NULL",
+    "process_group": "INTEGER",
+    "group_started": "TEXT",
+    "holder_start": "TEXT",
+}
+"""The columns of the one table, and their types."""
+
+_SCHEMA: Final = f"CREATE TABLE IF NOT EXISTS held ({', '.join(f'{name} {kind}' for name, kind in COLUMNS.items())});"
 _UPGRADES: Final = {0: _SCHEMA, 1: "ALTER TABLE held ADD COLUMN holder_start TEXT;"}
 """What brings a database of each version to the current one."""
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from ..errors import SwfError
 from ..models import WorkerTask
 from ..processes import host_name, own_start_id
-from .database import BUSY_TIMEOUT, Database
+from .database import BUSY_TIMEOUT, COLUMNS, Database
 from .locks import HolderLock, holder_is_alive
 from .records import HeldTask, PollSource, Taker, check_row, read_row
 from .trust import state_folder
@@ -27,32 +27,6 @@ if TYPE_CHECKING:
 _KEEP_LOST_POLLS: Final = 7 * 86_400  # seconds
 _KEY_LENGTH: Final = 8  # characters
 _MAX_LISTED: Final = 10  # keys in a message
-
-_COLUMNS: Final = (
-    "key",
-    "kind",
-    "token",
-    "id",
-    "activity_name",
-    "activity_version",
-    "workflow_id",
-    "run_id",
-    "started_event_id",
-    "domain",
-    "task_list",
-    "identity",
-    "host",
-    "pid",
-    "holder",
-    "taken_by",
-    "taken_at",
-    "profile",
-    "region",
-    "endpoint",
-    "process_group",
-    "group_started",
-    "holder_start",
-)
 
 _log = logging.getLogger(__name__)
 
@@ -119,7 +93,7 @@ class Ledger:
         with self._lock:
             key = self._reusable.pop() if self._reusable else secrets.token_hex(_KEY_LENGTH // 2)
             self._holder.touch()
-        row = dict.fromkeys(_COLUMNS, None) | asdict(source)
+        row = dict.fromkeys(COLUMNS, None) | asdict(source)
         row |= {"key": key, "kind": "poll", "host": host_name(), "pid": os.getpid(), "taken_by": taken_by}
         del row["taken_at"]
         if key in self._rows:
@@ -175,8 +149,8 @@ class Ledger:
     def _insert(self, connection: "sqlite3.Connection", row: dict[str, Any]) -> None:
         if row["holder"] is None:
             row |= {"holder": self._holder.acquire(self._database.folder_descriptor), "holder_start": own_start_id()}
-        placeholders = ", ".join(f":{name}" for name in _COLUMNS)
-        connection.execute(f"INSERT OR REPLACE INTO held ({', '.join(_COLUMNS)}) VALUES ({placeholders})", row)  # noqa: S608
+        placeholders = ", ".join(f":{name}" for name in COLUMNS)
+        connection.execute(f"INSERT OR REPLACE INTO held ({', '.join(COLUMNS)}) VALUES ({placeholders})", row)  # noqa: S608
 
     def drop(self, key: str, *, reuse: bool = False) -> None:
         """Delete a row: its poll received nothing, or its task is closed.
