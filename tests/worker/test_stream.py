@@ -15,7 +15,6 @@ import pytest
 
 from swf_cli.responding import Outcome, Settlement
 from swf_cli.worker.handlers import FixedCommand
-from swf_cli.worker.process import TICK
 from swf_cli.worker.stream import ProtocolError, StreamExecution, parse_line
 from tests.helpers.cli import wait_until
 from tests.helpers.operations import CANCEL, COMPLETE, FAIL, HEARTBEAT, HISTORY
@@ -23,7 +22,7 @@ from tests.helpers.processes import is_running, written_pids
 from tests.helpers.worker_tasks import Tasks
 
 PRELUDE = """
-import json, os, signal, sys, time
+import json, os, select, signal, sys, time
 def say(**message):
     print(json.dumps(message), flush=True)
 def read():
@@ -413,17 +412,12 @@ class TestRecycling:
         handlers.use(
             f"""
             if not os.path.exists("first"):
-                mark("first"); read(); say(result="one"); until("go"); sys.exit({code})
+                mark("first"); read(); say(result="one"); select.select([0], [], []); sys.exit({code})
             while read(): say(result="two")
-            """,
-            heartbeat=0.05,
+            """
         )
         assert handlers.result() == "one"
-        running = handlers.start()
-        wait_until(lambda: HEARTBEAT in handlers.tasks.stub.operations())  # it is at the handler
-        (handlers.folder / "go").touch()
-        running.result(60)
-        assert handlers.tasks.responses()[-1][0] == operation
+        assert handlers.run()[0] == operation
 
     def test_handler_that_closes_stdin_after_its_task(self, handlers: Handlers) -> None:
         """Its response counts; the next task goes to another one."""
@@ -487,7 +481,7 @@ class TestCancellation:
         handlers.use(
             f"""
             if not os.path.exists("first"):
-                mark("first"); read(); until("go"); say(**{response!r}); read(); mark("second"); time.sleep(100)
+                read(); mark("first"); select.select([0], [], []); say(**{response!r}); time.sleep(100)
             while read(): say(result="of another handler")
             """,
             heartbeat=0.05,
@@ -495,9 +489,6 @@ class TestCancellation:
         running = handlers.start()
         wait_until((handlers.folder / "first").exists)
         handlers.tasks.request_cancellation()
-        count = len(handlers.tasks.heartbeat_details())
-        wait_until(lambda: len(handlers.tasks.heartbeat_details()) > count + TICK / 0.05 + 4)
-        (handlers.folder / "go").touch()
         running.result(60)
         assert handlers.tasks.responses() == [expected]
         assert handlers.result() == "of another handler"
