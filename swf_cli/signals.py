@@ -18,7 +18,7 @@ STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """The signals that ask a process to end."""
 
 _DUPLICATE_WINDOW: Final = 0.2  # seconds
-_LOST_SIGNAL_DELAY: Final = 0.001  # seconds
+_LOST_SIGNAL_DELAY: Final = 1.1 * _DUPLICATE_WINDOW  # seconds; sooner, it would be dropped as a duplicate
 
 
 class SignalSafeEvent(threading.Event):

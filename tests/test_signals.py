@@ -256,9 +256,9 @@ def test_the_process_keeps_ignored_signals_and_the_handlers_of_others() -> None:
 
 
 LOST = """
-import signal, sys, time
+import contextlib, signal, sys, time
 from swf_cli.errors import Signalled
-from swf_cli.signals import ProcessSignals
+from swf_cli.signals import ProcessSignals, raise_on_stop_signals
 
 class Lost:
     def __del__(self):
@@ -266,24 +266,26 @@ class Lost:
 
 ProcessSignals().install()
 try:
-    Lost()
-    time.sleep(30)
+    with {manager}:
+        Lost()
+        time.sleep(30)
 except Signalled as end:
     print(end.number)
 """
 
 
 @each_stop_signal
-def test_a_signal_in_a_destructor_is_not_lost(number: signal.Signals) -> None:
-    """Where Python drops exceptions, such as in a destructor, the signal is raised again a moment later."""
-    done = subprocess.run(
-        [sys.executable, "-c", LOST, str(int(number))], capture_output=True, text=True, timeout=60, check=False
-    )
+@pytest.mark.parametrize("manager", ["contextlib.nullcontext()", "raise_on_stop_signals()"])
+def test_a_signal_in_a_destructor_is_not_lost(number: signal.Signals, manager: str) -> None:
+    """Where Python drops exceptions, such as in a destructor, the signal is raised again, and is no duplicate."""
+    command = [sys.executable, "-c", LOST.replace("{manager}", manager), str(int(number))]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert (done.stdout, done.stderr) == (f"{int(number)}\n", "")
 
 
 def test_other_errors_in_a_destructor_are_reported() -> None:
     """Python reports whatever else is raised in a destructor, as always."""
     script = LOST.replace("signal.raise_signal(int(sys.argv[1]))", "raise ValueError('oops')").replace("(30)", "(0)")
+    script = script.replace("{manager}", "contextlib.nullcontext()")
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
     assert "ValueError: oops" in done.stderr
