@@ -1,13 +1,14 @@
-"""Stop signals: the one place that installs handlers for SIGINT, SIGTERM and SIGHUP.
+"""Stop signals, and keys of the terminal: the one place that installs handlers for them.
 
 A signal that is ignored when a handler would be installed stays ignored. All functions are for the main thread.
 """
 
+import os
 import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Final
@@ -80,8 +81,15 @@ def handle_stop_signals(
 @contextmanager
 def defer_stop_signals() -> Iterator[list[int]]:
     """Collect stop signals instead of letting them interrupt a step half-way; yield the list they are put in."""
+    with collect_signals(*STOP_SIGNALS) as arrived:
+        yield arrived
+
+
+@contextmanager
+def collect_signals(*numbers: int) -> Iterator[list[int]]:
+    """Put signals in the list that is yielded, instead of what they would do; those that are ignored stay ignored."""
     arrived: list[int] = []
-    with _handlers(lambda number, _: arrived.append(number)):
+    with _handlers(lambda number, _: arrived.append(number), numbers):
         yield arrived
 
 
@@ -97,8 +105,10 @@ def raise_on_stop_signals(clock: Callable[[], float] = time.monotonic) -> Iterat
 
 
 @contextmanager
-def _handlers(handle: Callable[[int, FrameType | None], None]) -> Iterator[None]:
-    before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
+def _handlers(
+    handle: Callable[[int, FrameType | None], None], numbers: Iterable[int] = STOP_SIGNALS
+) -> Iterator[None]:
+    before = {number: signal.getsignal(number) for number in numbers}
     handled = [number for number, handler in before.items() if handler is not signal.SIG_IGN]
     for number in handled:
         signal.signal(number, handle)
@@ -161,6 +171,15 @@ def signal_waiter(*numbers: int) -> Iterator[Callable[[], object]]:
             signal.set_wakeup_fd(descriptor)
             for number, handler in handlers.items():
                 signal.signal(number, handler)
+
+
+def stop_own_group() -> None:
+    """Stop this process and its group as Ctrl-Z does, unless that is ignored; return when it is continued."""
+    handler = signal.getsignal(signal.SIGTSTP)
+    if handler is not signal.SIG_IGN:
+        signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+        os.killpg(os.getpgrp(), signal.SIGTSTP)
+        signal.signal(signal.SIGTSTP, handler)
 
 
 class ProcessSignals:

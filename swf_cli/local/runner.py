@@ -6,14 +6,25 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from typing import Final
 
 from ..errors import Signalled
-from ..processes import OrphanReaper, end_group
-from ..signals import STOP_SIGNALS, defer_stop_signals, raise_on_stop_signals, signal_waiter
+from ..processes import OrphanReaper, end_group, signal_group
+from ..signals import (
+    STOP_SIGNALS,
+    collect_signals,
+    defer_stop_signals,
+    raise_on_stop_signals,
+    signal_waiter,
+    stop_own_group,
+)
 
 GRACE: Final = 10.0
 """Seconds between the signal that asks a command to exit and SIGKILL."""
+
+_KEYS: Final = (signal.SIGQUIT, signal.SIGTSTP)
+"""What keys of a terminal send, besides SIGINT."""
 
 
 def run_command(
@@ -28,16 +39,17 @@ def run_command(
     signal, and SIGKILL after `grace` seconds or at a second signal. Raise Signalled if the command died of SIGHUP,
     SIGINT or SIGTERM, or if this process received one; raise OSError if the command cannot be run.
     """
-    with raise_on_stop_signals(clock), OrphanReaper():
+    with raise_on_stop_signals(clock), collect_signals(*_KEYS) as keys, OrphanReaper():
         process: subprocess.Popen[bytes] | None = None
         try:
-            with defer_stop_signals() as arrived:
-                process = subprocess.Popen(command, env=env, process_group=0)
-                OrphanReaper.own_children.add(process.pid)
-            if arrived:
-                signal.raise_signal(arrived[0])  # so that its duplicate is recognised, too
-            with _Terminal(process.pid) as terminal, signal_waiter(signal.SIGCHLD) as wait:
-                status = _status(process, terminal, wait)
+            with ExitStack() as stack:
+                with defer_stop_signals() as arrived:
+                    process = _start(command, env)
+                    terminal = stack.enter_context(_Terminal(process.pid))
+                    wait = stack.enter_context(signal_waiter(signal.SIGCHLD))
+                if arrived:
+                    signal.raise_signal(arrived[0])  # so that its duplicate is recognised, too
+                status = _status(process, terminal, keys, wait)
         except Signalled as end:
             if process is not None:
                 with contextlib.suppress(Signalled):
@@ -49,6 +61,22 @@ def run_command(
             raise Signalled(-status)
         return 128 - status
     return status
+
+
+def _start(command: Sequence[str], env: Mapping[str, str]) -> "subprocess.Popen[bytes]":
+    """Start a command in its own process group. A key that is pressed meanwhile is left to us, for us to pass on.
+
+    Between vfork and exec, Ctrl-Z would stop the child, and us with it: we could neither continue it nor stop.
+    A forked child has our handlers until exec.
+    """
+    before = subprocess._USE_VFORK
+    subprocess._USE_VFORK = False  # type: ignore[misc]  # documented as what to set for this
+    try:
+        process = subprocess.Popen(command, env=env, process_group=0)
+    finally:
+        subprocess._USE_VFORK = before  # type: ignore[misc]
+    OrphanReaper.own_children.add(process.pid)
+    return process
 
 
 class _Terminal:
@@ -100,9 +128,18 @@ def wait_for_signal() -> None:
             wait()
 
 
-def _status(process: "subprocess.Popen[bytes]", terminal: _Terminal, wait: Callable[[], object]) -> int:
-    """Wait for a process and return its status. If the terminal stops it (Ctrl-Z), stop and continue with it."""
+def _status(
+    process: "subprocess.Popen[bytes]", terminal: _Terminal, keys: list[int], wait: Callable[[], object]
+) -> int:
+    """Wait for a process and return its status. If the terminal stops it (Ctrl-Z), stop and continue with it.
+
+    `keys` are signals that the terminal sent to us: the group was not in its foreground, or not yet. Pass them on.
+    """
     while True:
+        while keys:
+            signal_group(process.pid, key := keys.pop(0))
+            if key == signal.SIGTSTP:
+                _stop_both(process, terminal)
         changed, status = os.waitpid(process.pid, os.WUNTRACED | os.WNOHANG)
         if not changed:
             wait()
@@ -111,16 +148,21 @@ def _status(process: "subprocess.Popen[bytes]", terminal: _Terminal, wait: Calla
             process.returncode = os.waitstatus_to_exitcode(status)
             return process.returncode
         if os.WSTOPSIG(status) in (signal.SIGTTIN, signal.SIGTTOU):
-            stop = not terminal.move_to_foreground()
+            if terminal.move_to_foreground():
+                signal_group(process.pid, signal.SIGCONT)
+            else:
+                _stop_both(process, terminal, to_foreground=True)
         elif terminal.is_foreground:
-            stop = True
-        else:
-            continue  # whoever stopped it will continue it
-        if stop:
-            os.killpg(os.getpgrp(), signal.SIGTSTP)
-            terminal.move_to_foreground()
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGCONT)
+            _stop_both(process, terminal)
+        # Otherwise, whoever stopped it will continue it.
+
+
+def _stop_both(process: "subprocess.Popen[bytes]", terminal: _Terminal, *, to_foreground: bool = False) -> None:
+    """Stop with a process that is stopped, and continue it when we are continued."""
+    stop_own_group()
+    if to_foreground or terminal.is_foreground:
+        terminal.move_to_foreground()
+    signal_group(process.pid, signal.SIGCONT)
 
 
 def _end_group(process: "subprocess.Popen[bytes]", number: int, grace: float) -> None:

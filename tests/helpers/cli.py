@@ -180,9 +180,9 @@ def shell(
     return Result(done.stdout.decode(), done.stderr.decode(), done.returncode)
 
 
-def wait_until(condition: Callable[[], bool], timeout: float = 10) -> None:
+def wait_until(condition: Callable[[], object], timeout: float = 10, interval: float = 0.01) -> None:
     """Wait until a condition holds; fail the test if it does not within `timeout` seconds."""
     end = time.monotonic() + timeout
     while not condition():
         assert time.monotonic() < end, "the condition did not become true in time"
-        time.sleep(0.01)
+        time.sleep(interval)

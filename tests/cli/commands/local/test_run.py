@@ -42,7 +42,7 @@ def family(folder: Path) -> str:
     return (
         f"echo $AWS_ENDPOINT_URL_SWF > {folder}/url; "
         f"sh -c 'echo $$ > {folder}/1.pid; sleep 100 & echo $! > {folder}/2.pid; wait' & "
-        f"sh -c 'echo $$ > {folder}/3.pid; sleep 100; :'; :"
+        f"sh -c 'echo $$ > {folder}/3.pid; exec sleep 100'; :"
     )
 
 
@@ -234,6 +234,19 @@ class TestSignals:
             assert [path for path in folder.glob("*.pid") if is_running(int(path.read_text()))] == []
 
 
+def _ps(pid: int, columns: str) -> str:
+    done = subprocess.run(["ps", "-ww", "-o", columns, "-p", str(pid)], capture_output=True, text=True, check=False)
+    return done.stdout.strip()
+
+
+def _children(pid: int) -> Path:
+    """Return the file that lists the children of a process, on Linux."""
+    return Path(f"/proc/{pid}/task/{pid}/children")
+
+
+PROMPT = ("--norc", "--noprofile", "-i")
+
+
 class Terminal:
     """A terminal that runs `swf local run`, or a shell."""
 
@@ -246,23 +259,19 @@ class Terminal:
             self.child.expect_exact(text)
 
     def wait_for_command(self) -> None:
-        """Wait until COMMAND is in the foreground."""
-        wait_until(lambda: os.tcgetpgrp(self.child.child_fd) != self.child.pid, 60)
+        """Wait until COMMAND is in the foreground, and not stopped: `swf` is not about to continue it."""
 
-    def interrupt(self) -> None:
-        """Press Ctrl-C until all on the terminal has ended: one that is pressed as COMMAND starts may be lost."""
-        for _ in range(6):
-            self.child.sendintr()
-            if self.child.expect([pexpect.EOF, pexpect.TIMEOUT], timeout=10) == 0:
-                break
+        def is_ready() -> bool:
+            leader = os.tcgetpgrp(self.child.child_fd)
+            state, _, args = _ps(leader, "stat=,args=").partition(" ")
+            return leader != self.child.pid and state[:1] not in ("", "T") and " local run " not in args
+
+        wait_until(is_ready, 60)
 
     def stop(self) -> None:
-        """Press Ctrl-Z until the shell's job is stopped: a job that is about to be continued does not notice it."""
-        for _ in range(30):
-            self.child.sendcontrol("z")
-            if self.child.expect_exact(["Stopped", pexpect.TIMEOUT], timeout=2) == 0:
-                break
-        self.expect("READY> ")
+        """Press Ctrl-Z, and wait until the shell has a stopped job."""
+        self.child.sendcontrol("z")
+        self.expect("Stopped", "READY> ")
 
     def end(self) -> tuple[int | None, int | None]:
         """Wait for its end, and return exit code and signal."""
@@ -274,7 +283,7 @@ class Terminal:
 @pytest.fixture
 def prompt(tmp_env: dict[str, str]) -> "Iterator[Terminal]":
     """A shell with job control on a terminal."""
-    shell = Terminal("bash", "--norc", "--noprofile", "-i", env={**tmp_env, "TERM": "dumb", "PS1": "READY> "})
+    shell = Terminal("bash", *PROMPT, env={**tmp_env, "TERM": "dumb", "PS1": "READY> "})
     shell.expect("READY> ")
     yield shell
     shell.child.close(force=True)
@@ -288,7 +297,7 @@ class TestTerminal:
         terminal = Terminal(SWF, "local", "run", "--", "sh", "-c", family(tmp_path), env=tmp_env)
         written_pids(tmp_path, 3)
         terminal.wait_for_command()
-        terminal.interrupt()
+        terminal.child.sendintr()
         assert terminal.end() == (None, signal.SIGINT)
         assert_all_gone(tmp_path)
 
@@ -322,6 +331,7 @@ class TestTerminal:
         """Ctrl-Z stops `swf` and COMMAND; `fg` continues both, and COMMAND has the terminal again."""
         prompt.child.sendline("swf local run -- sh -c 'echo begun; read x; echo \"<$x>\"'")
         prompt.expect("begun\r\n")
+        prompt.wait_for_command()
         prompt.stop()
         prompt.child.sendline("fg")
         prompt.expect("swf local run")
@@ -334,11 +344,59 @@ class TestTerminal:
         script = f"echo begun; while ! [ -e {tmp_path}/go ]; do :; done; swf pending -t x -o text > {tmp_path}/n"
         prompt.child.sendline(f"swf local run -- sh -c '{script}'")
         prompt.expect("begun\r\n")
+        prompt.wait_for_command()
         prompt.stop()
         prompt.child.sendline("bg")
         prompt.expect("READY> ")
         prompt.child.sendline(f'touch {tmp_path}/go; wait; echo "<$(cat {tmp_path}/n)>"')
         prompt.expect("<0>", "READY> ")
+
+    def test_ctrl_z_in_a_pipeline(self, prompt: Terminal, tmp_path: Path) -> None:
+        """Ctrl-Z stops COMMAND too if it is not in the foreground, and `fg` continues it."""
+        script = f"echo $$ > {tmp_path}/1.pid; echo beg''un; exec sleep 100"
+        prompt.child.sendline(f"swf local run -- sh -c '{script}' | cat")
+        prompt.expect("begun\r\n")
+        (pid,) = written_pids(tmp_path, 1)
+        prompt.stop()
+        wait_until(lambda: _ps(pid, "stat=").startswith("T"))
+        prompt.child.sendline("fg")
+        wait_until(lambda: _ps(pid, "stat=").startswith("S"))
+        prompt.child.sendintr()
+        prompt.expect("READY> ")
+
+    def test_ctrl_backslash_in_a_pipeline(self, prompt: Terminal, tmp_path: Path) -> None:
+        """Ctrl-\\ ends COMMAND if it is not in the foreground, and `swf` removes what it made."""
+        script = f"ulimit -c 0; echo $$ > {tmp_path}/1.pid; echo beg''un; exec sleep 100"
+        prompt.child.sendline(f"set -o pipefail; swf local run -- sh -c '{script}' | sh -c 'trap : QUIT; cat; cat'")
+        prompt.expect("begun\r\n")
+        (pid,) = written_pids(tmp_path, 1)
+        prompt.child.sendcontrol("\\")
+        prompt.expect("READY> ")
+        prompt.child.sendline("echo code=$?")
+        prompt.expect("code=131")
+        assert not is_running(pid)
+
+    @pytest.mark.skipif(
+        not _children(os.getpid()).exists(), reason="the system does not list the children of a process"
+    )
+    def test_ctrl_z_before_command_is_executed(self, tmp_env: dict[str, str]) -> None:
+        """A child that is still in the group of `swf` receives Ctrl-Z too, and does not keep `swf` from stopping."""
+        own, *others = tmp_env["PATH"].split(os.pathsep)
+        path = os.pathsep.join([own, *["/x"] * 40_000, *others])  # looking for COMMAND there takes the child a while
+        terminal = Terminal("bash", *PROMPT, env={**tmp_env, "TERM": "dumb", "PS1": "READY> ", "PATH": path})
+        terminal.expect("READY> ")
+        terminal.child.sendline("swf local run -- sleep 100")
+        pid = terminal.child.pid or 0
+        for _ in range(2):
+            wait_until(_children(pid).read_text, interval=0)
+            pid = int(_children(pid).read_text())
+        os.kill(pid, signal.SIGTSTP)  # as the terminal does, before the child has left the group
+        terminal.stop()
+        terminal.child.sendline("fg")
+        terminal.wait_for_command()
+        terminal.child.sendintr()
+        terminal.expect("READY> ")
+        terminal.child.close(force=True)
 
     def test_a_pipeline_keeps_the_terminal(self, prompt: Terminal) -> None:
         """A pager behind `swf local run` can read from the terminal."""
