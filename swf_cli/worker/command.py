@@ -98,7 +98,8 @@ class CommandExecution:
         return _outcome_of(runner, command, files)
 
     def _outcome_of_stopped(self, runner: "TaskRunner", command: CommandProcess, files: TaskFiles) -> Outcome | None:
-        if runner.signal is HeartbeatSignal.CANCEL_REQUESTED and command.returncode() == 0:
+        is_cancelled = runner.signal is HeartbeatSignal.CANCEL_REQUESTED
+        if is_cancelled and not command.is_stuck and command.returncode() == 0:
             return _outcome_of(runner, command, files)
         return runner.outcome_of_stopped(command)
 

@@ -1,5 +1,6 @@
 """A process that a worker starts: in its own process group, its stderr read by lines."""
 
+import logging
 import signal
 import subprocess
 import time
@@ -20,6 +21,10 @@ _OF_A_TASK: Final = (
 
 TICK: Final = 0.2
 """Seconds between looks at a running process."""
+
+_KILL_TICKS: Final = 50  # looks at a process that was sent SIGKILL
+
+_log = logging.getLogger(__name__)
 
 
 class WorkerProcess:
@@ -57,7 +62,9 @@ class WorkerProcess:
             )
             self._files = files.pop_all()
         self.group = self._popen.pid
-        """Its process group."""
+        """Its process group, and the ID of its leader."""
+        self.is_stuck = False
+        """Whether it was sent SIGKILL, and has not ended: it never returns from the kernel to its program."""
         OrphanReaper.own_children.add(self.group)
         self._watch = ProcessWatch(self.group)
         self._stderr = LineReader(stderr)
@@ -71,7 +78,9 @@ class WorkerProcess:
         return self._popen.wait()
 
     def describe_exit(self) -> str:
-        """Return how a process ended, as the reason of a failure."""
+        """Return how a process ended, or that it did not, as the reason of a failure."""
+        if self.is_stuck:
+            return f"process {self.group} was killed, but waits in the kernel and does not end"
         code = self.returncode()
         return f"exit {code}" if code >= 0 else f"signal {_signal_name(-code)}"
 
@@ -90,7 +99,9 @@ class WorkerProcess:
     def stop(self, grace: float, kill: "threading.Event", on_tick: Callable[[], None]) -> None:
         """Send SIGTERM to the process group, then SIGKILL after the grace period, or once `kill` is set.
 
-        `on_tick` is called now and then. Only before `returncode`: the group is its own until then.
+        A process that waits in the kernel, such as for a file server, may not end for hours: after 10 seconds it is
+        left to end by itself, see `is_stuck`. `on_tick` is called now and then. Only before `returncode`: the group
+        is its own until then.
         """
         signal_and_continue_group(self.group, signal.SIGTERM)
         kill_at = time.monotonic() + grace
@@ -98,9 +109,13 @@ class WorkerProcess:
             on_tick()
             if kill.wait(TICK / 4) or time.monotonic() >= kill_at:
                 break
-        signal_and_continue_group(self.group, signal.SIGKILL)
-        while not self.wait(TICK):
+        for _ in range(_KILL_TICKS):
             signal_and_continue_group(self.group, signal.SIGKILL)
+            if self.wait(TICK):
+                return
+            on_tick()
+        self.is_stuck = True
+        _log.warning("%s; it is left to end by itself", self.describe_exit())
 
     def close(self) -> None:
         """Kill it if it has not ended, reap it, and close its files."""

@@ -185,6 +185,8 @@ class TaskRunner:
         match self._sender.signal:
             case HeartbeatSignal.TASK_CLOSED:
                 return None
+            case _ if process and process.is_stuck:
+                return Outcome.failed(process.describe_exit(), details)
             case HeartbeatSignal.CANCEL_REQUESTED:
                 return Outcome("cancelled", details=details or None)
         return Outcome.failed(_WORKER_STOPPED, details)

@@ -589,6 +589,22 @@ class TestEnd:
         handlers.close()
         assert not is_running(pid)
 
+    @pytest.mark.usefixtures("stuck")
+    def test_handler_that_never_ends(self, handlers: Handlers) -> None:
+        """One that waits in the kernel after SIGKILL keeps its slot from nothing: the next task gets another one."""
+        handlers.use(
+            """
+            if not os.path.exists("1.pid"):
+                mark("1.pid", f"{os.getpid()}\\n"); read(); say(nonsense=1); time.sleep(100)
+            while read(): say(result="of another handler")
+            """,
+            grace=0,
+        )
+        assert handlers.run()[1]["reason"].startswith("the handler wrote a line that is not the protocol")
+        assert handlers.result() == "of another handler"
+        handlers.close()
+        assert not is_running(*written_pids(handlers.folder, 1))
+
     def test_terminate_stops_a_busy_handler(self, handlers: Handlers) -> None:
         """Its task fails with `worker stopped` and the end of stderr."""
         handlers.use("mark('1.pid', f'{os.getpid()}\\n'); read(); time.sleep(100)")

@@ -293,6 +293,24 @@ class TestShutdown:
         assert str(running.result(60)) == "failed (worker stopped)"
         assert not is_running(pid)
 
+    @pytest.mark.usefixtures("stuck")
+    @pytest.mark.parametrize("is_cancelled", [False, True])
+    def test_command_that_does_not_end(
+        self, tasks: Tasks, tmp_path: Path, caplog: pytest.LogCaptureFixture, is_cancelled: bool
+    ) -> None:
+        """One that waits in the kernel after SIGKILL keeps neither its slot nor the worker: its task fails."""
+        running = tasks.start(f"echo bye >&2; echo $$ > {tmp_path}/sh.pid; exec sleep 100", heartbeat=0.05, grace=0)
+        (pid,) = written_pids(tmp_path, 1)
+        if is_cancelled:
+            tasks.request_cancellation()
+        else:
+            tasks.shutdown.terminate()
+        reason = f"process {pid} was killed, but waits in the kernel and does not end"
+        assert str(running.result(60)) == f"failed ({reason})"
+        assert tasks.response() == (FAIL, {"reason": reason, "details": "bye"})
+        assert f"{reason}; it is left to end by itself" in caplog.messages
+        assert not is_running(pid)
+
     def test_kill_abandons_the_response(self, tasks: Tasks) -> None:
         """A response that is not accepted is given up, and the task is not certainly closed."""
         tasks.stub.reset()
