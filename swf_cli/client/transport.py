@@ -1,10 +1,14 @@
 """What botocore's own connections do not offer: how far a request got, and limits on reuse and on responses.
 
+A connection's timeout is for one read, so that a response which arrives byte by byte would never be given up.
+
 botocore lets nobody choose its connection classes, so this replaces an attribute of its HTTP session that is not
 public. Without that attribute everything still works, but how far a request got has to be guessed from its error.
 """
 
+import io
 import time
+from http.client import HTTPResponse
 from typing import TYPE_CHECKING, Any, Final
 
 from botocore.awsrequest import (
@@ -29,6 +33,42 @@ MAX_IDLE: Final = 50.0
 _CHUNK: Final = 65_536  # bytes
 
 
+class _DeadlineReader(io.RawIOBase):
+    """Reads from a socket until a time after which reads raise TimeoutError."""
+
+    def __init__(self, raw: io.RawIOBase, sock: Any, seconds: float) -> None:
+        self._raw = raw
+        self._sock = sock
+        self._deadline = time.monotonic() + seconds
+        self._is_first = True
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        if not self._is_first:  # the first read has the socket's own timeout
+            left = self._deadline - time.monotonic()
+            if left <= 0:
+                raise TimeoutError("timed out")
+            self._sock.settimeout(left)
+        self._is_first = False
+        return self._raw.readinto(buffer)
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+class _Response(HTTPResponse):
+    """Is read, from its status to the end of its body, within the time that its connection has for one read."""
+
+    def __init__(self, sock: Any, *args: Any, **kwargs: Any) -> None:
+        super().__init__(sock, *args, **kwargs)
+        seconds = sock.gettimeout()
+        if seconds is not None:
+            self.fp = io.BufferedReader(_DeadlineReader(self.fp.detach(), sock, seconds))
+
+
 class _TrackedConnection:
     """Reports when the last byte of a request is about to be written. Mixed into botocore's connections.
 
@@ -36,6 +76,7 @@ class _TrackedConnection:
     TLS, a record less.
     """
 
+    response_class = _Response
     idle_since = 0.0
     _is_connecting = False
     _body = b""

@@ -9,6 +9,7 @@ from swf_cli.client.session import Session
 from swf_cli.errors import InvalidResponseError
 from tests.client.conftest import SetEnv, count
 from tests.helpers.aws import SETTINGS
+from tests.helpers.fault_matrix import Phase, Transport, Wire, judge
 from tests.helpers.operations import COUNT
 from tests.helpers.stub_service import StubService
 
@@ -52,6 +53,39 @@ def test_a_response_that_is_too_long_is_refused(extra: int, shared_stub: StubSer
     with pytest.raises(InvalidResponseError, match="the response is longer than 16 MiB") as raised:
         count(session)
     assert raised.value.possibly_executed
+
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 102\r\n"
+
+
+def drip_head(wire: Wire) -> None:
+    """Respond, the headers byte by byte."""
+    wire.read_request()
+    wire.drip(HEAD + b"X: 1\r\n" * 10)
+    wire.connection.sendall(b"\r\n" + b'{"count": 1}'.ljust(102))
+
+
+def drip_body(wire: Wire) -> None:
+    """Respond, the body byte by byte."""
+    wire.read_request()
+    wire.connection.sendall(HEAD + b"\r\n")
+    wire.drip(b'{"count": 1}'.ljust(102))
+
+
+@pytest.mark.parametrize(
+    ("transport", "phase", "timeout"),
+    [
+        ("direct", Phase("response: slow head", "may have been executed", drip_head), 0.3),
+        ("direct", Phase("response: slow body", "may have been executed", drip_body), 0.3),
+        ("tls", Phase("response: slow body", "may have been executed", drip_body), 1),
+        ("tunnel", Phase("tunnel: slow head", "never sent", before="drip"), 0.3),
+    ],
+    ids=["head", "body", "body, TLS", "tunnel"],
+)
+def test_a_response_that_arrives_byte_by_byte_is_given_up(transport: Transport, phase: Phase, timeout: float) -> None:
+    """The timeout is for the whole of it, whatever arrives meanwhile."""
+    verdict = judge(transport, phase, "count_pending_activity_tasks", timeout)
+    assert verdict.is_right_for(phase), verdict
 
 
 def test_headers_and_body_are_written_at_once(

@@ -12,6 +12,7 @@ import struct
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -88,6 +89,12 @@ class Wire:
         head = f"HTTP/1.1 {status} X\r\nContent-Length: {size}\r\nConnection: close\r\n{headers}\r\n"
         self.connection.sendall(head.encode() + body)
 
+    def drip(self, data: bytes) -> None:
+        """Write bytes one by one, slowly."""
+        for byte in data:
+            self.connection.sendall(bytes([byte]))
+            time.sleep(0.02)
+
     def reset(self) -> None:
         """Break the connection with a RST."""
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -107,7 +114,9 @@ class Phase:
     act: Callable[[Wire], None] = lambda wire: None
     """What happens once the connection is there."""
 
-    before: Literal["", "refuse", "close", "garbage", "old TLS", "untrusted", "other name", "407", "502", "503"] = ""
+    before: Literal[
+        "", "refuse", "close", "garbage", "old TLS", "untrusted", "other name", "407", "502", "503", "drip"
+    ] = ""
     """What happens before that."""
 
     transports: tuple[Transport, ...] = TRANSPORTS
@@ -229,6 +238,8 @@ class FaultServer:
     def _open_tunnel(self, connection: socket.socket) -> bool:
         wire = Wire(connection, [])
         wire.read_head()
+        if self.phase.before == "drip":
+            wire.drip(b"HTTP/1.1 200 Connection established\r\n" + b"X: 1\r\n" * 20)
         if self.phase.before.isdigit():
             wire.respond(int(self.phase.before), _PAGE)
             return False
@@ -279,8 +290,11 @@ def environment(**variables: str) -> Iterator[None]:
         os.environ.update(before)
 
 
-def judge(transport: Transport, phase: Phase, operation: str) -> Verdict:
-    """Call an operation over a transport that fails in a phase, and return what the call is taken for."""
+def judge(transport: Transport, phase: Phase, operation: str, timeout: float = 2) -> Verdict:
+    """Call an operation over a transport that fails in a phase, and return what the call is taken for.
+
+    `timeout` is in seconds, for the connection and for the response.
+    """
     server = FaultServer(transport, phase)
     with ExitStack() as stack:
         stack.callback(server.close)
@@ -300,7 +314,7 @@ def judge(transport: Transport, phase: Phase, operation: str) -> Verdict:
             authority("trusted").cert_pem.write_to_path(str(bundle))
             settings["AWS_CA_BUNDLE"] = str(bundle)
         stack.enter_context(environment(**settings))
-        session = Session(endpoint_url=f"{scheme}://{host}", poll_read_timeout=2, call_read_timeout=2)
+        session = Session(endpoint_url=f"{scheme}://{host}", poll_read_timeout=timeout, call_read_timeout=timeout)
         client = session.poll_client if operation.startswith("poll") else session.no_retry
         try:
             call(client, operation, **OPERATIONS[operation])
