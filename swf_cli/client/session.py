@@ -59,6 +59,7 @@ class Session:
         self._call_read_timeout = call_read_timeout
         self._connections = connections
         self._lock = threading.RLock()
+        self._renewing = threading.Lock()
         self._clients: dict[tuple[float, int], botocore.client.BaseClient] = {}
         self._loaded: _Found | None = None
         self.generation = 0
@@ -86,19 +87,21 @@ class Session:
 
     def renew(self, generation: int) -> bool:
         """Look credentials up again, after those of a generation were rejected. Return whether there are others."""
-        with self._lock:
+        with self._renewing:
+            loaded = self._loaded
             if self.generation != generation:
                 return True  # another thread did it
-            if self._loaded is None:
+            if loaded is None:
                 return False  # they could not even be found
             try:
-                found = self._load()
+                found = self._load()  # may take long: other threads go on with the clients they have
             except SwfError:
                 return False
-            if found.credentials == self._loaded.credentials:
+            if found.credentials == loaded.credentials:
                 return False
-            self.reset()
-            self._loaded = found
+            with self._lock:
+                self.reset()
+                self._loaded = found
             return True
 
     def explain(self, error: Exception) -> SwfError:

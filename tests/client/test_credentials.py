@@ -1,8 +1,10 @@
 """Credentials: what is wrong is named and never shows a secret; those that changed are used at once."""
 
 import json
+import os
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from hashlib import sha1
 from pathlib import Path
@@ -16,7 +18,7 @@ from swf_cli.client.session import Session
 from swf_cli.errors import CredentialsError, CredentialsUnavailable, ExitCode, SwfError
 from swf_cli.redaction import redact
 from tests.client.conftest import SetEnv, complete, configure, count, poll
-from tests.helpers.cli import TASK
+from tests.helpers.cli import TASK, wait_until
 from tests.helpers.issuer import Issuer
 from tests.helpers.operations import COMPLETE, COUNT, HEARTBEAT, HISTORY, POLL
 from tests.helpers.stub_service import StubService
@@ -295,6 +297,27 @@ def test_a_process_is_asked_again(stub: StubService, set_env: SetEnv, tmp_path: 
     stub.reply(COUNT, {"count": 1})
     count(session)
     assert stub.access_keys == ["AKIDOLD", "AKIDNEW"]
+
+
+def test_a_slow_process_keeps_no_other_call_waiting(stub: StubService, set_env: SetEnv, tmp_path: Path) -> None:
+    """While one thread waits for other keys, the calls of others are made, also over clients that are new."""
+    keys = 'echo "{\\"Version\\": 1, \\"AccessKeyId\\": \\"AKIDOLD\\", \\"SecretAccessKey\\": \\"s\\"}"'
+    wait = f"if [ -e {tmp_path}/slow ]; then : > {tmp_path}/asked; cat {tmp_path}/slow; fi"
+    configure(tmp_path, process(f"{wait}; {keys}"))
+    session = Session()
+    stub.reply(COUNT, {"count": 1})
+    count(session)
+    os.mkfifo(tmp_path / "slow")
+    with ThreadPoolExecutor() as pool:
+        renewal = pool.submit(session.renew, session.generation)
+        try:
+            wait_until((tmp_path / "asked").exists)
+            request = {"domain": "d", "taskList": {"name": "l"}}
+            pool.submit(call, session.with_timeout(3), "count_pending_activity_tasks", **request).result(60)
+            assert not renewal.done()
+        finally:
+            (tmp_path / "slow").write_text("")
+        assert not renewal.result(60)
 
 
 # --- endpoints that issue credentials
