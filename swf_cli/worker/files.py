@@ -11,12 +11,12 @@ from contextlib import ExitStack, suppress
 from typing import Final
 
 from ..models import LIMITS
+from ..redaction import MAX_SECRET, safe_length
 
 _MAX_BYTES_PER_CHARACTER: Final = 4
 _PIPE_CAPACITY: Final = 4_096  # bytes that every pipe holds
 _CHUNK: Final = 65_536  # bytes
-_OVERLAP: Final = 4_096  # bytes before the end of stderr, so that what begins the details is no part of a secret
-_KEPT: Final = LIMITS["details"][1] + _OVERLAP  # bytes
+_KEPT: Final = LIMITS["details"][1] + 2 * MAX_SECRET  # bytes of the end of stderr
 _MAX_UNREAD: Final = 1_048_576  # bytes of stderr; what is older is skipped, so that forwarding never falls behind
 
 
@@ -80,23 +80,30 @@ class LineReader:
         self._tail = b""
 
     def tail(self) -> str:
-        """Return the end: what fits the details of a response, and as much before it as a secret is long."""
+        """Return the end: what fits the details of a response, and more. It does not begin within a secret."""
         size = os.fstat(self._descriptor).st_size
         start = max(self._offset, size - _KEPT) if size >= self._offset else 0
         data = (self._tail + os.pread(self._descriptor, _KEPT, start))[-_KEPT:]
+        if len(data) == _KEPT:
+            data = data[_find_cut(data[: 2 * MAX_SECRET]) :]
         return data.decode("utf-8", "replace").strip("\n")
 
     def forget(self) -> None:
         """Forget the end of what was read so far."""
         self._tail = b""
 
-    def read_lines(self, *, ended: bool) -> Iterator[str]:
-        """Yield the lines that are new; if `ended`, also one without a newline."""
+    def read_lines(self, *, ended: bool, token: str | None = None) -> Iterator[str]:
+        """Yield the lines that are new; if `ended`, also one without a newline.
+
+        Longer ones than 64 KiB are yielded in parts, but neither the token nor another secret is.
+        """
         size = os.fstat(self._descriptor).st_size
         self._offset = self._offset if self._offset <= size else 0
         if size - self._offset > _MAX_UNREAD:
-            skipped = size - self._offset - _CHUNK
-            self._offset += skipped
+            begin = size - _CHUNK - MAX_SECRET
+            begin += _find_cut(os.pread(self._descriptor, 2 * MAX_SECRET, begin), token)
+            skipped = begin - self._offset
+            self._offset = begin
             yield f"… {skipped:,} bytes of stderr skipped"
         while self._offset < size:
             data = os.pread(self._descriptor, _CHUNK, self._offset)
@@ -104,7 +111,7 @@ class LineReader:
             if not length:
                 if not data or (len(data) < _CHUNK and not ended):
                     return
-                length = len(data)
+                length = _find_cut(data, token) if len(data) == _CHUNK else len(data)
             self._advance(data[:length])
             yield from data[:length].decode("utf-8", "replace").splitlines()
 
@@ -115,6 +122,12 @@ class LineReader:
             # Read to its end: what is kept of it is in memory. The command appends, wherever the file ends.
             os.ftruncate(self._descriptor, 0)
             self._offset = 0
+
+
+def _find_cut(data: bytes, token: str | None = None) -> int:
+    """Return where to cut bytes that go on, so that no secret is in two parts; see `safe_length`."""
+    text = data.decode("utf-8", "surrogateescape")
+    return len(text[: safe_length(text, token)].encode("utf-8", "surrogateescape"))
 
 
 def open_input(stack: ExitStack, data: bytes) -> int:

@@ -92,9 +92,9 @@ class WorkerProcess:
         """Forget what was read of stderr: it is about a task that is over."""
         self._stderr.forget()
 
-    def read_stderr_lines(self, *, ended: bool = False) -> Iterator[str]:
-        """Yield the lines of stderr that are new; if `ended`, also one without a newline."""
-        return self._stderr.read_lines(ended=ended)
+    def read_stderr_lines(self, *, ended: bool = False, token: str | None = None) -> Iterator[str]:
+        """Yield the lines of stderr that are new; see `LineReader.read_lines`."""
+        return self._stderr.read_lines(ended=ended, token=token)
 
     def stop(self, grace: float, kill: "threading.Event", on_tick: Callable[[], None]) -> None:
         """Send SIGTERM to the process group, then SIGKILL after the grace period, or once `kill` is set.

@@ -212,7 +212,7 @@ class TaskRunner:
     def forward_stderr(self, process: WorkerProcess, *, ended: bool = False) -> None:
         """Log the lines that a process wrote to stderr."""
         self.context.progress.beat()
-        for line in process.read_stderr_lines(ended=ended):
+        for line in process.read_stderr_lines(ended=ended, token=self.task.token):
             whole = redact(line, self.task.token)
             for start in range(0, max(1, len(whole)), _LONGEST_LINE):
                 self.log.event("stderr", "%s", whole[start : start + _LONGEST_LINE])

@@ -1,11 +1,17 @@
 """The files that a command reads and writes."""
 
 import os
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 import pytest
 
-from swf_cli.worker.files import ResultReader, open_unlinked
+from swf_cli.redaction import redact
+from swf_cli.worker.files import LineReader, ResultReader, open_unlinked
+
+LIKE_AWS = "AAAAKgAAAAE" + "b+/=" * 140
+OTHER = "A-token-of-a-service-that-is-not-AWS"
+ALMOST_PERIODIC = "SECRET" * 20
 
 
 def test_stdout_that_is_emptied_while_it_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -26,3 +32,63 @@ def test_stdout_that_is_emptied_while_it_is_read(monkeypatch: pytest.MonkeyPatch
         os.write(descriptor, b"final")
         reader.read(ended=True)
         assert reader.text == "final"
+
+
+Stderr = Callable[[str], LineReader]
+
+
+@pytest.fixture
+def stderr() -> Iterator[Stderr]:
+    """Make a reader of a file with this text."""
+    with ExitStack() as stack:
+
+        def write(text: str) -> LineReader:
+            descriptor = open_unlinked(stack)
+            os.write(descriptor, text.encode())
+            return LineReader(descriptor)
+
+        yield write
+
+
+def read(reader: LineReader, token: str) -> list[str]:
+    """Return the lines as they are logged."""
+    return [redact(line, token) for line in reader.read_lines(ended=True, token=token)]
+
+
+class TestSecrets:
+    """Secrets in lines that are read in parts."""
+
+    @pytest.mark.parametrize("token", [LIKE_AWS, OTHER, ALMOST_PERIODIC])
+    @pytest.mark.parametrize("chunk", [61_440, 65_536])
+    @pytest.mark.parametrize("part", [0.0, 0.01, 0.5, 0.99, 1.0])
+    def test_token_where_a_line_is_cut(self, stderr: Stderr, token: str, chunk: int, part: float) -> None:
+        """It is never in two parts."""
+        before, after = "é" + "-" * (chunk - 2 - int(part * len(token))), " " + "-" * 70_000
+        assert "".join(read(stderr(before + token + after), token)) == f"{before}TOKEN{after}"
+
+    @pytest.mark.parametrize("token", [LIKE_AWS, OTHER, ALMOST_PERIODIC])
+    def test_tokens_without_end(self, stderr: Stderr, token: str) -> None:
+        """One right behind the other, for longer than is read at once."""
+        lines = read(stderr(token * (200_000 // len(token))), token)
+        assert len(lines) > 2
+        assert set("".join(lines)) == set("TOKEN")
+
+    @pytest.mark.parametrize("part", [1, 0.5, 0])
+    def test_token_where_stderr_is_skipped_to(self, stderr: Stderr, part: float) -> None:
+        """What is read begins with it, or behind it."""
+        rest = "-" * (65_536 - int(part * len(OTHER)))
+        first, *lines = read(stderr(" " * 2_000_000 + OTHER + rest), OTHER)
+        assert first.endswith("bytes of stderr skipped")
+        assert "".join(lines) == ("TOKEN" if part else "") + rest
+
+    @pytest.mark.parametrize("is_read", [False, True])
+    @pytest.mark.parametrize("kept", range(1, len(LIKE_AWS), 50))
+    def test_token_where_the_end_begins(self, stderr: Stderr, kept: int, is_read: bool) -> None:
+        """No part of it is left, even if others that follow make the text shorter."""
+        others = f"{LIKE_AWS} " * 30
+        reader = stderr("-" * 60_000 + LIKE_AWS + others + "-" * (32_768 + 8_192 - kept - len(others)))
+        if is_read:
+            list(reader.read_lines(ended=True))
+        text = redact(reader.tail())
+        assert len(text) < 32_768
+        assert set(text) <= set("TOKEN -")

@@ -121,6 +121,14 @@ class TestLog:
         assert "100% of TOKEN." in caplog.messages
         assert "SECRET" not in caplog.text
 
+    def test_no_part_of_the_token(self, tasks: Tasks, caplog: pytest.LogCaptureFixture) -> None:
+        """Nor is it logged in two parts, if a line is so long that it is."""
+        tasks.token = "SECRET" * 20
+        fill = "head -c {} /dev/zero | tr '\\0' x >&2;"
+        tasks.run(f"{fill.format(61_400)} printf %s $SWF_TASK_TOKEN >&2; {fill.format(9_000)}")
+        assert "TOKEN" in caplog.text
+        assert "SECRET" not in caplog.text
+
 
 class TestHeartbeats:
     """What heartbeats carry, and what their responses cause."""
