@@ -391,7 +391,11 @@ class TestTerminal:
             wait_until(_children(pid).read_text, interval=0)
             pid = int(_children(pid).read_text())
         os.kill(pid, signal.SIGTSTP)  # as the terminal does, before the child has left the group
-        terminal.stop()
+        try:
+            terminal.stop()
+        except pexpect.TIMEOUT:
+            os.kill(pid, signal.SIGKILL)  # nothing else would end the two
+            raise
         terminal.child.sendline("fg")
         terminal.wait_for_command()
         terminal.child.sendintr()
