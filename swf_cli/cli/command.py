@@ -3,12 +3,15 @@
 import shlex
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 from click.core import ParameterSource
 
 from .usage import UsageError, naming
+
+if TYPE_CHECKING:
+    from ..invocation import Invocation
 
 OWN: Final = "Options"
 TASK: Final = "Task"
@@ -17,6 +20,9 @@ OUTPUT: Final = "Output"
 _SECTIONS: Final = (OWN, TASK, AWS, OUTPUT)
 _NAME_WIDTH: Final = 30
 """The widest column that help gives the names of options; a longer one has its text on the next line."""
+
+_GIVEN: Final = f"{__name__}.given"
+"""Key of what the command line gave, in `click.Context.meta`."""
 
 
 class Option(click.Option):
@@ -44,6 +50,9 @@ class Option(click.Option):
         value, source = super().consume_value(ctx, opts)
         assert self.name is not None  # noqa: S101 - an option always has one
         ctx.set_parameter_source(self.name, source)
+        if source is ParameterSource.COMMANDLINE and not self.is_flag:
+            given = ctx.meta.setdefault(_GIVEN, {})
+            given[max(self.opts, key=len)] = tuple(value) if self.multiple else (value,)
         return value, source
 
     def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
@@ -55,6 +64,13 @@ class Option(click.Option):
         bracket = [f"{what}: {value}" for what, value in notes.items() if value is not None]
         bracket += ["required"] if self.required else []
         return record[0], f"{self.help}  [{'; '.join(bracket)}]" if bracket else self.help or ""
+
+
+def current_invocation() -> "Invocation":
+    """Return the options that the command line gave, without flags, for the commands that are suggested."""
+    from ..invocation import Invocation  # not at start-up
+
+    return Invocation(click.get_current_context().meta.get(_GIVEN, {}))
 
 
 class CommonOption(Option):

@@ -18,11 +18,12 @@ import click
 from click.core import ParameterSource
 
 from ..errors import ConfigurationError
+from ..invocation import Invocation
 from ..models import LIMITS, TaskReference, is_protected_url
 from ..output.format import Output
 from ..redaction import register_token
 from . import completers
-from .command import TASK, option
+from .command import TASK, current_invocation, option
 from .common import declare_common
 from .inputs import read_diagnosis, read_task, read_text
 from .params import BoundedText, DiagnosisText, Duration, Identifier
@@ -53,6 +54,7 @@ class GlobalOptions:
     endpoint_url: str | None
     output: Output
     timing: Timing
+    invocation: Invocation
 
     def session(self, **settings: Any) -> "Session":
         """Return a session for these options; `settings` are passed to `Session`."""
@@ -177,6 +179,7 @@ def _common(arguments: dict[str, Any]) -> GlobalOptions:
         endpoint_url=arguments.pop("endpoint_url"),
         output=Output(arguments.pop("output"), arguments.pop("query"), arguments.pop("color")),
         timing=click.get_current_context().find_object(Timing) or Timing(),
+        invocation=current_invocation(),
     )
 
 

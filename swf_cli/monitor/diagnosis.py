@@ -132,8 +132,8 @@ def _diagnose_started(
     if running < facts.older_than:
         return None
     if held is not None and held.holder_alive is None:
-        command = _closing_command(held, task)
-        advice = "if its script is gone" + ("" if command else ", see `swf held`")
+        command = _closing_command(held, task, facts)
+        advice = "if its script is gone" + ("" if command else f", see `{_held_command(facts)}`")
         return Diagnosis("held-here", started_at, REASONS["held-here"], advice, command)
     worker = task.identity or "its worker"
     requested_at = task.cancel_requested_at
@@ -157,11 +157,13 @@ def _diagnose_dead_holder(held: HeldTask, task: ActivityTask, started_at: float,
     pid = facts.holdings.commands.get(held.key)
     if pid is not None:
         explanation = f"the worker that took it has died, but its command still runs as process {pid}"
-        hint = f"stop the command first (kill -TERM -- -{pid}), then run `swf stuck` again"
+        again = facts.invocation.spell("stuck")
+        hint = f"stop the command first (`kill -TERM -- -{pid}`), then run `{again}` again"
         return Diagnosis("holder-gone", started_at, explanation, hint)
     explanation = f"the process that took it on this machine, {held.pid}, has died"
-    command = _closing_command(held, task)
-    return Diagnosis("holder-gone", started_at, explanation, "" if command else "see `swf held`", command)
+    command = _closing_command(held, task, facts)
+    advice = "" if command else f"see `{_held_command(facts)}`"
+    return Diagnosis("holder-gone", started_at, explanation, advice, command)
 
 
 def _expected_run(task: ActivityTask, facts: DomainFacts) -> tuple[float, str]:
@@ -185,14 +187,18 @@ def _spell(activity: ActivityId) -> str:
     return f"{activity.name} {activity.version}"
 
 
-def _closing_command(held: HeldTask, task: ActivityTask) -> str | None:
+def _held_command(facts: DomainFacts) -> str:
+    return facts.invocation.spell("held", repeat=("--domain", "--task-list"))
+
+
+def _closing_command(held: HeldTask, task: ActivityTask, facts: DomainFacts) -> str | None:
     """Return the command line that closes a task held here; None if the row's key is not one."""
     if not _KEY.fullmatch(held.key):
         return None
     if task.cancel_requested_at is not None:
-        return shlex.join(["swf", "cancel", "--held", held.key])
+        return facts.invocation.spell_held("cancel", held.key, held.endpoint)
     reason = "script died" if held.holder_alive is None else "worker died"
-    return shlex.join(["swf", "fail", "--held", held.key, "--reason", reason])
+    return facts.invocation.spell_held("fail", held.key, held.endpoint, "--reason", reason)
 
 
 def _ending(execution: ExecutionId, task: ActivityTask, facts: DomainFacts, advice: str) -> tuple[str, str | None]:

@@ -6,6 +6,7 @@ from math import inf
 from typing import Final
 
 from ..history import ActivityTask
+from ..invocation import Invocation
 from ..ledger.records import HeldTask
 from ..models import ActivityId, ExecutionId
 from .names import close_names
@@ -95,6 +96,9 @@ class DomainFacts:
     holdings: Holdings = field(default_factory=Holdings)
     close_command: Sequence[str] = ()
     """Command line, less the execution, that closes an execution of the domain; empty if there is none."""
+
+    invocation: Invocation = field(default_factory=Invocation)
+    """Spells the commands of `swf` that are suggested."""
 
     clock_skew: float = 0.0
     """Seconds by which the service's clock is ahead of this machine's."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 _NARROWEST_PROSE: Final = 24  # characters
+_COMMAND: Final = re.compile("`[^`]+`")
 _KEPT_SPACE: Final = "\0"  # no text that was escaped has one
 
 
@@ -68,11 +70,14 @@ def flatten(shape: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]
 
 
 def wrap(text: str, width: int, keep: Sequence[str] = ()) -> Text:
-    """Return a sentence in lines of at most `width` characters, broken at spaces outside of the parts to keep."""
+    """Return a sentence in lines of at most `width` characters, broken at spaces.
+
+    The parts to keep are not broken, nor are commands, which stand in backticks.
+    """
     from rich.text import Text
 
     text = escape_controls(text)
-    for part in map(escape_controls, keep):
+    for part in (*map(escape_controls, keep), *_COMMAND.findall(text)):
         text = text.replace(part, part.replace(" ", _KEPT_SPACE))
     lines = textwrap.wrap(text, max(width, _NARROWEST_PROSE), break_long_words=False, break_on_hyphens=False)
     return Text("\n".join(lines).replace(_KEPT_SPACE, " "))

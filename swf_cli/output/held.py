@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
@@ -16,20 +15,24 @@ from .tables import table
 if TYPE_CHECKING:
     from rich.text import Text
 
+    from ..invocation import Invocation
     from ..ledger.records import HeldTask
 
 # Whether the script that `swf poll` gave a task to is alive is unknown.
 _HOLDERS: Final = {True: "alive", False: "dead", None: "unknown"}
 
 
-def show_held(output: Output, rows: Sequence[HeldTask], commands: Mapping[str, int], now: float) -> None:
+def show_held(
+    output: Output, rows: Sequence[HeldTask], commands: Mapping[str, int], now: float, invocation: Invocation
+) -> None:
     """Print what this machine holds.
 
-    `commands` has the process IDs of the commands that still run, by the key of their row.
+    `commands` has the process IDs of the commands that still run, by the key of their row; `invocation` spells what
+    to do about a task.
     """
     output.emit(
         [_row(held, commands.get(held.key)) for held in rows],
-        screen=lambda width: _screen(rows, commands, now, width),
+        screen=lambda width: _screen(rows, commands, now, width, invocation),
         text=[_text_fields(held) for held in rows],
     )
 
@@ -53,7 +56,9 @@ def _text_fields(held: HeldTask) -> tuple[Any, ...]:
     )
 
 
-def _screen(rows: Sequence[HeldTask], commands: Mapping[str, int], now: float, width: int) -> Text:
+def _screen(
+    rows: Sequence[HeldTask], commands: Mapping[str, int], now: float, width: int, invocation: Invocation
+) -> Text:
     if not rows:
         return cell("no task is held here", "dim")
     names = ("key", "task", "workflow", "activity", "task list", "domain", "taken", "by", "holder")
@@ -75,12 +80,16 @@ def _screen(rows: Sequence[HeldTask], commands: Mapping[str, int], now: float, w
         ],
         width,
     )
-    orphans = [_advise(held, commands.get(held.key)) for held in rows if held.holder_alive is False and held.token]
+    orphans = [
+        _advise(held, commands.get(held.key), invocation)
+        for held in rows
+        if held.holder_alive is False and held.token
+    ]
     return join([drawn, join(orphans)], "\n\n") if orphans else drawn
 
 
-def _advise(held: HeldTask, command_pid: int | None) -> Text:
+def _advise(held: HeldTask, command_pid: int | None, invocation: Invocation) -> Text:
     if command_pid is not None:
         return cell(f"The worker of {held.key} has died, but its command still runs as process {command_pid}.")
-    command = shlex.join(["swf", "fail", "--held", held.key, "--reason", "worker died"])
+    command = invocation.spell_held("fail", held.key, held.endpoint, "--reason", "worker died")
     return cell(f"The worker of {held.key} has died: {command}")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from ..history import ActivityTask, DecisionTask
+from ..invocation import WHERE, Invocation
 from ..monitor.groups import StuckGroup, group_stuck
 from ..times import format_duration, iso_time
 from .cards import card, cell, copyable, join, wrap
@@ -26,6 +27,9 @@ _DEFAULT_LIMIT: Final = 5
 """Tasks that are shown as cards."""
 
 _LABEL: Final = 13  # characters before the values of a card
+_PACE: Final = ("--older-than", "--rate", "--timeout")
+"""The options of `swf stuck` that say what counts as stuck, and how fast to read."""
+
 _BAD: Final = ("holder-gone", "no-decider", "decider-failing", "endless")
 
 
@@ -35,7 +39,7 @@ class StuckScreen:
 
     progress: Progress
     now: float
-    domain: str
+    invocation: Invocation = field(default_factory=Invocation)
     is_filtered: bool = False
     """Whether only some tasks were looked at."""
 
@@ -148,10 +152,10 @@ def _draw_task(row: StuckTask, now: float, width: int) -> Text:
 
 def _draw_next(report: StuckReport, rows: Sequence[StuckTask], screen: StuckScreen) -> Text:
     """Return the commands to type next."""
-    worst = report.rows[0]
-    stuck = ("swf", "stuck", "--domain", screen.domain)
-    tasks = ("swf", "tasks", "--domain", screen.domain, "--workflow-id", worst.execution.id)
-    lines = [("its workflow", tasks), ("its task list", (*stuck, "--task-list", worst.task.task_list))]
+    worst, spell = report.rows[0], screen.invocation.spell
+    on_list = spell("stuck", "--task-list", worst.task.task_list, repeat=(*WHERE, *_PACE))
+    lines = [("its workflow", spell("tasks", "--workflow-id", worst.execution.id)), ("its task list", on_list)]
     if len(report.rows) > len(rows):
-        lines.insert(0, (f"{len(report.rows) - len(rows):,} more", (*stuck, "--limit", "0")))
-    return card((name, line) for name, command in lines if (line := copyable(shlex.join(command))))
+        everything = spell("stuck", "--limit", "0", repeat=(*WHERE, "--task-list", "--activity", *_PACE))
+        lines.insert(0, (f"{len(report.rows) - len(rows):,} more", everything))
+    return card((name, line) for name, command in lines if (line := copyable(command)))

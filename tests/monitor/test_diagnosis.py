@@ -341,7 +341,7 @@ class TestHolders:
         """Then nothing is suggested that would have the work started twice."""
         found = certain(STARTED, DEAD, commands={DEAD.key: 4711})
         assert found.explanation == ("the worker that took it has died, but its command still runs as process 4711")
-        assert found.hint == "stop the command first (kill -TERM -- -4711), then run `swf stuck` again"
+        assert found.hint == "stop the command first (`kill -TERM -- -4711`), then run `swf stuck` again"
         assert not found.hint.startswith("swf ")
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from swf_cli.invocation import Invocation
 from swf_cli.ledger.records import HeldTask
 from swf_cli.models import ExecutionId
 from swf_cli.output.format import Output
@@ -20,7 +21,7 @@ LOST = lost_poll()
 
 def shown(draw: Draw, form: str, rows: Sequence[HeldTask], columns: int = 80, **commands: int) -> list[str]:
     """Print rows, 25 s after they were taken."""
-    return draw(lambda: show_held(Output(form), rows, commands, 25.0), columns)
+    return draw(lambda: show_held(Output(form), rows, commands, 25.0, Invocation()), columns)
 
 
 def test_a_table(draw: Draw) -> None:

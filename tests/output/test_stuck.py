@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from swf_cli.history import ActivityTask, DecisionTask
+from swf_cli.invocation import Invocation
 from swf_cli.models import ActivityId, ExecutionId, PartialTaskConfiguration
 from swf_cli.monitor.calls import Progress
 from swf_cli.monitor.diagnosis import Diagnosis
@@ -46,7 +47,7 @@ DECIDES = StuckTask(
     DecisionTask("deciders", PartialTaskConfiguration("deciders"), 1000.0, 1010.0),
     Diagnosis("no-decider", 1010.0, "its decision task has waited for 1m30s", "start a decider on deciders"),
 )
-SCREEN = StuckScreen(Progress(executions=30, tasks=42), now=1100.0, domain="media")
+SCREEN = StuckScreen(Progress(executions=30, tasks=42), now=1100.0, invocation=Invocation({"--domain": ["media"]}))
 
 
 def screen(draw: Draw, *rows: StuckTask, columns: int = 80, limit: int | None = None, **more: Any) -> list[str]:
@@ -147,13 +148,15 @@ def test_what_would_be_copied_is_whole(draw: Draw, columns: int) -> None:
             "endless",
             1000.0,
             f"running on '{task_list}' for longer than anybody would have thought possible",
-            f"check whether host:1 still works on '{task_list}'; only closing its workflow ends it",
+            f"check whether host:1 still works on '{task_list}', then run `swf stuck --domain 'a b' --profile p` "
+            "again; only closing its workflow ends it",
             command,
         ),
     )
     lines = screen(draw, row, columns=columns)
     text = "\n".join(lines)
-    for value in (workflow, task_list, "i" * 60, RUN_ID, command, f"'{task_list}'"):
+    again = "`swf stuck --domain 'a b' --profile p`"
+    for value in (workflow, task_list, "i" * 60, RUN_ID, command, f"'{task_list}'", again):
         assert value in text
     assert f"--workflow-id '{workflow}'" in text
     assert f"--task-list '{task_list}'" in text

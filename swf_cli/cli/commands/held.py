@@ -1,5 +1,6 @@
 """`swf held`."""
 
+import os
 import time
 from typing import TYPE_CHECKING
 
@@ -32,8 +33,6 @@ def held(common: GlobalOptions, task_lists: tuple[str, ...], prune: bool) -> Non
 
     Newest first. Also lists, for a week, polls whose response was lost and that may have received a task.
     """
-    import logging  # not for a completion
-
     from ...ledger.locks import command_pid
     from ...output.held import show_held
 
@@ -49,10 +48,25 @@ def held(common: GlobalOptions, task_lists: tuple[str, ...], prune: bool) -> Non
         if not ledger.is_usable:
             raise SwfError("cannot read the list of held tasks")
     commands = {row.key: pid for row in rows if (pid := command_pid(row)) is not None}
-    show_held(common.output, rows, commands, time.time())
-    if len(rows) < len(everything) and not (is_given("domain") or is_given("task_lists")):
-        hidden = len(everything) - len(rows)
-        logging.getLogger(__name__).info("%d more, which SWF_DOMAIN or SWF_TASK_LIST exclude", hidden)
+    show_held(common.output, rows, commands, time.time(), common.invocation)
+    asked = {"SWF_DOMAIN": is_given("domain"), "SWF_TASK_LIST": is_given("task_lists")}
+    in_domain, on_lists = common.domain if asked["SWF_DOMAIN"] else "", task_lists if asked["SWF_TASK_LIST"] else ()
+    hidden = len(_choose(everything, in_domain, on_lists)) - len(rows)
+    if hidden:
+        _log_hidden(
+            common, hidden, [name for name, is_asked in asked.items() if os.environ.get(name) and not is_asked]
+        )
+
+
+def _log_hidden(common: GlobalOptions, hidden: int, variables: list[str]) -> None:
+    """Log how many rows variables exclude, which were perhaps forgotten, and how to see them."""
+    import logging  # not for a completion
+
+    unset = " ".join(f"-u {name}" for name in variables)
+    command = f"env {unset} {common.invocation.spell('held', repeat=('--domain', '--task-list'))}"
+    exclude = "excludes" if len(variables) == 1 else "exclude"
+    message = "%d more, which %s %s: %s"
+    logging.getLogger(__name__).info(message, hidden, " and ".join(variables), exclude, command)
 
 
 def _choose(rows: "list[HeldTask]", domain: str, task_lists: tuple[str, ...]) -> "list[HeldTask]":

@@ -75,7 +75,7 @@ def stuck(
     facts = _facts(common, scan, older_than)
     with scan.running(older_than) as scanner:
         report = find_stuck(scanner, facts, wanted)
-    screen = StuckScreen(scanner.progress, scan.calls.now(), common.domain, is_filtered=bool(wanted))
+    screen = StuckScreen(scanner.progress, scan.calls.now(), common.invocation, is_filtered=bool(wanted))
     left_out = show_stuck(common.output, report, screen, limit)
     for task_list, near in report.near_lists.items():
         log.info("no open task is on %s; did you mean %s?", task_list, " or ".join(near))
@@ -106,4 +106,4 @@ def _facts(common: GlobalOptions, scan: "Scan", older_than: int) -> "DomainFacts
     }
     close = ["aws", "swf", "terminate-workflow-execution"]
     close += [f"{option}={value}" for option, value in options.items() if value]
-    return DomainFacts(older_than, Holdings(rows, commands), close)
+    return DomainFacts(older_than, Holdings(rows, commands), close, common.invocation)

@@ -175,7 +175,7 @@ def test_a_labelled_domain(service: Service, flow: Flow, service_env: dict[str, 
         hints = {row["execution"]["id"]: row["hint"] for row in result.json}
         assert hints["backlog"] == "start more workers on busy (2 waiting, 1 in hand)"
         assert hints["misspelled"].endswith("if it is misspelled: resize runs on endless")
-        assert hints["dead-but-command"].startswith(f"stop the command first (kill -TERM -- -{command})")
+        assert hints["dead-but-command"].startswith(f"stop the command first (`kill -TERM -- -{command}`)")
         assert is_running(command)
         assert "aws swf terminate-workflow-execution --domain=media --region=us-east-1 " in hints["endless"]
         assert hints["script"].startswith("if its script is gone: swf fail --held ")
