@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from .api import poll_once
 from .client.attempt import attempt
 from .errors import CredentialsUnavailable, NetworkError, NoTaskReceived, Signalled, SwfError
+from .invocation import Invocation
 from .ledger.records import PollSource, Taker
 from .models import WorkerTask
 from .retry import TRANSIENT, Retrier
@@ -63,6 +64,15 @@ class ReceivedTask:
             return f"the task is in `swf held` under {self.key}"
         where = f"{self.task.id} of workflow {self.task.execution.id}, run {self.task.execution.run_id}"
         return f"the task is not recorded, and stays open until it times out: {where}"
+
+    def suggest(self, invocation: Invocation) -> tuple[str, str]:
+        """Return what to do if it could not be printed, and the command line for that."""
+        if self.key is not None:
+            reason = ("--reason", "not printed")
+            return "if nobody works on it", invocation.spell_held("fail", self.key, self.source.endpoint, *reason)
+        execution = self.task.execution
+        names = ("--workflow-id", execution.id, "--run-id", execution.run_id, "--id", self.task.id)
+        return "see when it times out", invocation.spell("tasks", *names)
 
 
 def poll_source(session: "Session", domain: str, task_list: str, identity: str) -> PollSource:
@@ -243,7 +253,10 @@ def _describe_failure(error: SwfError, source: PollSource) -> str:
 
 
 def _describe_loss(source: PollSource) -> str:
+    # In full: a log is read in other shells than the one that polls.
+    where = Invocation({"--domain": [source.domain], "--task-list": [source.task_list]})
+    command = where.spell("held", repeat=("--domain", "--task-list"))
     return (
         f"SWF may have assigned a task to this poll (identity {source.identity}), which would stay open until it "
-        "times out; see `swf held`"
+        f"times out; see `{command}`"
     )

@@ -126,6 +126,8 @@ class StopRequest:
         self.event: threading.Event = SignalSafeEvent()
         self.number = 0
         """The signal, once `event` is set."""
+        self.notice: str | None = None
+        """What to log when the first signal arrives."""
 
     def set(self, number: int) -> None:
         """Record that this signal asked to stop."""
@@ -140,13 +142,14 @@ class StopRequest:
         import logging  # not at start-up
 
         log = logging.getLogger(__name__)
+        self.notice = notice
 
         def handler(number: int) -> None:
             if self.event.is_set():
                 raise Signalled(number)
             self.set(number)
-            if notice is not None:
-                log.info("%s: %s", signal.Signals(number).name, notice)
+            if self.notice is not None:
+                log.info("%s: %s", signal.Signals(number).name, self.notice)
 
         with handle_stop_signals(handler, clock):
             yield self

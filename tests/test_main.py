@@ -68,7 +68,9 @@ def test_a_reader_that_takes_the_beginning_gets_it(stub: StubService, env: dict[
     script = '{ swf poll -d y -t x; echo "code $?" >&2; } | head -c 1'
     result = shell(script, env=env)
     assert (result.stdout, result.code) == ("{", 0)
-    lines = r"swf: the reader closed the pipe; the task is in `swf held` under [0-9a-f]{8}\ncode 1\n"
+    lines = (
+        r"swf: the reader closed the pipe; the task is in `swf held` under ([0-9a-f]{8})\nhint: .* \1 .*\ncode 1\n"
+    )
     assert re.fullmatch(lines, result.stderr)
 
 

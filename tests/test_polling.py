@@ -29,6 +29,7 @@ NO_TASK = {"startedEventId": 0}
 ON_LIST = replace(SOURCE, domain="d", task_list="l")
 REQUEST = (POLL, {"domain": "d", "taskList": {"name": "l"}, "identity": SOURCE.identity})
 MAY_HAVE_TASK = "SWF may have assigned a task to this poll (identity me@here)"
+LIST_IT = "`swf held --domain d --task-list l`"
 
 
 class Harness:
@@ -370,7 +371,7 @@ def test_an_abandoned_poll_stays_on_record(tmp_path: Path, log: pytest.LogCaptur
     harness = Harness(session, tmp_path / "state")
     with pytest.raises(Signalled):
         harness.receive()
-    assert log.messages == [f"{MAY_HAVE_TASK}, which would stay open until it times out; see `swf held`"]
+    assert log.messages == [f"{MAY_HAVE_TASK}, which would stay open until it times out; see {LIST_IT}"]
     assert [held.kind for held in harness.held()] == ["broken_poll"]
 
 

@@ -119,7 +119,7 @@ def _run(args: Sequence[str], timing: Timing | None) -> int:
         return ExitCode.REFUSED
     except OutputError as error:
         if error.message:  # empty if the reader closed the pipe
-            _print_error(args, error, error.message, None)
+            _print_error(args, error, error.message, error.hint)
         return error.exit_code
     except SwfError as error:
         _print_error(args, error, error.message, error.hint)

@@ -14,10 +14,11 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.big_domain import open_task, start
-from tests.helpers.cli import SWF, Result, run, shell, wait_until
+from tests.helpers.cli import SWF, Result, run, run_unwritable, shell, wait_until
 from tests.helpers.flow import Flow
 from tests.helpers.local_service import Service
 from tests.helpers.processes import is_running
+from tests.helpers.stub_service import StubService
 
 DAY = "86400"
 
@@ -65,6 +66,12 @@ def labelled(text: str, label: str) -> str:
     """Return the value that stands behind a label on a screen."""
     (value,) = re.findall(rf"^ *{label}  +(.*)$", text, re.MULTILINE)
     return str(value)
+
+
+def in_backticks(text: str) -> str:
+    """Return the one command of `swf` that a sentence names."""
+    (command,) = re.findall("`(swf [^`]*)`", text)
+    return str(command)
 
 
 def start_worker(here: Shell, task_list: str) -> "tuple[subprocess.Popen[bytes], int]":
@@ -135,3 +142,31 @@ def test_to_look_again_once_a_command_was_stopped(service: Service, flow: Flow, 
     wait_until(lambda: not is_running(group))
     (row,) = here.paste(again).json
     assert row["hint"].startswith("swf fail --held ")
+
+
+def test_a_poll_whose_response_was_lost(stub: StubService, bare_env: dict[str, str], tmp_path: Path) -> None:
+    """The log names the command that lists it, whatever the variables exclude."""
+    here = Shell(bare_env, tmp_path, stub.url)
+    here.env["SWF_TASK_LIST"] = "another"
+    stub.reply("PollForActivityTask", reset=True)
+    lost = here.swf("poll", "-t", "work list", "--timeout", "0")
+    (held,) = here.paste(in_backticks(lost.stderr)).json
+    assert (held["kind"], held["task_list"]) == ("broken_poll", "work list")
+
+
+@pytest.mark.parametrize("ledger", ["", "off"])
+def test_a_task_that_could_not_be_printed(service: Service, flow: Flow, here: Shell, ledger: str) -> None:
+    """The hint fails it; or, where it is not on record, shows when it times out."""
+    start(flow, "w 1", open_task(task_list="work", startToCloseTimeout=DAY))
+    here.env["SWF_LEDGER"] = ledger
+    result = run_unwritable("closed", "poll", "-t", "work", *here.options, env=here.env)
+    _, hint = result.stderr.splitlines()
+    advice, _, command = hint.removeprefix("hint: ").partition(": ")
+    pasted = here.paste(command)
+    if ledger == "off":
+        assert advice == "see when it times out"
+        assert (pasted.json["id"], pasted.json["state"]) == ("resize-1", "started")
+        assert pasted.json["deadline"] is not None
+    else:
+        assert (advice, pasted.stdout) == ("if nobody works on it", "")
+        assert "ActivityTaskFailed" in service.names("media", "w 1")

@@ -1,7 +1,8 @@
 """`swf poll`."""
 
+import signal
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ...errors import OutputError, Signalled
 from ...output import shell, terminal
@@ -12,6 +13,8 @@ from ..usage import UsageError
 
 if TYPE_CHECKING:
     from ...polling import ReceivedTask
+
+_PRINT_NOTICE: Final = "printing the task that was received; send the signal again to quit now"
 
 
 @command(
@@ -41,31 +44,55 @@ def poll(common: GlobalOptions, task_list: str, identity: str, timeout: int | No
     """
     if for_eval and (is_given("output") or is_given("query")):
         raise UsageError("--eval cannot be combined with --output or --query")
-    import logging  # not for a completion
-
     from ... import polling, signals
-    from ...output import progress, tasks
+    from ...output import progress
+    from ...output.log import report_error
 
     session = common.session()
     lists = polling.ListRotation(polling.poll_source(session, common.domain, task_list, identity))
-    with common.ledger() as ledger, signals.StopRequest().on_signal(polling.STOP_NOTICE) as request:
-        with progress.poll_progress(task_list, common.output.color):
-            poller = polling.Poller(session, ledger, retrier=common.retrier)
-            received = poller.receive(lists, stop=request.event, timeout=timeout)
-        if received is None:
-            raise Signalled(request.number)
-        try:
-            if for_eval:
-                if "\0" in (received.task.input or ""):
-                    message = "the input contains NUL characters, which a shell variable cannot hold; %s"
-                    logging.getLogger(__name__).warning(message, "they were removed")
-                terminal.write_stdout(shell.shell_task(received.task))
-            else:
-                tasks.show_task(common.output, received.task, common.domain, task_list, received.key)
-                _warn_of_table(common, received)
-        except OutputError as error:
-            reason = error.message or "the reader closed the pipe"
-            raise OutputError(f"{reason}; {received.describe_location()}") from error
+    received = None
+    try:
+        with common.ledger() as ledger, signals.StopRequest().on_signal(polling.STOP_NOTICE) as request:
+            with progress.poll_progress(task_list, common.output.color):
+                poller = polling.Poller(session, ledger, retrier=common.retrier)
+                received = poller.receive(lists, stop=request.event, timeout=timeout)
+            if received is None:
+                raise Signalled(request.number)
+            request.notice = _PRINT_NOTICE
+            _print(common, received, for_eval)
+    except Signalled as end:
+        if received is not None:
+            reason = f"{signal.Signals(end.number).name}: the task may not have been printed in full"
+            report_error(*_explain_unprinted(common, received, reason))
+        raise
+
+
+def _print(common: GlobalOptions, received: "ReceivedTask", for_eval: bool) -> None:
+    import logging  # not for a completion
+
+    from ...output import tasks
+
+    try:
+        if for_eval:
+            if "\0" in (received.task.input or ""):
+                message = "the input contains NUL characters, which a shell variable cannot hold; %s"
+                logging.getLogger(__name__).warning(message, "they were removed")
+            terminal.write_stdout(shell.shell_task(received.task))
+        else:
+            tasks.show_task(common.output, received.task, common.domain, received.source.task_list, received.key)
+            _warn_of_table(common, received)
+    except OutputError as error:
+        message, hint = _explain_unprinted(common, received, error.message or "the reader closed the pipe")
+        raise OutputError(message, hint=hint) from error
+
+
+def _explain_unprinted(common: GlobalOptions, received: "ReceivedTask", reason: str) -> tuple[str, str | None]:
+    """Return the message and the hint about a task that was received and could not be printed."""
+    from ...output.cards import copyable
+
+    advice, command = received.suggest(common.invocation)
+    hint = f"{advice}: {command}" if copyable(command) else None
+    return f"{reason}; {received.describe_location()}", hint
 
 
 def _warn_of_table(common: GlobalOptions, received: "ReceivedTask") -> None:

@@ -1,11 +1,14 @@
 """`swf poll`."""
 
+import array
+import fcntl
 import json
 import os
 import re
 import signal
 import socket
 import subprocess
+import termios
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -18,6 +21,7 @@ import pytest
 from swf_cli.output.shell import EVAL_VARIABLES
 from tests.helpers.cli import SWF, TASK, Result, Unwritable, invoke, run, run_unwritable, shell, wait_until
 from tests.helpers.operations import FAIL, POLL
+from tests.helpers.processes import started
 from tests.helpers.stub_service import StubService
 from tests.helpers.terminal import FULL_DEVICE, error_line, installed, on_terminal, without_escapes
 
@@ -234,12 +238,13 @@ def test_a_rejected_poll_exits_by_its_kind(
 def test_a_task_that_cannot_be_printed_is_held(
     stub: StubService, env: dict[str, str], form: list[str], where: Unwritable, words: str
 ) -> None:
-    """With stdout closed, full, or read by nobody: exit code 1, and its key in `swf held` on stderr."""
+    """With stdout closed, full, or read by nobody: exit code 1, its key in `swf held`, and how to fail it."""
     stub.reply(POLL, TASK)
     result = run_unwritable(where, *ON_LIST, *form, env=env)
-    error_line(result, 1, words, "the task is in `swf held` under ")
+    hint = error_line(result, 1, words)
     (held,) = invoke("held", env=env).json
-    assert result.stderr.endswith(f" under {held['key']}\n")
+    assert f"; the task is in `swf held` under {held['key']}\n" in result.stderr
+    assert hint == f"if nobody works on it: swf fail --held {held['key']} --reason 'not printed'"
     assert (held["kind"], held["token"], held["id"]) == ("task", "TOKEN", "resize-1")
 
 
@@ -247,7 +252,50 @@ def test_a_task_that_can_neither_be_printed_nor_held_is_named(stub: StubService,
     """Without a ledger, stderr says which task of which execution is lost: exit code 1."""
     stub.reply(POLL, TASK)
     result = run_unwritable("closed", *ON_LIST, env=env | {"SWF_LEDGER": "off"})
-    error_line(result, 1, "the task is not recorded", "resize-1", "video-7", "RUN")
+    hint = error_line(result, 1, "the task is not recorded", "resize-1", "video-7", "RUN")
+    command = "swf tasks --domain y --workflow-id video-7 --run-id RUN --id resize-1"
+    assert hint == f"see when it times out: {command}"
+
+
+def test_no_command_that_could_not_be_copied_is_suggested(stub: StubService, env: dict[str, str]) -> None:
+    """With a character in it that is shown as its escape, it would name another workflow."""
+    stub.reply(POLL, TASK | {"workflowExecution": {"workflowId": "video\u3164", "runId": "RUN"}})
+    result = run_unwritable("closed", *ON_LIST, env=env | {"SWF_LEDGER": "off"})
+    assert error_line(result, 1, "the task is not recorded", r"video\u3164") == ""
+
+
+@pytest.mark.parametrize("form", [[], ["--eval"]], ids=["json", "eval"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_second_signal_while_a_task_is_printed(
+    stub: StubService, env: dict[str, str], form: list[str], number: signal.Signals
+) -> None:
+    """To a reader that has stalled: it quits, by that signal, and says where the task is and how to fail it."""
+    stub.reply(POLL, TASK | {"input": "\U0001f600" * 32_768})
+    with started(*ON_LIST, *form, env=env, errors="replace") as process:
+        assert process.stdout is not None
+        stdout = process.stdout
+        wait_until(lambda: is_stalled(stdout.fileno()))
+        process.send_signal(number)
+        assert process.stderr is not None
+        notice = process.stderr.readline()
+        time.sleep(0.25)  # within a fifth of a second it would be a duplicate, such as `timeout` sends
+        process.send_signal(number)
+        _, stderr = process.communicate(timeout=10)
+    (held,) = invoke("held", env=env).json
+    again = "send the signal again to quit now"
+    assert notice == f"swf: {number.name}: printing the task that was received; {again}\n"
+    message, hint = stderr.splitlines()
+    where = f"the task is in `swf held` under {held['key']}"
+    assert message == f"swf: {number.name}: the task may not have been printed in full; {where}"
+    assert hint == f"hint: if nobody works on it: swf fail --held {held['key']} --reason 'not printed'"
+    assert (process.returncode, held["kind"]) == (-number, "task")
+
+
+def is_stalled(descriptor: int) -> bool:
+    """Return whether a pipe is full: its capacity is 64 KiB, at most."""
+    waiting = array.array("i", [0])
+    fcntl.ioctl(descriptor, termios.FIONREAD, waiting)
+    return waiting[0] >= 16_384
 
 
 def test_the_wait_is_shown_on_a_terminal_and_then_removed(stub: StubService, env: dict[str, str]) -> None:
