@@ -185,6 +185,11 @@ class ActivityId:
         return cls(name=data["name"], version=data["version"])
 
 
+def spell_activity(activity: ActivityId) -> str:
+    """Return name and version of an activity type, as messages and screens show them."""
+    return f"{activity.name} {activity.version}"
+
+
 @dataclass(frozen=True, slots=True)
 class ExecutionId:
     """A run of a workflow (SWF's WorkflowExecution)."""

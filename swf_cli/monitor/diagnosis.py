@@ -10,7 +10,7 @@ from typing import Final
 
 from ..history import ActivityTask, DecisionTask
 from ..ledger.records import HeldTask
-from ..models import ActivityId, ExecutionId
+from ..models import ExecutionId, spell_activity
 from ..times import format_duration, iso_time
 from .evidence import DomainFacts, ListActivity
 
@@ -171,7 +171,7 @@ def _expected_run(task: ActivityTask, facts: DomainFacts) -> tuple[float, str]:
     runs = facts.runs.get(task.activity)
     if runs is not None:
         longest = format_duration(runs.longest)
-        spelled = _spell(task.activity)
+        spelled = spell_activity(task.activity)
         comparison = f"each of the {runs.count} completed runs of {spelled} that were read (at most {longest})"
         if runs.count == 1:
             comparison = f"the one completed run of {spelled} that was read ({longest})"
@@ -181,10 +181,6 @@ def _expected_run(task: ActivityTask, facts: DomainFacts) -> tuple[float, str]:
         return inf, ""
     seconds = limit.total_seconds()
     return seconds / 2, f"half of its {format_duration(seconds)} start-to-close timeout"
-
-
-def _spell(activity: ActivityId) -> str:
-    return f"{activity.name} {activity.version}"
 
 
 def _held_command(facts: DomainFacts) -> str:

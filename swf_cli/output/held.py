@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
+from ..models import spell_activity
 from ..times import format_duration, iso_time
 from .cards import cell, join
 from .format import Output
-from .rows import spell_activity
 from .tables import table
 
 if TYPE_CHECKING:

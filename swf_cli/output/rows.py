@@ -9,7 +9,7 @@ from ..history import ActivityTask, DecisionTask, End
 from ..times import format_duration, iso_time
 
 if TYPE_CHECKING:
-    from ..models import ActivityId, ExecutionId
+    from ..models import ExecutionId
 
 _TIMEOUTS: Final = ("runtime_timeout", "schedule_timeout", "total_timeout", "heartbeat_timeout")
 
@@ -58,11 +58,6 @@ def _end(end: End) -> dict[str, Any]:
 def optional_time(seconds: float | None) -> str | None:
     """Return a time as ISO 8601, None for None."""
     return None if seconds is None else iso_time(seconds)
-
-
-def spell_activity(activity: ActivityId) -> str:
-    """Return name and version of an activity type."""
-    return f"{activity.name} {activity.version}"
 
 
 def describe_deadline(task: ActivityTask | DecisionTask, now: float) -> str:

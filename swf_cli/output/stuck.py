@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..history import ActivityTask, DecisionTask
 from ..invocation import WHERE, Invocation
+from ..models import spell_activity
 from ..monitor.groups import StuckGroup, group_stuck
 from ..times import format_duration, iso_time
 from .cards import card, cell, copyable, join, wrap
 from .format import Output
 from .progress import count_of
-from .rows import describe_deadline, spell_activity, task_row
+from .rows import describe_deadline, task_row
 from .tables import table, table_width
 
 if TYPE_CHECKING:

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from ..models import spell_activity
 from ..times import format_duration, iso_time
 from .cards import card, card_of, cell, join
 from .format import Output
-from .rows import describe_deadline, describe_end, optional_time, spell_activity, task_row
+from .rows import describe_deadline, describe_end, optional_time, task_row
 from .tables import table, table_width
 from .timeline import NARROWEST, WIDEST, timeline
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 from ..heartbeats import AutomaticHeartbeatSender, HeartbeatScheduler, HeartbeatSignal
-from ..models import LIMITS, TaskReference, WorkerTask
+from ..models import LIMITS, TaskReference, WorkerTask, spell_activity
 from ..polling import ReceivedTask
 from ..redaction import redact
 from ..responding import Outcome, Responder, Settlement
@@ -130,10 +130,8 @@ class TaskRunner:
     def run(self) -> Settlement:
         """Execute the task and respond; return what became of it."""
         task, began = self.task, self.context.clock()
-        activity = f"{task.activity.name} {task.activity.version}"
-        self.log.event(
-            "started", "started: %s, list %s, run %s", activity, self.source.task_list, task.execution.run_id
-        )
+        what = spell_activity(task.activity), self.source.task_list, task.execution.run_id
+        self.log.event("started", "started: %s, list %s, run %s", *what)
         self.context.scheduler.add(self._sender)
         try:
             outcome = self._execute()
