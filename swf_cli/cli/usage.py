@@ -69,7 +69,7 @@ def explain(error: click.ClickException) -> tuple[str, str | None]:
         name = ctx.command_path if ctx else "swf"
         return f"`{name}` has no option {error.option_name}", _suggest_option(error.option_name, ctx) or help_hint
     if isinstance(error, click.MissingParameter) and error.param is not None:
-        return _explain_missing(error.param, help_hint)
+        return _explain_missing(error.param, ctx, help_hint)
     if isinstance(error, click.BadParameter):
         return f"{_name(error)}: {_plain(error.message)}", help_hint
     if isinstance(error, click.BadOptionUsage):
@@ -83,9 +83,10 @@ def _plain(message: str) -> str:
     return line[:1].lower() + line[1:] if line[1:2].islower() else line
 
 
-def _explain_missing(param: click.Parameter, help_hint: str) -> tuple[str, str]:
+def _explain_missing(param: click.Parameter, ctx: click.Context | None, help_hint: str) -> tuple[str, str]:
     if isinstance(param, click.Argument):
-        return f"no {param.human_readable_name.upper()} given", help_hint
+        what_to_pass = param.type.get_missing_message(param, ctx)
+        return f"no {param.human_readable_name.upper()} given", what_to_pass or help_hint
     name = max(param.opts, key=len)
     return f"{name} is required", f"pass {name}, or set {param.envvar}" if param.envvar else help_hint
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.helpers.cli import SWF, Result, run, shell, wait_until
 from tests.helpers.stub_service import StubService
-from tests.helpers.terminal import error_line, installed
+from tests.helpers.terminal import installed
 
 SCRIPTS = {"bash": "swf.bash", "zsh": "_swf", "fish": "swf.fish"}
 COMPLETIONS = Path(__file__).parents[3] / "completions"
@@ -40,11 +40,6 @@ def test_a_real_shell_loads_the_script(bare_env: dict[str, str], name: str) -> N
     """The shell takes the script, and a shell that can be asked completes a command with it."""
     result = shell(LOADED[name].format(f"'{COMPLETIONS / SCRIPTS[name]}'"), env=bare_env, program=name)
     assert result == Result("pending\n", "", 0)
-
-
-def test_a_shell_that_is_none_of_the_three(bare_env: dict[str, str]) -> None:
-    """Another shell is wrong usage, and the line names the three."""
-    error_line(run("completion", "tcsh", env=bare_env), 2, "tcsh", "bash", "zsh", "fish")
 
 
 @pytest.mark.parametrize(
@@ -106,8 +101,9 @@ def test_profiles_come_from_the_files_that_the_variables_name(bare_env: dict[str
         (["--", "sh", "-c", "x-res"], ["path"]),
     ],
 )
-def test_a_workers_command_is_completed(
-    bare_env: dict[str, str], tmp_path: Path, words: list[str], values: list[str]
+@pytest.mark.parametrize("command", [("work", "-d", "video", "-t", "x"), ("local", "run", "-d", "video")])
+def test_a_command_to_run_is_completed(
+    bare_env: dict[str, str], tmp_path: Path, command: tuple[str, ...], words: list[str], values: list[str]
 ) -> None:
     """With the programs on the PATH, each once; a path and a program's arguments with files."""
     for folder in ("a", "b"):
@@ -121,7 +117,7 @@ def test_a_workers_command_is_completed(
             (tmp_path / folder / name).touch(mode)
         (tmp_path / folder / "x-resize.d").mkdir()
     path = f"{tmp_path}/a:{tmp_path}/missing:{tmp_path}/b:{bare_env['PATH']}"
-    result = _complete("work", "-d", "video", "-t", "x", *words, env=bare_env | {"PATH": path})
+    result = _complete(*command, *words, env=bare_env | {"PATH": path})
     assert result.stdout.splitlines() == values
 
 

@@ -2,6 +2,7 @@
 
 import click
 
+from ... import completers
 from ...command import command
 from ...usage import UsageError
 from .shared import domain_option, playground, speed_option
@@ -16,7 +17,14 @@ Example:
 )
 @domain_option()
 @speed_option
-@click.argument("command_line", metavar="COMMAND...", nargs=-1, required=True, type=click.UNPROCESSED)
+@click.argument(
+    "command_line",
+    metavar="COMMAND...",
+    nargs=-1,
+    required=True,
+    type=click.UNPROCESSED,
+    shell_complete=completers.programs,
+)
 def run(domain: str, speed: float, command_line: tuple[str, ...]) -> int:
     """Run COMMAND against a local SWF, which ends with it.
 
