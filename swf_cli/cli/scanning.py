@@ -1,7 +1,7 @@
 """What `swf stuck` and `swf tasks` share: a scan that a signal or a failure ends early."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from math import inf
 
@@ -42,6 +42,11 @@ class Scan:
         """Show the progress of a scan, and let signals end it."""
         with self._request.on_signal(), scan_progress(self.scanner, older_than, self._color):
             yield self.scanner
+
+    def log_near_lists(self, near_lists: Mapping[str, Sequence[str]]) -> None:
+        """Log which task lists were probably meant by those that no task is on."""
+        for task_list, near in near_lists.items():
+            _log.info("no task was found on %s; did you mean %s?", task_list, " or ".join(near))
 
     def finish(self) -> None:
         """Log what was not read. Raise Signalled or the failure that ended the scan early."""

@@ -1,9 +1,10 @@
 """Choose tasks by what they are."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from ..history import ActivityTask, DecisionTask
+from .names import names_meant
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,12 @@ class TaskFilter:
             and self.identity in (None, task.identity)
             and self.state in (None, task.state)
         )
+
+    def near_lists(self, found: Iterable[str]) -> dict[str, list[str]]:
+        """Return, for each of its task lists that is not among those found, which of them were probably meant."""
+        names = set(found)
+        meant = {name: names_meant(name, names) for name in self.task_lists if name not in names}
+        return {name: near for name, near in meant.items() if near}
 
     def __bool__(self) -> bool:
         return self != TaskFilter()

@@ -7,6 +7,7 @@ from typing import Final
 _MIN_SIMILARITY: Final = 0.8
 _MAX_EDITS: Final = 3  # characters that differ: long names may be similar although they are not misspellings
 _MAX_NAMES: Final = 3
+_SHORTEST_BEGINNING: Final = 3  # characters
 
 
 def close_names(name: str, candidates: Iterable[str]) -> list[str]:
@@ -23,6 +24,16 @@ def close_names(name: str, candidates: Iterable[str]) -> list[str]:
         if candidate != name and is_near and matcher.ratio() >= _MIN_SIMILARITY and _edits(matcher) <= _MAX_EDITS:
             scored.append((-matcher.ratio(), candidate))
     return [candidate for _, candidate in sorted(scored)[:_MAX_NAMES]]
+
+
+def names_meant(name: str, candidates: Iterable[str]) -> list[str]:
+    """Return the candidates that somebody may have meant by a name that does not exist; at most three.
+
+    Those that differ little from it, then those that it is the beginning of: it may have been copied in part.
+    """
+    names = sorted({*candidates} - {name})
+    begun = [other for other in names if other.startswith(name) and len(name) >= _SHORTEST_BEGINNING]
+    return list(dict.fromkeys([*close_names(name, names), *begun]))[:_MAX_NAMES]
 
 
 def _edits(matcher: "SequenceMatcher[str]") -> int:

@@ -12,7 +12,7 @@ from ..errors import AccessError, SwfError, UnknownResource
 from ..models import ExecutionId
 from .calls import Progress, ScanCalls, Stopped
 from .execution import BAD_TOKEN, PAGE_SIZE, ExecutionReader, ExecutionTasks
-from .names import close_names
+from .names import names_meant
 
 YEAR: Final = 366 * 86_400.0
 """Seconds; SWF's limit on an execution's lifetime."""
@@ -166,7 +166,7 @@ class DomainScanner:
         with suppress(SwfError):
             names += [execution.id for execution in self.newest_open(self._page_size)]
             names += [execution.id for execution in self.newest_closed(self._page_size)]
-        near = close_names(workflow_id, names)
+        near = names_meant(workflow_id, names)
         hint = f"did you mean {' or '.join(near)}?" if near else None
         return UnknownResource(f"no execution with the workflow ID {workflow_id} in {self.calls.domain}", hint=hint)
 

@@ -14,7 +14,6 @@ from .diagnosis import Diagnosis, diagnose
 from .evidence import DomainFacts
 from .execution import ExecutionTasks
 from .filters import TaskFilter
-from .names import close_names
 from .scanner import DomainScanner
 
 MAX_EVIDENCE: Final = 50
@@ -78,7 +77,8 @@ class _Search:
             diagnosis = diagnose(execution, task, now, self._facts)
             if diagnosis is not None:
                 self._report.rows.append(StuckTask(execution, task, diagnosis))
-        self._name_near_lists()
+        found = {*self._facts.lists, *(task.task_list for _, task, _ in self._candidates)}
+        self._report.near_lists = self._wanted.near_lists(found)
         self._report.rows.sort(key=lambda row: (row.diagnosis.rank, row.execution.id, row.execution.run_id))
         return self._report
 
@@ -95,12 +95,6 @@ class _Search:
             # Of the young ones, only those that look stuck at once are kept: memory does not grow with them.
             if now - task.scheduled_at >= facts.older_than or diagnose(found.execution, task, now, facts):
                 self._candidates.append((found.execution, task, now))
-
-    def _name_near_lists(self) -> None:
-        for task_list in self._wanted.task_lists:
-            near = [] if task_list in self._facts.lists else close_names(task_list, sorted(self._facts.lists))
-            if near and not any(task.task_list == task_list for _, task, _ in self._candidates):
-                self._report.near_lists[task_list] = near
 
     def _read_held(self) -> None:
         """Read the executions of tasks held here that are too young for the scan."""

@@ -9,7 +9,7 @@ from ..models import ExecutionId
 from .execution import ExecutionTasks
 from .filters import TaskFilter
 from .groups import TaskCount, TaskCounter
-from .names import close_names
+from .names import names_meant
 from .scanner import DomainScanner
 
 
@@ -21,20 +21,21 @@ class FoundTask:
     task: ActivityTask
 
 
-def find_open_tasks(scanner: DomainScanner, wanted: TaskFilter) -> list[FoundTask]:
+def find_open_tasks(scanner: DomainScanner, wanted: TaskFilter, lists: set[str]) -> list[FoundTask]:
     """Return the open activity tasks of a domain that match, the oldest first.
 
-    Raise SwfError if no execution could be read; see `ScanCalls.failure` for a scan that ended early.
+    Add the names of the task lists of all to `lists`. Raise SwfError if no execution could be read; see
+    `ScanCalls.failure` for a scan that ended early.
     """
     found: list[FoundTask] = []
-    _for_each(scanner, wanted, lambda execution, task: found.append(FoundTask(execution, task)))
+    _for_each(scanner, wanted, lists, lambda execution, task: found.append(FoundTask(execution, task)))
     return sorted(found, key=lambda row: (row.task.scheduled_at, row.execution.id, row.task.id))
 
 
-def count_open_tasks(scanner: DomainScanner, wanted: TaskFilter, field: str) -> list[TaskCount]:
-    """Count the open activity tasks of a domain that match by a field, a key of `groups.FIELDS`; raise as above."""
+def count_open_tasks(scanner: DomainScanner, wanted: TaskFilter, lists: set[str], field: str) -> list[TaskCount]:
+    """Count the open activity tasks of a domain that match by a field, a key of `groups.FIELDS`; else as above."""
     counter = TaskCounter(field)
-    _for_each(scanner, wanted, counter.add)
+    _for_each(scanner, wanted, lists, counter.add)
     return counter.counts()
 
 
@@ -47,11 +48,15 @@ def count_tasks(found: ExecutionTasks, field: str) -> list[TaskCount]:
 
 
 def _for_each(
-    scanner: DomainScanner, wanted: TaskFilter, on_task: Callable[[ExecutionId, ActivityTask], None]
+    scanner: DomainScanner,
+    wanted: TaskFilter,
+    lists: set[str],
+    on_task: Callable[[ExecutionId, ActivityTask], None],
 ) -> None:
     def on_execution(found: ExecutionTasks) -> None:
-        for task in found.tasks:
-            if task.is_open and wanted.matches(task):
+        for task in filter(lambda task: task.is_open, found.tasks):
+            lists.add(task.task_list)
+            if wanted.matches(task):
                 on_task(found.execution, task)
 
     scanner.scan(on_execution)
@@ -63,7 +68,7 @@ def read_task(scanner: DomainScanner, execution: ExecutionId, activity_id: str) 
     for task in reversed(found):
         if task.id == activity_id:
             return task
-    near = close_names(activity_id, [task.id for task in found])
+    near = names_meant(activity_id, [task.id for task in found])
     hint = f"did you mean {' or '.join(near)}?" if near else None
     message = f"no activity task with the ID {activity_id} in workflow {execution.id}, run {execution.run_id}"
     raise UnknownResource(message, hint=hint)

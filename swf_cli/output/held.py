@@ -23,16 +23,21 @@ _HOLDERS: Final = {True: "alive", False: "dead", None: "unknown"}
 
 
 def show_held(
-    output: Output, rows: Sequence[HeldTask], commands: Mapping[str, int], now: float, invocation: Invocation
+    output: Output,
+    rows: Sequence[HeldTask],
+    commands: Mapping[str, int],
+    now: float,
+    what: str,
+    invocation: Invocation,
 ) -> None:
-    """Print what this machine holds.
+    """Print what this machine holds; `what` says which, should there be none.
 
     `commands` has the process IDs of the commands that still run, by the key of their row; `invocation` spells what
     to do about a task.
     """
     output.emit(
         [_row(held, commands.get(held.key)) for held in rows],
-        screen=lambda width: _screen(rows, commands, now, width, invocation),
+        screen=lambda width: _screen(rows, commands, now, width, invocation) if rows else cell(what, "dim"),
         text=[_text_fields(held) for held in rows],
     )
 
@@ -59,8 +64,6 @@ def _text_fields(held: HeldTask) -> tuple[Any, ...]:
 def _screen(
     rows: Sequence[HeldTask], commands: Mapping[str, int], now: float, width: int, invocation: Invocation
 ) -> Text:
-    if not rows:
-        return cell("no task is held here", "dim")
     names = ("key", "task", "workflow", "activity", "task list", "domain", "taken", "by", "holder")
     drawn = table(
         names,
@@ -90,6 +93,7 @@ def _screen(
 
 def _advise(held: HeldTask, command_pid: int | None, invocation: Invocation) -> Text:
     if command_pid is not None:
-        return cell(f"The worker of {held.key} has died, but its command still runs as process {command_pid}.")
+        kill = f"kill -TERM -- -{command_pid}"
+        return cell(f"The worker of {held.key} has died, but its command still runs. To stop it: {kill}")
     command = invocation.spell_held("fail", held.key, held.endpoint, "--reason", "worker died")
     return cell(f"The worker of {held.key} has died: {command}")

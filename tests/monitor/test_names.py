@@ -2,7 +2,7 @@
 
 import pytest
 
-from swf_cli.monitor.names import close_names
+from swf_cli.monitor.names import close_names, names_meant
 
 
 @pytest.mark.parametrize(
@@ -31,3 +31,20 @@ def test_only_near_names_are_suggested(name: str, candidates: list[str], near: l
 def test_the_closest_comes_first() -> None:
     """However the candidates are ordered."""
     assert close_names("encode-video", ["encode-videos-2", "encode-videos"]) == ["encode-videos", "encode-videos-2"]
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("order-4711", ["order-4711.resize.1", "order-4711.resize.2", "order-4711.upload"]),
+        ("order-4711.uplaod", ["order-4711.upload"]),
+        ("order-4711.resize.3", ["order-4711.resize.1", "order-4711.resize.2"]),
+        ("order-4711.resize.1", ["order-4711.resize.2"]),
+        ("o", []),
+        ("4711", []),
+    ],
+)
+def test_a_name_may_have_been_copied_in_part(name: str, meant: list[str]) -> None:
+    """Misspellings come first, then names that begin with it, unless it is very short; never the name itself."""
+    names = ["order-4711.upload", "order-4711.resize.2", "order-4711.resize.1", "order-4711.zip"]
+    assert names_meant(name, names) == meant

@@ -21,7 +21,7 @@ LOST = lost_poll()
 
 def shown(draw: Draw, form: str, rows: Sequence[HeldTask], columns: int = 80, **commands: int) -> list[str]:
     """Print rows, 25 s after they were taken."""
-    return draw(lambda: show_held(Output(form), rows, commands, 25.0, Invocation()), columns)
+    return draw(lambda: show_held(Output(form), rows, commands, 25.0, "none is held", Invocation()), columns)
 
 
 def test_a_table(draw: Draw) -> None:
@@ -49,14 +49,14 @@ def test_what_to_do_about_a_dead_worker(draw: Draw) -> None:
         "The worker of dddd1234 has died: swf fail --held dddd1234 --reason 'worker died'"
     )
     assert shown(draw, "table", [DEAD], dddd1234=4711)[-1] == (
-        "The worker of dddd1234 has died, but its command still runs as process 4711."
+        "The worker of dddd1234 has died, but its command still runs. To stop it: kill -TERM -- -4711"
     )
     assert "died" not in "".join(shown(draw, "table", [HELD, LOST]))
 
 
 def test_nothing_is_held(draw: Draw) -> None:
     """A line on a screen, an empty array, no text."""
-    assert [shown(draw, form, []) for form in ("table", "json", "text")] == [["no task is held here"], ["[]"], []]
+    assert [shown(draw, form, []) for form in ("table", "json", "text")] == [["none is held"], ["[]"], []]
 
 
 def test_json(draw: Draw) -> None:

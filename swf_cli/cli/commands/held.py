@@ -48,7 +48,8 @@ def held(common: GlobalOptions, task_lists: tuple[str, ...], prune: bool) -> Non
         if not ledger.is_usable:
             raise SwfError("cannot read the list of held tasks")
     commands = {row.key: pid for row in rows if (pid := command_pid(row)) is not None}
-    show_held(common.output, rows, commands, time.time(), common.invocation)
+    what = "no task held here matches the options" if everything else "no task is held here"
+    show_held(common.output, rows, commands, time.time(), what, common.invocation)
     asked = {"SWF_DOMAIN": is_given("domain"), "SWF_TASK_LIST": is_given("task_lists")}
     in_domain, on_lists = common.domain if asked["SWF_DOMAIN"] else "", task_lists if asked["SWF_TASK_LIST"] else ()
     hidden = len(_choose(everything, in_domain, on_lists)) - len(rows)

@@ -77,8 +77,7 @@ def stuck(
         report = find_stuck(scanner, facts, wanted)
     screen = StuckScreen(scanner.progress, scan.calls.now(), common.invocation, is_filtered=bool(wanted))
     left_out = show_stuck(common.output, report, screen, limit)
-    for task_list, near in report.near_lists.items():
-        log.info("no open task is on %s; did you mean %s?", task_list, " or ".join(near))
+    scan.log_near_lists(report.near_lists)
     if left_out and not common.output.is_screen:
         log.info("%d more look stuck", left_out)
     scan.finish()

@@ -118,14 +118,16 @@ def _show_domain(common: GlobalOptions, scan: "Scan", wanted: "TaskFilter", fiel
     from ...output.tasks import show_open_tasks, show_task_counts
 
     what = "no open activity task" + _matching(wanted)
+    lists: set[str] = set()
     if field is not None:
         with scan.running() as scanner:
-            counts = count_open_tasks(scanner, wanted, field)
+            counts = count_open_tasks(scanner, wanted, lists, field)
         show_task_counts(common.output, counts, field, scan.calls.now(), what)
-        return
-    with scan.running() as scanner:
-        rows = find_open_tasks(scanner, wanted)
-    show_open_tasks(common.output, rows, scan.calls.now(), what)
+    else:
+        with scan.running() as scanner:
+            rows = find_open_tasks(scanner, wanted, lists)
+        show_open_tasks(common.output, rows, scan.calls.now(), what)
+    scan.log_near_lists(wanted.near_lists(lists))
 
 
 def _show_execution(
@@ -141,13 +143,15 @@ def _show_execution(
 
     reader = scan.scanner.reader
     found = reader.read_all(execution) if include_closed else reader.read_open(execution)
+    near_lists = wanted.near_lists(task.task_list for task in found.tasks)
     found = replace(found, tasks=[t for t in found.tasks if (include_closed or t.is_open) and wanted.matches(t)])
     what = "no activity task" if include_closed else "no open activity task (--all shows closed ones too)"
     what += _matching(wanted)
     if field is not None:
         show_task_counts(common.output, count_tasks(found, field), field, scan.calls.now(), what)
-        return
-    show_execution(common.output, found, scan.calls.now(), what)
+    else:
+        show_execution(common.output, found, scan.calls.now(), what)
+    scan.log_near_lists(near_lists)
 
 
 def _matching(wanted: "TaskFilter") -> str:

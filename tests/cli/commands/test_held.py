@@ -159,6 +159,14 @@ def test_filters(
         assert (len(every.json), every.stderr) == (len(shown) + int(more[1]), "")
 
 
+def test_a_screen_without_rows_says_why(ledger: Ledger, bare_env: dict[str, str]) -> None:
+    """Whether nothing is held, or nothing that matches."""
+    put(ledger)
+    assert run("held", "-d", "vidoe", "-o", "table", env=bare_env).stdout == "no task held here matches the options\n"
+    empty = bare_env | {"SWF_STATE_DIR": f"{bare_env['SWF_STATE_DIR']}/none"}
+    assert run("held", "-d", "vidoe", "-o", "table", env=empty).stdout == "no task is held here\n"
+
+
 @pytest.mark.parametrize("columns", [60, 80, 140])
 def test_a_screen_cuts_nothing(columns: int, ledger: Ledger, bare_env: dict[str, str]) -> None:
     """On a terminal each value is whole, and only a line with a long one is wider than the terminal."""

@@ -271,7 +271,7 @@ def test_a_misspelled_filter_is_named(service: Service, flow: Flow, service_env:
     start(flow, "w", open_task(task_list="resize"))
     service.advance(660)
     result = run(*STUCK, "-t", "reszie", "--check", env=service_env)
-    assert result == Result("[]\n", "swf: no open task is on reszie; did you mean resize?\n", 0)
+    assert result == Result("[]\n", "swf: no task was found on reszie; did you mean resize?\n", 0)
     shown = on_terminal(*STUCK, "-t", "nobody", env=service_env).stdout
     assert shown == "Nothing looks stuck: 1 execution and 1 open task read. No open task matches the options.\n"
 

@@ -150,6 +150,15 @@ class TestDomain:
         rows = run(*TASKS, "first", "--by", "identity", env=service_env).json
         assert [(row["identity"], row["started"]) for row in rows] == [("host:1", 1)]
 
+    @pytest.mark.usefixtures("flow")
+    @pytest.mark.parametrize("args", [(), ("--by", "state"), ("--workflow-id", "second"), ("--all",)])
+    def test_a_misspelled_list_is_named(self, service_env: dict[str, str], args: tuple[str, ...]) -> None:
+        """No task is on that list, but on one with nearly the same name, or one that begins with it."""
+        of = ("--workflow-id", "second") if args == ("--all",) else ()
+        result = run("tasks", "-d", "media", "-t", "wor", "-t", "otehr", "-t", "no", *args, *of, env=service_env)
+        found = "swf: no task was found on {}; did you mean {}?\n"
+        assert result == Result("[]\n", found.format("wor", "work") + found.format("otehr", "other"), 0)
+
     def test_nothing_open(self, service: Service, service_env: dict[str, str]) -> None:
         """An empty array, or a line on a terminal."""
         service.flow("media")
@@ -200,7 +209,8 @@ def test_what_is_not_known_is_an_error(service: Service, service_env: dict[str, 
     """An unknown domain, workflow ID or run ID exits 1 with a line that names it, and never looks like no tasks."""
     start(service.flow("media"), "video-7")
     assert error_line(run(*TASKS, "nobody", env=service_env), 1, "nobody", "media") == ""
-    assert error_line(run(*TASKS, "vidoe-7", env=service_env), 1, "vidoe-7") == "did you mean video-7?"
+    for name in ("vidoe-7", "vid"):
+        assert error_line(run(*TASKS, name, env=service_env), 1, name) == "did you mean video-7?"
     error_line(run(*TASKS, "video-7", "--run-id", "no-such-run", env=service_env), 1, "no-such-run")
     error_line(run("tasks", "-d", "no-such-domain", "--workflow-id", "w", env=service_env), 1, "no-such-domain")
     error_line(run("tasks", "-d", "no-such-domain", env=service_env), 1, "no-such-domain")
