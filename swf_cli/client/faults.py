@@ -21,6 +21,7 @@ from .attempt import attempt
 HINT_CREDENTIALS: Final = "run `aws configure`, or set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
 HINT_EXPIRED: Final = "sign in again (`aws sso login`, or whatever issued these credentials)"
 HINT_REGION: Final = "pass --region, or set AWS_REGION, or the profile's region"
+_HINT_DOMAIN: Final = "check its name, and --region and --profile: a domain is known in one region of one account"
 _HINT_CLOCK: Final = "check the secret key, the region, and that this machine's clock is right"
 _HINT_POLICY: Final = "the IAM policy must allow swf:{operation} on this domain (see `swf help iam`)"
 
@@ -223,6 +224,8 @@ def _translate_fault(error: Exception, response: dict[str, Any], possibly_execut
     if hint is not None:
         kind = AccessError if hint is _HINT_POLICY else CredentialsError
         hint = hint.format(operation=operation)
+    elif kind is UnknownResource and message.startswith("Unknown domain"):
+        hint = _HINT_DOMAIN
     elif kind is InvalidRequest and message.lower().startswith("invalid token"):
         kind, message = TaskNotOpen, f"SWF does not know this token: {message}"
     elif code.isdigit():

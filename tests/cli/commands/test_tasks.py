@@ -213,7 +213,8 @@ def test_what_is_not_known_is_an_error(service: Service, service_env: dict[str, 
         assert error_line(run(*TASKS, name, env=service_env), 1, name) == "did you mean video-7?"
     error_line(run(*TASKS, "video-7", "--run-id", "no-such-run", env=service_env), 1, "no-such-run")
     error_line(run("tasks", "-d", "no-such-domain", "--workflow-id", "w", env=service_env), 1, "no-such-domain")
-    error_line(run("tasks", "-d", "no-such-domain", env=service_env), 1, "no-such-domain")
+    hint = error_line(run("tasks", "-d", "no-such-domain", env=service_env), 1, "no-such-domain")
+    assert hint == "check its name, and --region and --profile: a domain is known in one region of one account"
 
 
 def test_an_execution_without_tasks(service: Service, service_env: dict[str, str]) -> None:
