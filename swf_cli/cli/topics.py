@@ -272,7 +272,8 @@ stuck, worst first:
                since
                -> start a worker on the list, or correct the list's name
   backlog      queued behind other tasks of a list that workers poll
-               -> start more workers
+               -> start more workers; if no task of the list is in hand, check
+               that they still poll it
 
 Only tasks that have waited, run, or ignored a cancellation for at least
 --older-than (10 minutes) are reported; holder-gone, and decision tasks that

@@ -105,12 +105,12 @@ def _diagnose_waiting(task: ActivityTask, now: float, facts: DomainFacts) -> Dia
     task_list, seen = shlex.quote(task.task_list), facts.lists.get(task.task_list, ListActivity())
     if facts.list_is_worked(task):
         counts = f"{seen.waiting} waiting, {seen.started} in hand"
-        return Diagnosis(
-            "backlog",
-            task.scheduled_at,
-            f"waiting for {format_duration(waited)} on a list that workers poll: {counts}",
-            f"start more workers on {task_list} ({counts})",
-        )
+        which, hint = "that workers poll", f"start more workers on {task_list} ({counts})"
+        if not seen.started:
+            which = f"of which a worker started a task {format_duration(now - seen.last_started)} ago"
+            hint = f"check that workers still poll {task_list}, or start more ({counts})"
+        explanation = f"waiting for {format_duration(waited)} on a list {which}: {counts}"
+        return Diagnosis("backlog", task.scheduled_at, explanation, hint)
     hint = f"start a worker on {task_list}, or check why none polls it"
     if near := facts.close_lists(task):
         others = " and ".join(map(shlex.quote, near))

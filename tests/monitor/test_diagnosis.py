@@ -184,24 +184,27 @@ class TestWaiting:
             "start a worker on x, or check why none polls it",
         )
 
-    @pytest.mark.parametrize(
-        ("seen", "counts"),
-        [
-            (replace(STARTED, started_at=1000.0), "1 waiting, 1 in hand"),  # in hand, since long before
-            (replace(completed(5.0), started_at=WAITING.scheduled_at + 1), "1 waiting, 0 in hand"),
-            (replace(completed(5.0), started_at=WAITING.scheduled_at), "1 waiting, 0 in hand"),
-        ],
-    )
-    def test_a_list_with_workers(self, seen: ActivityTask, counts: str) -> None:
-        """It has a backlog, and how many wait and are in hand."""
+    def test_a_list_with_workers(self) -> None:
+        """It has a backlog, and how many wait and are in hand, though they were started long before."""
         facts = facts_of()
-        facts.observe([WAITING, seen])
-        found = diagnose(EXECUTION, WAITING, NOW, facts)
-        assert found == Diagnosis(
+        facts.observe([WAITING, replace(STARTED, started_at=1000.0)])
+        assert diagnose(EXECUTION, WAITING, NOW, facts) == Diagnosis(
             "backlog",
             WAITING.scheduled_at,
-            f"waiting for 20m00s on a list that workers poll: {counts}",
-            f"start more workers on x ({counts})",
+            "waiting for 20m00s on a list that workers poll: 1 waiting, 1 in hand",
+            "start more workers on x (1 waiting, 1 in hand)",
+        )
+
+    @pytest.mark.parametrize(("after", "ago"), [(0.0, "20m00s"), (5 * MINUTE, "15m00s")])
+    def test_a_list_that_had_workers(self, after: float, ago: str) -> None:
+        """A task of it was started since, and none is in hand: when that was, and to look at its workers first."""
+        facts = facts_of()
+        facts.observe([WAITING, replace(completed(5.0), started_at=WAITING.scheduled_at + after)])
+        assert diagnose(EXECUTION, WAITING, NOW, facts) == Diagnosis(
+            "backlog",
+            WAITING.scheduled_at,
+            f"waiting for 20m00s on a list of which a worker started a task {ago} ago: 1 waiting, 0 in hand",
+            "check that workers still poll x, or start more (1 waiting, 0 in hand)",
         )
 
     @pytest.mark.parametrize(
