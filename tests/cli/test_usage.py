@@ -53,6 +53,7 @@ STUCK = ("stuck", "-d", "video")
         (["completion"], "no SHELL given", "pass bash, zsh or fish"),
         (["completion", "tcsh"], "shell 'tcsh' is not supported", "pass bash, zsh or fish"),
         (["completion", "bash", "zsh"], "unexpected argument 'zsh'", "see `swf completion --help`"),
+        (["local", "run"], "no COMMAND given", "see `swf local run --help`"),
         (["work", "-d", "video", "-t", "x"], "no COMMAND given", "pass `-- COMMAND`, or --handlers DIR"),
         (["work", "-d", "video", "-t", "x", "no/such"], "COMMAND: cannot run no/such: No such file or directory", ""),
         (["complete"], "no task given", "use --task, --token or --held, or set SWF_TASK_TOKEN"),
