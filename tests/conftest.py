@@ -1,5 +1,6 @@
 """Fixtures: environments, a stub, a local SWF and moto's; and the machine's own settings kept out."""
 
+import gc
 import logging
 import os
 import signal
@@ -30,6 +31,11 @@ for _number, _handler in (
 ):
     if signal.getsignal(_number) is signal.SIG_IGN:
         signal.signal(_number, _handler)
+
+
+def pytest_collection_finish() -> None:
+    """Take the thousands of tests that were collected out of every garbage collection."""
+    gc.freeze()
 
 
 def _isolate(patch: pytest.MonkeyPatch, home: Path) -> None:
