@@ -8,7 +8,7 @@ import pytest
 from swf_cli.cli.app import SECTIONS, swf
 from swf_cli.cli.command import AWS, OUTPUT, OWN, TASK, Command, Option
 from tests.cli.conftest import InProcess
-from tests.helpers.cli import run
+from tests.helpers.cli import invoke, run
 from tests.helpers.stub_service import StubService
 from tests.helpers.terminal import error_line
 
@@ -33,7 +33,7 @@ def test_common_options_stand_before_or_after_the_command(
 ) -> None:
     """Common options mean the same on both sides of a command's name; of two, the last wins."""
     stub.reply(PENDING, {"count": 3})
-    result = run(*args, env=env)
+    result = invoke(*args, env=env)
     assert (result.stdout, result.code) == ("3\n", 0), result.stderr
     assert stub.requests == [(PENDING, {"domain": "video", "taskList": {"name": "x"}})]
 

@@ -9,7 +9,7 @@ from swf_cli.cli.params import parse_duration
 from tests.helpers.cli import TASK, Result, invoke
 from tests.helpers.operations import COMPLETE, COUNT, HEARTBEAT, HISTORY, POLL
 from tests.helpers.stub_service import StubService
-from tests.helpers.terminal import CONTROLS, error_line, on_terminal
+from tests.helpers.terminal import CONTROLS, error_line, invoke_on_terminal
 
 PENDING = ("pending", "-d", "y", "-t", "x")
 TASK_JSON = {
@@ -317,7 +317,7 @@ def test_colour_on_a_terminal(
 ) -> None:
     """A terminal gets colour unless NO_COLOR is set (and not empty) or --color is never; the flag wins."""
     stub.reply(COUNT, {"count": 3})
-    result = on_terminal(*PENDING, *flags, env=env | variables)
+    result = invoke_on_terminal(*PENDING, *flags, env=env | variables)
     assert ("\x1b[" in result.stdout, result.code) == (coloured, 0)
 
 
@@ -335,7 +335,7 @@ def test_a_message_of_swf_cannot_write_on_the_terminal(stub: StubService, env: d
     """SWF's message is one line: its markup is not interpreted, and its control characters are escaped."""
     hostile = "[red]bad[/red] \x1b[31m\x07\x9b2J\n\rswf: forged \u202e\u2066\x7f\ud800 \U0001f600"
     stub.fault(POLL, "UnknownResourceFault", hostile)
-    result = on_terminal("poll", "-d", "y", "-t", "x", "--color", "always", env=env, stderr=True)
+    result = invoke_on_terminal("poll", "-d", "y", "-t", "x", "--color", "always", env=env, stderr=True)
     (line,) = [line for line in result.stderr.splitlines() if "UnknownResourceFault" in line]
     shown = line[line.index("swf: ") :]
     assert not CONTROLS.search(shown)

@@ -45,62 +45,64 @@ def on_terminal(
     timeout: float = 60,
 ) -> Result:
     """Run `swf` with stdout, stderr or both on their own terminals (raw, without echo), the rest in pipes."""
-    masters: list[int] = []
-    slaves: list[int] = []
+    with _Outputs(stdout, stderr, columns) as outputs:
+        out, err = outputs.descriptors
+        process = subprocess.Popen([SWF, *args], env=dict(env), stdin=subprocess.PIPE, stdout=out, stderr=err)
+        try:
+            process.communicate(stdin.encode(), timeout=timeout)
+        finally:
+            process.kill()
+            process.wait()
+    return outputs.result(process.returncode)
 
-    def output(terminal: bool) -> int:
-        master, slave = pty.openpty() if terminal else os.pipe()
-        if terminal:
-            tty.setraw(slave)
-            fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-        masters.append(master)
-        slaves.append(slave)
-        return slave
 
-    out, err = output(stdout), output(stderr)
-    taken = [bytearray(), bytearray()]
-    process = subprocess.Popen([SWF, *args], env=dict(env), stdin=subprocess.PIPE, stdout=out, stderr=err)
-    for slave in slaves:
-        os.close(slave)
-    readers = [threading.Thread(target=drain, args=pair) for pair in zip(masters, taken, strict=True)]
-    for reader in readers:
-        reader.start()
-    try:
-        process.communicate(stdin.encode(), timeout=timeout)
-    finally:
-        process.kill()
-        process.wait()
-        for reader in readers:
+def invoke_on_terminal(
+    *args: str, env: Mapping[str, str], columns: int = 80, stdout: bool = True, stderr: bool = False
+) -> Result:
+    """Run the command line in this process, its outputs as with `on_terminal`, its stdin empty; see `invoke`."""
+    with _Outputs(stdout, stderr, columns) as outputs, Path(os.devnull).open("rb") as nothing:
+        code = invoke_with((nothing.fileno(), *outputs.descriptors), *args, env=env)
+    return outputs.result(code)
+
+
+class _Outputs:
+    """Two terminals or pipes, for stdout and stderr, and what is written to them until the end of the block."""
+
+    def __init__(self, stdout: bool, stderr: bool, columns: int) -> None:
+        pairs = [self._open(is_terminal, columns) for is_terminal in (stdout, stderr)]
+        self.descriptors = [output for _, output in pairs]
+        self._read = [bytearray(), bytearray()]
+        self._masters = [master for master, _ in pairs]
+        self._readers = [
+            threading.Thread(target=drain, args=pair) for pair in zip(self._masters, self._read, strict=True)
+        ]
+
+    @staticmethod
+    def _open(is_terminal: bool, columns: int) -> tuple[int, int]:
+        if not is_terminal:
+            return os.pipe()
+        master, output = pty.openpty()
+        tty.setraw(output)
+        fcntl.ioctl(output, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+        return master, output
+
+    def __enter__(self) -> "_Outputs":
+        for reader in self._readers:
+            reader.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for output in self.descriptors:
+            os.close(output)
+        for reader in self._readers:
             reader.join()
-        for master in masters:
+        for master in self._masters:
             os.close(master)
-    return Result(taken[0].decode("utf-8"), taken[1].decode("utf-8"), process.returncode)
 
-
-def invoke_on_terminal(*args: str, env: Mapping[str, str], columns: int = 80) -> Result:
-    """Run the command line in this process, with stdout and stderr on terminals of their own; see `invoke`."""
-    masters, taken = [], [bytearray(), bytearray()]
-    slaves = []
-    for _ in taken:
-        master, slave = pty.openpty()
-        tty.setraw(slave)
-        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-        masters.append(master)
-        slaves.append(slave)
-    readers = [threading.Thread(target=drain, args=pair) for pair in zip(masters, taken, strict=True)]
-    for reader in readers:
-        reader.start()
-    try:
-        with Path(os.devnull).open("rb") as nothing:
-            code = invoke_with((nothing.fileno(), *slaves), *args, env=env)
-    finally:
-        for slave in slaves:
-            os.close(slave)
-        for reader in readers:
-            reader.join()
-        for master in masters:
-            os.close(master)
-    return Result(taken[0].decode("utf-8"), taken[1].decode("utf-8"), code)
+    def result(self, code: int) -> Result:
+        """Return what was written, and an exit code."""
+        stdout, stderr = (data.decode("utf-8") for data in self._read)
+        return Result(stdout, stderr, code)
 
 
 def drain(descriptor: int, into: bytearray) -> None:

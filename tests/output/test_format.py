@@ -15,7 +15,7 @@ from swf_cli.output import escaping, shell, terminal
 from swf_cli.output.format import Output, compile_query
 from tests.helpers.cli import TASK, run
 from tests.helpers.stub_service import StubService
-from tests.helpers.terminal import CONTROLS, installed, on_terminal, squeezed, without_escapes
+from tests.helpers.terminal import CONTROLS, installed, invoke_on_terminal, on_terminal, squeezed, without_escapes
 
 C0 = "".join(map(chr, range(1, 32)))
 C1 = "".join(map(chr, range(0x7F, 0xA0)))
@@ -38,7 +38,7 @@ HOSTILE = {
 def test_text_from_outside_is_only_text_on_a_terminal(stub: StubService, env: dict[str, str], text: str) -> None:
     """Nothing of text from outside is interpreted, and no control character of it reaches the terminal."""
     stub.reply("PollForActivityTask", TASK | {"input": text, "activityId": text[:256]})
-    result = on_terminal("poll", "-d", "y", "-t", "x", "--color", "always", env=env)
+    result = invoke_on_terminal("poll", "-d", "y", "-t", "x", "--color", "always", env=env)
     assert result.code == 0
     shown = without_escapes(result.stdout)
     assert not CONTROLS.search(shown)
@@ -54,7 +54,7 @@ def test_identifiers_are_left_to_the_terminals_wrapping(stub: StubService, env: 
     workflow_id = "".join(f"w{n:03}" for n in range(64))
     execution = {"workflowId": workflow_id, "runId": workflow_id[::-1]}
     stub.reply("PollForActivityTask", TASK | {"taskToken": token, "workflowExecution": execution})
-    result = on_terminal("poll", "-d", "y", "-t", "x", env=env, columns=columns)
+    result = invoke_on_terminal("poll", "-d", "y", "-t", "x", env=env, columns=columns)
     values = [line.split()[-1] for line in without_escapes(result.stdout).splitlines()]
     for value in (token, workflow_id, workflow_id[::-1]):
         assert value in values
@@ -96,7 +96,7 @@ def test_a_query_is_drawn_as_a_table(
 ) -> None:
     """On a terminal a query's objects become rows, an object a line for each value, a scalar stays bare."""
     stub.reply("CountPendingActivityTasks", {"count": 3})
-    result = on_terminal("pending", "-d", "y", "-t", "x", "-t", "[b]w", "--query", query, env=env)
+    result = invoke_on_terminal("pending", "-d", "y", "-t", "x", "-t", "[b]w", "--query", query, env=env)
     lines = [line.split() for line in without_escapes(result.stdout).replace("─", "").splitlines()]
     assert [line for line in lines if line] == shown
     assert (result.stderr, result.code) == ("", 0)

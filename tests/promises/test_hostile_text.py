@@ -256,7 +256,7 @@ def test_there_are_a_hundred() -> None:
 def test_on_a_terminal(screen: Screen, stub: StubService, evil_env: dict[str, str]) -> None:
     """Nothing but what `swf` itself writes reaches stdout or stderr."""
     screen.prepare(stub)
-    check(invoke_on_terminal(*screen.args, env=evil_env | dict(screen.environ), columns=120))
+    check(invoke_on_terminal(*screen.args, env=evil_env | dict(screen.environ), columns=120, stderr=True))
 
 
 @pytest.mark.parametrize("form", ["text", "json"])

@@ -1,4 +1,4 @@
-"""`swf held`, and the tasks that `--held KEY` names, run as processes."""
+"""`swf held`, and the tasks that `--held KEY` names."""
 
 import os
 import re
@@ -17,10 +17,10 @@ from swf_cli.ledger.records import PollSource
 from swf_cli.ledger.store import Ledger
 from swf_cli.models import ActivityId, ExecutionId, WorkerTask
 from swf_cli.processes import start_id
-from tests.helpers.cli import TASK, Result, run, shell
+from tests.helpers.cli import TASK, Result, invoke, run, shell
 from tests.helpers.local_service import Service
 from tests.helpers.stub_service import StubService
-from tests.helpers.terminal import error_line, on_terminal, without_escapes
+from tests.helpers.terminal import error_line, invoke_on_terminal, on_terminal, without_escapes
 
 SOURCE = PollSource("video", "resize", "me@here", "west", "eu-west-1", "http://127.0.0.1:1")
 HELD = WorkerTask("TOKEN", "resize-1", ActivityId("resize", "2"), ExecutionId("video-7", "RUN"), 6)
@@ -50,7 +50,7 @@ def put(ledger: Ledger, task: WorkerTask | None = HELD, source: PollSource = SOU
 
 def held_keys(env: dict[str, str]) -> list[str]:
     """Return the keys that `swf held` lists."""
-    return [held["key"] for held in run("held", env=env).json]
+    return [held["key"] for held in invoke("held", env=env).json]
 
 
 # --- the list
@@ -110,10 +110,10 @@ def test_nothing_is_held(bare_env: dict[str, str]) -> None:
 def test_text_is_a_line_each(ledger: Ledger, bare_env: dict[str, str]) -> None:
     """`-o text` prints fields by tabs; --query is over the JSON."""
     key = put(ledger)
-    (line,) = run("held", "-o", "text", env=bare_env).stdout.splitlines()
+    (line,) = invoke("held", "-o", "text", env=bare_env).stdout.splitlines()
     assert line.split("\t")[:7] == [key, "task", "resize-1", "video-7", "resize", "video", "alive"]
-    assert run("held", "--query", "[].token", "-o", "text", env=bare_env).stdout == "TOKEN\n"
-    assert run("held", "--query", "[?id=='resize-2']", "-o", "text", env=bare_env).stdout == ""
+    assert invoke("held", "--query", "[].token", "-o", "text", env=bare_env).stdout == "TOKEN\n"
+    assert invoke("held", "--query", "[?id=='resize-2']", "-o", "text", env=bare_env).stdout == ""
 
 
 def hidden(count: int, variable: str, options: str = "") -> str:
@@ -150,7 +150,7 @@ def test_filters(
     rows = {"a": ("video", "resize"), "b": ("audio", "resize"), "c": ("video", "upload")}
     for name, (domain, task_list) in rows.items():
         put(ledger, replace(HELD, id=name, token=name), replace(SOURCE, domain=domain, task_list=task_list))
-    result = run("held", *flags, env=bare_env | variables)
+    result = invoke("held", *flags, env=bare_env | variables)
     assert (sorted(row["id"] for row in result.json), result.stderr) == (sorted(shown), message)
     if message:  # the command that it names shows the rest
         every = shell(message.partition(": ")[2].partition(": ")[2], env=bare_env | variables)
@@ -174,7 +174,7 @@ def test_a_screen_cuts_nothing(columns: int, ledger: Ledger, bare_env: dict[str,
     workflow_id = "customer/" + "o" * 51
     key = put(ledger, replace(HELD, id=task_id, execution=ExecutionId(workflow_id, "RUN")))
     lost = put(ledger, None)
-    result = on_terminal("held", env=bare_env, columns=columns)
+    result = invoke_on_terminal("held", env=bare_env, columns=columns)
     assert (result.stderr, result.code) == ("", 0)
     lines = without_escapes(result.stdout).splitlines()
     assert all(len(line) <= columns or task_id in line or workflow_id in line for line in lines)
@@ -186,9 +186,9 @@ def test_hostile_text_is_only_text(ledger: Ledger, bare_env: dict[str, str]) -> 
     """Nothing in it is interpreted on a terminal, and JSON has it unchanged."""
     hostile = "[red]\x1b[31m\u202e\x9b"
     put(ledger, replace(HELD, id=hostile))
-    shown = on_terminal("held", env=bare_env, columns=140).stdout
+    shown = invoke_on_terminal("held", env=bare_env, columns=140).stdout
     assert "[red]\\x1b[31m\\u202e\\x9b" in without_escapes(shown)
-    assert run("held", env=bare_env).json[0]["id"] == hostile
+    assert invoke("held", env=bare_env).json[0]["id"] == hostile
 
 
 def test_a_dead_holder_is_marked(service: Service, service_env: dict[str, str]) -> None:
@@ -220,7 +220,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 def test_a_live_holder_is_marked(ledger: Ledger, bare_env: dict[str, str]) -> None:
     """While the process that took a task is alive, its holder is."""
     put(ledger, taken_by="work")
-    result = run("held", env=bare_env)
+    result = invoke("held", env=bare_env)
     assert (result.json[0]["holder_alive"], result.json[0]["pid"], result.stderr) == (True, os.getpid(), "")
 
 
@@ -229,12 +229,12 @@ def test_a_command_that_still_runs(ledger: Ledger, bare_env: dict[str, str]) -> 
     key = put(ledger, taken_by="work")
     with subprocess.Popen(["sleep", "300"], process_group=0) as command:
         ledger.set_command(key, command.pid, start_id(command.pid))
-        assert run("held", env=bare_env).json[0]["command_pid"] == command.pid
+        assert invoke("held", env=bare_env).json[0]["command_pid"] == command.pid
         ledger.set_command(key, command.pid, "another")
-        assert run("held", env=bare_env).json[0]["command_pid"] is None
+        assert invoke("held", env=bare_env).json[0]["command_pid"] is None
         ledger.set_command(key, command.pid, start_id(command.pid))
         command.kill()
-    assert run("held", env=bare_env).json[0]["command_pid"] is None
+    assert invoke("held", env=bare_env).json[0]["command_pid"] is None
 
 
 @pytest.mark.parametrize("spoil", ["garbage", "off"])
@@ -251,9 +251,9 @@ def test_an_unusable_ledger_stops_nothing(spoil: str, ledger: Ledger, stub: Stub
             path.write_bytes(b"garbage" * 1_000)
     stub.reply("PollForActivityTask", TASK)
     stub.reply("RespondActivityTaskCompleted")
-    polled = run("poll", "-d", "y", "-t", "x", env=env)
-    completed = run("complete", "--task", "-", env=env, stdin=polled.stdout)
-    listed = run("held", env=env)
+    polled = invoke("poll", "-d", "y", "-t", "x", env=env)
+    completed = invoke("complete", "--task", "-", env=env, stdin=polled.stdout)
+    listed = invoke("held", env=env)
     assert (polled.code, completed.code, polled.json["token"]) == (0, 0, "TOKEN")
     warning = r"swf: warning: cannot use the ledger in .*: .*\n"
     for result in (polled, completed):
@@ -272,13 +272,13 @@ def test_prune_drops_what_swf_says_is_closed(service: Service, service_env: dict
     """--prune drops tasks that were closed elsewhere, and lists the rest; it heeds the filters."""
     for number in range(3):
         service.schedule("video", f"list-{number}", startToCloseTimeout="300" if number else "30")
-    tasks = [run("poll", "-d", "video", "-t", f"list-{number}", env=service_env).json for number in range(3)]
+    tasks = [invoke("poll", "-d", "video", "-t", f"list-{number}", env=service_env).json for number in range(3)]
     service.advance(60)  # the first one times out
     service.call("RespondActivityTaskFailed", taskToken=tasks[1]["token"])
     assert len(held_keys(service_env)) == 3
-    assert run("held", "--prune", "-t", "list-2", env=service_env).json[0]["token"] == tasks[2]["token"]
+    assert invoke("held", "--prune", "-t", "list-2", env=service_env).json[0]["token"] == tasks[2]["token"]
     assert len(held_keys(service_env)) == 3
-    result = run("held", "--prune", env=service_env)
+    result = invoke("held", "--prune", env=service_env)
     assert (result.stderr, result.code) == ("", 0)
     assert [held["token"] for held in result.json] == [tasks[2]["token"]]
     assert len(held_keys(service_env)) == 1
@@ -291,7 +291,7 @@ def test_prune_keeps_what_it_cannot_ask_about(ledger: Ledger, aws_env: dict[str,
         away = f"http://127.0.0.1:{taken.getsockname()[1]}"
         keys = {put(ledger, source=replace(SOURCE, profile="nobody")), put(ledger, None)}
         keys.add(put(ledger, source=replace(SOURCE, profile="nobody", endpoint=away)))
-        result = run("held", "--prune", env=aws_env)
+        result = invoke("held", "--prune", env=aws_env)
     assert ({held["key"] for held in result.json}, result.code) == (keys, 0)
     lines = result.stderr.splitlines()
     assert len(lines) == 2
@@ -325,7 +325,7 @@ def test_a_task_is_named_by_its_key(
         del env[name]
     stub.reply(operation, reply)
     key = put(ledger, source=replace(SOURCE, endpoint=stub.url))
-    result = run(command, "--held", key[:length], "-v", env=env | {"AWS_CONFIG_FILE": str(config)})
+    result = invoke(command, "--held", key[:length], "-v", env=env | {"AWS_CONFIG_FILE": str(config)})
     assert (result.code, stub.requests) == (0, [(operation, {"taskToken": "TOKEN"})]), result.stderr
     assert len(ledger.list_held()) == left
 
@@ -336,7 +336,7 @@ def test_an_ambiguous_key(ledger: Ledger, stub: StubService, env: dict[str, str]
     first = next(key[0] for key in keys if sum(other[0] == key[0] for other in keys) > 1)
     many = sum(key[0] == first for key in keys)
     for command in ANSWERS:
-        result = run(command, "--held", first, env=env)
+        result = invoke(command, "--held", first, env=env)
         hint = error_line(result, 2, "--held", f"{many} rows", repr(first))
         assert hint == "pass a key that `swf held` shows"
         listed = [key for key in keys if key.startswith(first)][:10]
@@ -350,18 +350,18 @@ def test_a_key_that_names_no_task_is_wrong_usage(
 ) -> None:
     """A key that no row has, and that of a lost poll, exit 2 with one line; nothing is sent."""
     broken = put(ledger, None)
-    error_line(run(command, "--held", "zz", env=env), 2, "--held", "no row", "'zz'")
-    error_line(run(command, "--held", broken, env=env), 2, "--held", broken, "lost poll")
+    error_line(invoke(command, "--held", "zz", env=env), 2, "--held", "no row", "'zz'")
+    error_line(invoke(command, "--held", broken, env=env), 2, "--held", broken, "lost poll")
     assert stub.requests == []
 
 
 def test_a_held_task_that_was_closed_is_dropped(service: Service, service_env: dict[str, str]) -> None:
     """A held task that timed out meanwhile: exit 5, how it ended, and it leaves the list without --prune."""
     service.schedule("video", "resize", startToCloseTimeout="30")
-    run("poll", "-d", "video", "-t", "resize", env=service_env)
+    invoke("poll", "-d", "video", "-t", "resize", env=service_env)
     service.advance(60)
     (key,) = held_keys(service_env)
-    result = run("complete", "--held", key, env=service_env)
+    result = invoke("complete", "--held", key, env=service_env)
     error_line(result, 5, "not open: it timed out (START_TO_CLOSE)")
     assert held_keys(service_env) == []
 
@@ -387,10 +387,10 @@ def test_the_profile_on_record_leads_back(
         del env["AWS_ACCESS_KEY_ID"], env["AWS_SECRET_ACCESS_KEY"]
     stub.reply("PollForActivityTask", TASK)
     stub.reply("RespondActivityTaskCompleted")
-    assert run("poll", "-d", "y", "-t", "x", *flags, env=env).code == 0
-    (held,) = run("held", env=env).json
+    assert invoke("poll", "-d", "y", "-t", "x", *flags, env=env).code == 0
+    (held,) = invoke("held", env=env).json
     assert held["profile"] == profile
-    assert run("complete", "--held", held["key"], env=env) == Result("", "", 0)
+    assert invoke("complete", "--held", held["key"], env=env) == Result("", "", 0)
 
 
 def test_keys_are_completed(ledger: Ledger, bare_env: dict[str, str]) -> None:
@@ -399,15 +399,15 @@ def test_keys_are_completed(ledger: Ledger, bare_env: dict[str, str]) -> None:
     put(ledger, None)
     completing = {"_SWF_COMPLETE": "zsh"}
     words = ("fail", "--held", key[:2])
-    result = run(*words, env=bare_env | completing)
+    result = invoke(*words, env=bare_env | completing)
     assert result == Result(f"described\t{key}\tresize-1 of video-7, on resize\n", "", 0)
     Path(bare_env["SWF_STATE_DIR"], "ledger.sqlite3").write_bytes(b"garbage" * 1_000)
-    assert run(*words, env=bare_env | completing).stderr == ""
+    assert invoke(*words, env=bare_env | completing).stderr == ""
 
 
 def test_task_lists_are_completed(ledger: Ledger, bare_env: dict[str, str]) -> None:
     """`--task-list` completes the lists that this machine took tasks from, in the domain that was named."""
     put(ledger)
     for domain, values in (("video", "value\tresize\n"), ("other", "")):
-        result = run("pending", "-d", domain, "-t", "re", env=bare_env | {"_SWF_COMPLETE": "fish"})
+        result = invoke("pending", "-d", domain, "-t", "re", env=bare_env | {"_SWF_COMPLETE": "fish"})
         assert result == Result(values, "", 0)

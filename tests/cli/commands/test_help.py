@@ -6,7 +6,7 @@ import pytest
 
 from swf_cli import __version__
 from swf_cli.cli.app import SECTIONS, swf
-from tests.helpers.cli import Result, run
+from tests.helpers.cli import Result, invoke, run
 from tests.helpers.terminal import error_line
 
 COMMANDS = {name: line for section in SECTIONS.values() for name, line in section.items()}
@@ -50,7 +50,7 @@ def test_help_groups_the_commands_by_purpose(bare_env: dict[str, str]) -> None:
 @pytest.mark.parametrize("command", [name for name in COMMANDS if name != "local"])  # a group: see its own tests
 def test_every_command_teaches_itself(bare_env: dict[str, str], command: str) -> None:
     """A command's help has its sentence in the group's help, the variable of each option, and an example."""
-    result = run(command, "--help", env=bare_env)
+    result = invoke(command, "--help", env=bare_env)
     assert (result.stderr, result.code) == ("", 0)
     assert f"\n  {COMMANDS[command]}\n" in result.stdout
     assert re.search(rf"\n  Examples?:\n(    .*\n)*?    .*\bswf {command}\b", result.stdout)
@@ -92,6 +92,6 @@ def test_no_command_shows_the_help_as_wrong_usage(bare_env: dict[str, str]) -> N
 )
 def test_wrong_usage_is_one_clean_line(bare_env: dict[str, str], arguments: list[str | bytes]) -> None:
     """Whatever is wrong with the arguments is one line, without escaped line breaks."""
-    result = run(*arguments, env=bare_env)
+    result = invoke(*arguments, env=bare_env)
     error_line(result, 2)
     assert "\\n" not in result.stderr

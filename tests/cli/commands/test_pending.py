@@ -1,11 +1,11 @@
-"""`swf pending`, run as a process."""
+"""`swf pending`."""
 
 import re
 from typing import Any
 
 import pytest
 
-from tests.helpers.cli import Result, run
+from tests.helpers.cli import Result, invoke, run
 from tests.helpers.local_service import Service
 from tests.helpers.stub_service import StubService
 from tests.helpers.terminal import error_line, on_terminal, without_escapes
@@ -28,17 +28,17 @@ def test_several_lists_are_shown_in_the_order_asked(service: Service, service_en
     for task_list in ("b", "a", "b"):
         service.schedule("pending-several", task_list)
     args = ["pending", "-d", "pending-several", "-t", "b", "-t", "unused", "-t", "a", "-t", "b"]
-    assert len(run(*args, env=service_env).stdout.splitlines()) == 4
-    assert run(*args, env=service_env).json == [
+    assert len(invoke(*args, env=service_env).stdout.splitlines()) == 4
+    assert invoke(*args, env=service_env).json == [
         {"domain": "pending-several", "task_list": task_list, "count": count, "truncated": False}
         for task_list, count in [("b", 2), ("unused", 0), ("a", 1), ("b", 2)]
     ]
-    assert run(*args, "-o", "text", env=service_env) == Result("b\t2\nunused\t0\na\t1\nb\t2\n", "", 0)
+    assert invoke(*args, "-o", "text", env=service_env) == Result("b\t2\nunused\t0\na\t1\nb\t2\n", "", 0)
 
 
 def test_an_unknown_domain_is_an_error(service: Service, service_env: dict[str, str]) -> None:
     """A domain that SWF does not know exits 1, with one line that names it."""
-    error_line(run("pending", "-d", "no-such-domain", "-t", "x", env=service_env), 1, "no-such-domain")
+    error_line(invoke("pending", "-d", "no-such-domain", "-t", "x", env=service_env), 1, "no-such-domain")
 
 
 def test_a_terminal_gets_a_table(stub: StubService, env: dict[str, str]) -> None:
@@ -52,11 +52,11 @@ def test_a_terminal_gets_a_table(stub: StubService, env: dict[str, str]) -> None
 def test_truncated_count_warns_and_exceeds_every_max(stub: StubService, env: dict[str, str]) -> None:
     """A truncated count is `1000+` in a table, warns on stderr, and is above any --max."""
     stub.reply(OPERATION, {"count": 1000, "truncated": True})
-    result = run("pending", "-t", "x", "-d", "y", "-o", "table", "--max", "5000", env=env)
+    result = invoke("pending", "-t", "x", "-d", "y", "-o", "table", "--max", "5000", env=env)
     assert "1000+" in result.stdout
     assert "warning" in result.stderr
     assert result.code == 8
-    result = run("pending", "-t", "x", "-d", "y", env=env)
+    result = invoke("pending", "-t", "x", "-d", "y", env=env)
     assert result.json == {"domain": "y", "task_list": "x", "count": 1000, "truncated": True}
     assert ("warning" in result.stderr, result.code) == (True, 0)
 
@@ -69,7 +69,7 @@ def test_the_failed_check_is_told_in_the_right_number(
 ) -> None:
     """The message of --max 1 is in the singular."""
     stub.reply(OPERATION, {"count": 2})
-    result = run("pending", "-d", "y", "-t", "x", "--max", str(maximum), env=env)
+    result = invoke("pending", "-d", "y", "-t", "x", "--max", str(maximum), env=env)
     assert result.stderr == f"swf: {words}\n"
 
 
@@ -77,7 +77,7 @@ def test_the_failed_check_is_told_in_the_right_number(
 def test_max_is_a_check(stub: StubService, env: dict[str, str], count: int, code: int) -> None:
     """--max N exits 8 if a list has more than N, after printing the counts as ever."""
     stub.reply(OPERATION, {"count": count})
-    result = run("pending", "-d", "y", "-t", "x", "--max", "3", env=env)
+    result = invoke("pending", "-d", "y", "-t", "x", "--max", "3", env=env)
     assert (result.json["count"], result.code) == (count, code)
     if code:
         error_line(Result("", result.stderr, result.code), 8, "3", "x")
@@ -98,7 +98,7 @@ def test_the_task_list_variable_is_one_list(
 ) -> None:
     """SWF_TASK_LIST is one list, blanks included; --task-list takes precedence."""
     stub.reply(OPERATION, {"count": 0})
-    assert run("pending", "-d", "y", *flags, env=env | variables).code == 0
+    assert invoke("pending", "-d", "y", *flags, env=env | variables).code == 0
     assert sorted(arguments["taskList"]["name"] for _, arguments in stub.requests) == sorted(asked)
 
 
@@ -122,7 +122,7 @@ def test_bad_input_is_rejected_before_anything_is_sent(
     stub: StubService, env: dict[str, str], flags: list[str | bytes], variables: dict[str, str], words: list[str]
 ) -> None:
     """A name that is missing, empty or over the limit exits 2, with one line that names the option and the limit."""
-    error_line(run("pending", *flags, env=env | variables), 2, *words)
+    error_line(invoke("pending", *flags, env=env | variables), 2, *words)
     assert stub.requests == []
 
 
@@ -134,7 +134,7 @@ def test_bad_input_is_rejected_before_anything_is_sent(
 def test_an_invalid_response_is_an_error(stub: StubService, env: dict[str, str], how: dict[str, Any]) -> None:
     """One that is cut short, is not JSON, or has no count is never read as zero: exit 1."""
     stub.reply(OPERATION, **how)
-    error_line(run("pending", "-d", "y", "-t", "x", env=env), 1, OPERATION)
+    error_line(invoke("pending", "-d", "y", "-t", "x", env=env), 1, OPERATION)
 
 
 def test_a_list_that_cannot_be_counted(stub: StubService, env: dict[str, str]) -> None:
@@ -143,7 +143,7 @@ def test_a_list_that_cannot_be_counted(stub: StubService, env: dict[str, str]) -
         stub.fault(OPERATION, "OperationNotPermittedFault", "the reason why")
     stub.reply(OPERATION, {"count": 3})
     lists = [f"list-{number}" for number in range(3)]
-    result = run("pending", "-d", "y", *[f"-t{name}" for name in lists], "--max", "2", env=env)
+    result = invoke("pending", "-d", "y", *[f"-t{name}" for name in lists], "--max", "2", env=env)
     assert [row["task_list"] for row in result.json] == lists
     counted, failed = sorted(result.json, key=lambda row: row["count"] is None)[0::2]
     assert counted == {"domain": "y", "task_list": counted["task_list"], "count": 3, "truncated": False}
@@ -163,7 +163,7 @@ def test_a_list_that_cannot_be_counted(stub: StubService, env: dict[str, str]) -
 def test_as_text_it_has_no_count(stub: StubService, env: dict[str, str]) -> None:
     """So that a script that reckons with it notices."""
     stub.fault(OPERATION, "OperationNotPermittedFault", "the reason why")
-    result = run("pending", "-d", "y", "-t", "a", "-t", "b", "-o", "text", env=env)
+    result = invoke("pending", "-d", "y", "-t", "a", "-t", "b", "-o", "text", env=env)
     assert (result.stdout, result.code) == ("a\t\nb\t\n", 7)
 
 
@@ -171,4 +171,4 @@ def test_a_server_failure_is_retried(stub: StubService, env: dict[str, str]) -> 
     """A count that meets a 5xx is retried."""
     stub.reply(OPERATION, b"<html>sorry</html>", status=502)
     stub.reply(OPERATION, {"count": 3})
-    assert run("pending", "-d", "y", "-t", "x", "-o", "text", env=env) == Result("3\n", "", 0)
+    assert invoke("pending", "-d", "y", "-t", "x", "-o", "text", env=env) == Result("3\n", "", 0)

@@ -23,7 +23,14 @@ from tests.helpers.cli import SWF, TASK, Result, Unwritable, invoke, run, run_un
 from tests.helpers.operations import FAIL, POLL
 from tests.helpers.processes import started
 from tests.helpers.stub_service import StubService
-from tests.helpers.terminal import FULL_DEVICE, error_line, installed, on_terminal, without_escapes
+from tests.helpers.terminal import (
+    FULL_DEVICE,
+    error_line,
+    installed,
+    invoke_on_terminal,
+    on_terminal,
+    without_escapes,
+)
 
 ON_LIST = ("poll", "-d", "y", "-t", "x")
 VARIABLES = (*EVAL_VARIABLES, "SWF_TASK_INPUT")
@@ -58,7 +65,7 @@ def test_input_is_null_when_there_is_none_and_text_is_the_token(stub: StubServic
 def test_a_table_on_a_terminal_names_every_part_of_the_task(stub: StubService, env: dict[str, str]) -> None:
     """On a terminal, the task is a table with a line for each value."""
     stub.reply(POLL, TASK)
-    shown = on_terminal(*ON_LIST, env=env | {"SWF_LEDGER": "off"}).stdout
+    shown = invoke_on_terminal(*ON_LIST, env=env | {"SWF_LEDGER": "off"}).stdout
     lines = [line.split() for line in without_escapes(shown).splitlines()]
     assert lines == [
         ["token", "TOKEN"],
@@ -78,22 +85,22 @@ def test_a_table_on_a_terminal_names_every_part_of_the_task(stub: StubService, e
 def test_the_key_of_a_task_in_the_ledger(stub: StubService, env: dict[str, str]) -> None:
     """The JSON has it; `swf held` lists the task under it."""
     stub.reply(POLL, TASK)
-    key = run(*ON_LIST, env=env).json["held_key"]
-    assert [held["key"] for held in run("held", env=env).json] == [key]
+    key = invoke(*ON_LIST, env=env).json["held_key"]
+    assert [held["key"] for held in invoke("held", env=env).json] == [key]
 
 
 def test_a_table_in_a_file_is_a_warning(stub: StubService, env: dict[str, str]) -> None:
     """SWF_OUTPUT=table is heeded also by `swf poll > task.json`: a line says what to use instead."""
     stub.reply(POLL, TASK)
-    result = run(*ON_LIST, env=env | {"SWF_OUTPUT": "table"})
-    (held,) = run("held", env=env).json
+    result = invoke(*ON_LIST, env=env | {"SWF_OUTPUT": "table"})
+    (held,) = invoke("held", env=env).json
     assert result.code == 0
     assert result.stdout.startswith("token ")
     assert result.stderr == (
         "swf: warning: stdout has a table, which --task cannot read: "
         f"use --held {held['key']}, or poll with --output json\n"
     )
-    assert on_terminal(*ON_LIST, env=env, stderr=True).stderr.count("warning") == 0
+    assert invoke_on_terminal(*ON_LIST, env=env, stderr=True).stderr.count("warning") == 0
 
 
 @pytest.mark.parametrize(
@@ -312,7 +319,7 @@ def test_the_wait_is_not_shown_elsewhere(stub: StubService, env: dict[str, str])
     """A stderr that is not a terminal gets no such line, even if stdout is a terminal."""
     stub.reply(POLL, {})
     stub.reply(POLL, TASK)
-    assert on_terminal(*ON_LIST, env=env, stdout=True, stderr=False).stderr == ""
+    assert invoke_on_terminal(*ON_LIST, env=env, stdout=True, stderr=False).stderr == ""
 
 
 # --- signals

@@ -1,4 +1,4 @@
-"""`swf stuck`, run as a process."""
+"""`swf stuck`."""
 
 import os
 import shlex
@@ -15,12 +15,12 @@ import pytest
 from swf_cli.ledger.records import PollSource
 from swf_cli.ledger.store import Ledger
 from tests.helpers.big_domain import decide, open_task, start
-from tests.helpers.cli import Result, run, wait_until
+from tests.helpers.cli import Result, invoke, run, wait_until
 from tests.helpers.flow import Flow, decision
 from tests.helpers.local_service import Service
 from tests.helpers.processes import is_running, started, written_pids
 from tests.helpers.stub_service import StubService
-from tests.helpers.terminal import CONTROLS, error_line, on_terminal, without_escapes
+from tests.helpers.terminal import CONTROLS, error_line, invoke_on_terminal, on_terminal, without_escapes
 
 STUCK = ("stuck", "-d", "media")
 DAY = "86400"
@@ -198,7 +198,7 @@ def test_a_decider_that_fails_again_and_again(service: Service, flow: Flow, serv
     for _ in range(3):
         flow.call("PollForDecisionTask", domain="media", taskList={"name": "failing"}, identity="decider:2")
         service.advance(31)
-    (row,) = run(*STUCK, env=service_env).json
+    (row,) = invoke(*STUCK, env=service_env).json
     assert (row["kind"], row["id"], row["activity"], row["task_list"]) == ("decision", None, None, "failing")
     assert (row["reason"], row["state"]) == ("decider-failing", "scheduled")
     assert row["hint"] == "check decider:2, which polls failing: it must complete its decision tasks"
@@ -208,8 +208,8 @@ def test_a_row_is_that_of_tasks(service: Service, flow: Flow, service_env: dict[
     """With since when, the reason and the hint; as text, the same in fields."""
     run_id = start(flow, "w", open_task(startToCloseTimeout=DAY, heartbeatTimeout="30", taskPriority="7"))
     service.advance(660)
-    (row,) = run(*STUCK, env=service_env).json
-    (task,) = run("tasks", "-d", "media", "--workflow-id", "w", env=service_env).json
+    (row,) = invoke(*STUCK, env=service_env).json
+    (task,) = invoke("tasks", "-d", "media", "--workflow-id", "w", env=service_env).json
     hint = "start a worker on work, or check why none polls it"
     assert row == {**task, "since": row["scheduled_at"], "reason": "unclaimed", "hint": hint}
     assert row["configuration"] == {
@@ -219,7 +219,7 @@ def test_a_row_is_that_of_tasks(service: Service, flow: Flow, service_env: dict[
         "heartbeat_timeout": 30,
         "priority": 7,
     }
-    text = run(*STUCK, "-o", "text", env=service_env).stdout
+    text = invoke(*STUCK, "-o", "text", env=service_env).stdout
     assert text == f"unclaimed\t{row['since']}\twork\tresize-1\tw\t{run_id}\t{hint}\n"
 
 
@@ -230,7 +230,7 @@ def test_a_task_that_went_to_a_lost_poll(service: Service, flow: Flow, service_e
         record.mark_lost()
     start(flow, "w", open_task(startToCloseTimeout=DAY))
     flow.poll("work", identity="me-1")
-    (row,) = run(*STUCK, "--older-than", "0", env=service_env).json
+    (row,) = invoke(*STUCK, "--older-than", "0", env=service_env).json
     assert (row["reason"], row["identity"]) == ("holder-gone", "me-1")
     assert row["hint"] == f"nothing to run; it times out at {row['deadline']}"
 
@@ -250,7 +250,7 @@ def test_lists_activity_and_limit_choose_rows(service_env: dict[str, str]) -> No
     """--task-list, several times, and --activity choose tasks; --limit keeps the worst and logs how many it hides."""
 
     def shown(*args: str) -> list[str]:
-        result = run(*STUCK, *args, env=service_env)
+        result = invoke(*STUCK, *args, env=service_env)
         assert (result.stderr, result.code) == ("", 0)
         return list(reasons(result))
 
@@ -262,7 +262,7 @@ def test_lists_activity_and_limit_choose_rows(service_env: dict[str, str]) -> No
     assert shown("-t", "nobody") == []
     assert shown("--older-than", "12m30s") == ["w0", "w1"]
     assert shown("--limit", "0") == ["w0", "w1", "w2"]
-    result = run(*STUCK, "--limit", "2", env=service_env)
+    result = invoke(*STUCK, "--limit", "2", env=service_env)
     assert (list(reasons(result)), result.stderr, result.code) == (["w0", "w1"], "swf: 1 more look stuck\n", 0)
 
 
@@ -270,20 +270,20 @@ def test_a_misspelled_filter_is_named(service: Service, flow: Flow, service_env:
     """No task is on that list, but on one with nearly the same name: a line says so, for scripts too."""
     start(flow, "w", open_task(task_list="resize"))
     service.advance(660)
-    result = run(*STUCK, "-t", "reszie", "--check", env=service_env)
+    result = invoke(*STUCK, "-t", "reszie", "--check", env=service_env)
     assert result == Result("[]\n", "swf: no task was found on reszie; did you mean resize?\n", 0)
-    shown = on_terminal(*STUCK, "-t", "nobody", env=service_env).stdout
+    shown = invoke_on_terminal(*STUCK, "-t", "nobody", env=service_env).stdout
     assert shown == "Nothing looks stuck: 1 execution and 1 open task read. No open task matches the options.\n"
 
 
 @pytest.mark.usefixtures("three")
 def test_check_is_for_alarms(service_env: dict[str, str]) -> None:
     """--check exits 8 if a task looks stuck, after printing as ever, also one that --limit hides; else 0."""
-    result = run(*STUCK, "--check", "--limit", "1", env=service_env)
+    result = invoke(*STUCK, "--check", "--limit", "1", env=service_env)
     assert (list(reasons(result)), result.code) == (["w0"], 8)
     assert result.stderr == "swf: 2 more look stuck\nswf: 3 tasks look stuck\n"
-    assert run(*STUCK, "--check", "-t", "b", env=service_env).stderr == "swf: 1 task looks stuck\n"
-    assert run(*STUCK, "--check", "-t", "nobody", env=service_env) == Result("[]\n", "", 0)
+    assert invoke(*STUCK, "--check", "-t", "b", env=service_env).stderr == "swf: 1 task looks stuck\n"
+    assert invoke(*STUCK, "--check", "-t", "nobody", env=service_env) == Result("[]\n", "", 0)
 
 
 def test_a_domain_with_nothing_open(service: Service, flow: Flow, service_env: dict[str, str]) -> None:
@@ -296,8 +296,8 @@ def test_a_domain_with_nothing_open(service: Service, flow: Flow, service_env: d
 
 def test_an_unknown_domain_is_an_error(service: Service, service_env: dict[str, str]) -> None:
     """A domain that SWF does not know exits 1, with one line that names it; on a terminal too."""
-    error_line(run("stuck", "-d", "no-such-domain", "--check", env=service_env), 1, "no-such-domain")
-    shown = on_terminal("stuck", "-d", "no-such-domain", env=service_env, stderr=True)
+    error_line(invoke("stuck", "-d", "no-such-domain", "--check", env=service_env), 1, "no-such-domain")
+    shown = invoke_on_terminal("stuck", "-d", "no-such-domain", env=service_env, stderr=True)
     assert ("no-such-domain" in shown.stderr, shown.stdout, shown.code) == (True, "", 1)
 
 
@@ -321,7 +321,7 @@ def test_bad_input_is_rejected_before_anything_is_sent(
     stub: StubService, env: dict[str, str], args: list[str], words: list[str]
 ) -> None:
     """It exits 2, with one line that names the option."""
-    error_line(run(*STUCK, *args, env=env), 2, *words)
+    error_line(invoke(*STUCK, *args, env=env), 2, *words)
     assert stub.requests == []
 
 
@@ -370,7 +370,7 @@ def test_a_signal_shows_what_was_found_so_far(waiting: StubService, env: dict[st
 
 def test_a_timeout_shows_what_was_found_so_far(waiting: StubService, env: dict[str, str]) -> None:
     """After --timeout, it prints what it has, and exits 1."""
-    result = run(*STUCK, "--rate", "2", "--timeout", "1s", env=env)
+    result = invoke(*STUCK, "--rate", "2", "--timeout", "1s", env=env)
     assert 1 <= len(result.json) < 9
     assert result.stderr == "swf: stopped early: results are incomplete\nswf: not finished within 1s\n"
     assert result.code == 1
@@ -381,7 +381,7 @@ def test_a_scan_that_breaks_off_shows_what_it_has(stub: StubService, env: dict[s
     stub.reply("ListOpenWorkflowExecutions", {**_executions(2), "nextPageToken": "T"})
     stub.fault("ListOpenWorkflowExecutions", "OperationNotPermittedFault", "no more")
     stub.reply("GetWorkflowExecutionHistory", _waiting_since(1000.0))
-    result = run(*STUCK, "--rate", "1000", "--check", env=env)
+    result = invoke(*STUCK, "--rate", "1000", "--check", env=env)
     assert (len(result.json), result.code) == (2, 7)
     early, error, _ = result.stderr.splitlines()
     assert early == "swf: stopped early: results are incomplete"
@@ -397,7 +397,7 @@ def test_an_execution_that_cannot_be_read(
     stub.reply("ListClosedWorkflowExecutions", {"executionInfos": []})
     stub.fault("GetWorkflowExecutionHistory", "ValidationException", "not this one")
     stub.reply("GetWorkflowExecutionHistory", _waiting_since(1000.0 if not check else time.time()))
-    result = run(*STUCK, *check, env=env)
+    result = invoke(*STUCK, *check, env=env)
     assert (len(result.json), result.code) == (0 if check else 1, code)
     skipped, summary, *error = result.stderr.splitlines()
     assert skipped.startswith("swf: skipping workflow w")
@@ -416,8 +416,8 @@ def test_a_check_of_malformed_responses(
     """A row of the list that names no execution, or an event that can't be read, could hide a stuck task."""
     stub.reply("ListOpenWorkflowExecutions", {"executionInfos": [*_executions(1)["executionInfos"], *infos]})
     stub.reply("GetWorkflowExecutionHistory", {"events": [*events, *_waiting_since(time.time())["events"]]})
-    assert run(*STUCK, env=env).code == 0
-    result = run(*STUCK, "--check", env=env)
+    assert invoke(*STUCK, env=env).code == 0
+    result = invoke(*STUCK, "--check", env=env)
     malformed, error = result.stderr.splitlines()
     assert (malformed, result.code) == ("swf: 1 record malformed in lists and histories: skipped", 1)
     assert error == "swf: --check is not certain: not everything could be read"
@@ -430,8 +430,8 @@ def test_a_clock_that_is_minutes_off_makes_nothing_stuck(
     service.advance(240)
     start(flow, "w", open_task())
     service.advance(62)
-    assert run(*STUCK, "--older-than", "2m", env=service_env).json == []
-    assert reasons(run(*STUCK, "--older-than", "1m", env=service_env)) == {"w": "unclaimed"}
+    assert invoke(*STUCK, "--older-than", "2m", env=service_env).json == []
+    assert reasons(invoke(*STUCK, "--older-than", "1m", env=service_env)) == {"w": "unclaimed"}
 
 
 @pytest.mark.parametrize("columns", [60, 80, 140])
@@ -449,7 +449,7 @@ def test_a_terminal_gets_a_summary_and_cards(stub: StubService, env: dict[str, s
         "taskList": {"name": task_list},
     }
     stub.reply("GetWorkflowExecutionHistory", _waiting_since(time.time() - 3605, **evil))
-    shown = on_terminal(*STUCK, env=env, columns=columns, stderr=True)
+    shown = invoke_on_terminal(*STUCK, env=env, columns=columns, stderr=True)
     assert shown.code == 0
     text = without_escapes(shown.stdout)
     assert text.startswith("1 task looks stuck: 1 execution and 1 open task read.\n")

@@ -1,4 +1,4 @@
-"""`swf tasks`, run as a process."""
+"""`swf tasks`."""
 
 import re
 from collections.abc import Callable
@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from tests.helpers.big_domain import decide, lengthen, open_task, start
-from tests.helpers.cli import Result, run
+from tests.helpers.cli import Result, invoke, run
 from tests.helpers.flow import Flow
 from tests.helpers.histories import CANCELLATION, CANCELLATION_TRUTH, RETRIES, RETRIES_TRUTH
 from tests.helpers.local_service import Service
 from tests.helpers.stub_service import StubService
-from tests.helpers.terminal import CONTROLS, error_line, on_terminal, without_escapes
+from tests.helpers.terminal import CONTROLS, error_line, invoke_on_terminal, on_terminal, without_escapes
 
 HISTORY = "GetWorkflowExecutionHistory"
 TASKS = ("tasks", "-d", "media", "--workflow-id")
@@ -42,7 +42,7 @@ def test_all_tasks_are_those_of_the_history(
     for number, page in enumerate(pages):
         more = {"nextPageToken": f"page-{number + 1}"} if number + 1 < len(pages) else {}
         stub.reply(HISTORY, {"events": page, **more})
-    result = run(*TASKS, name[0], "--run-id", name[1], "--all", "-o", "json", env=env)
+    result = invoke(*TASKS, name[0], "--run-id", name[1], "--all", "-o", "json", env=env)
     assert result.json == truth
     assert (result.stderr, result.code) == ("", 0)
     assert [list(row) for row in result.json] == [KEYS] * len(truth)
@@ -55,8 +55,8 @@ def test_without_all_only_open_tasks_are_shown(stub: StubService, env: dict[str,
     """Of the first history one task is open; of the second, whose execution has ended, none."""
     stub.reply(HISTORY, {"events": RETRIES[::-1]})
     stub.reply(HISTORY, {"events": CANCELLATION[::-1]})
-    assert run(*TASKS, "video-7", "--run-id", "RUN-A", env=env).json == [RETRIES_TRUTH[3]]
-    assert run(*TASKS, "video-8", "--run-id", "RUN-B", env=env).stdout == "[]\n"
+    assert invoke(*TASKS, "video-7", "--run-id", "RUN-A", env=env).json == [RETRIES_TRUTH[3]]
+    assert invoke(*TASKS, "video-8", "--run-id", "RUN-B", env=env).stdout == "[]\n"
 
 
 def test_text_is_a_line_for_each_task(stub: StubService, env: dict[str, str]) -> None:
@@ -83,14 +83,14 @@ def test_text_is_a_line_for_each_task(stub: StubService, env: dict[str, str]) ->
 def test_filters(stub: StubService, env: dict[str, str], filters: tuple[str, ...], ids: list[str]) -> None:
     """Each narrows the tasks of an execution down."""
     stub.reply(HISTORY, {"events": RETRIES[::-1]})
-    result = run(*TASKS, "video-7", "--run-id", "RUN", *filters, env=env)
+    result = invoke(*TASKS, "video-7", "--run-id", "RUN", *filters, env=env)
     assert ([row["id"] for row in result.json], result.stderr, result.code) == (ids, "", 0)
 
 
 def test_a_run_id_may_have_been_copied_over_two_lines(stub: StubService, env: dict[str, str]) -> None:
     """Whitespace in it is dropped."""
     stub.reply(HISTORY, {"events": []})
-    assert run(*TASKS, "w", "--run-id", " RUN\n  -A\t", env=env).code == 0
+    assert invoke(*TASKS, "w", "--run-id", " RUN\n  -A\t", env=env).code == 0
     assert stub.requests[0][1]["execution"] == {"workflowId": "w", "runId": "RUN-A"}
 
 
@@ -98,14 +98,14 @@ def test_one_task(stub: StubService, env: dict[str, str]) -> None:
     """The newest with that ID, open or closed: an object, a line, or a card."""
     stub.reply(HISTORY, {"events": RETRIES[::-1]})
     args = ("--run-id", "RUN-A", "--id")
-    assert run(*TASKS, "video-7", *args, "fetch-1", env=env).json == RETRIES_TRUTH[0]
-    assert run(*TASKS, "video-7", *args, "resize", env=env).json == RETRIES_TRUTH[3]
-    assert run(*TASKS, "video-7", *args, "upload", "-o", "text", env=env).stdout.startswith(
+    assert invoke(*TASKS, "video-7", *args, "fetch-1", env=env).json == RETRIES_TRUTH[0]
+    assert invoke(*TASKS, "video-7", *args, "resize", env=env).json == RETRIES_TRUTH[3]
+    assert invoke(*TASKS, "video-7", *args, "upload", "-o", "text", env=env).stdout.startswith(
         "upload\ttimed_out\tnet\t"
     )
-    shown = without_escapes(on_terminal(*TASKS, "video-7", *args, "fetch-1", env=env).stdout)
+    shown = without_escapes(invoke_on_terminal(*TASKS, "video-7", *args, "fetch-1", env=env).stdout)
     assert "result                     ok" in shown
-    hint = error_line(run(*TASKS, "video-7", *args, "fetch-2", env=env), 1, "fetch-2", "video-7", "RUN-A")
+    hint = error_line(invoke(*TASKS, "video-7", *args, "fetch-2", env=env), 1, "fetch-2", "video-7", "RUN-A")
     assert hint == "did you mean fetch-1?"
 
 
@@ -129,7 +129,7 @@ class TestDomain:
         """Every open task, the oldest first; filters narrow them down."""
 
         def shown(*args: str) -> list[tuple[str, str]]:
-            result = run("tasks", "-d", "media", *args, env=service_env)
+            result = invoke("tasks", "-d", "media", *args, env=service_env)
             assert (result.stderr, result.code) == ("", 0)
             return [(row["execution"]["id"], row["id"]) for row in result.json]
 
@@ -142,12 +142,12 @@ class TestDomain:
     @pytest.mark.usefixtures("flow")
     def test_counts(self, service_env: dict[str, str]) -> None:
         """By a field of the tasks, also of those of one execution."""
-        rows = run("tasks", "-d", "media", "--by", "list", env=service_env).json
+        rows = invoke("tasks", "-d", "media", "--by", "list", env=service_env).json
         assert [(row["list"], row["scheduled"], row["started"]) for row in rows] == [("work", 1, 1), ("other", 1, 0)]
         assert list(rows[0]) == ["list", "scheduled", "started", "oldest_scheduled_at", "longest_running_since"]
-        rows = run("tasks", "-d", "media", "--by", "workflow", "--state", "scheduled", env=service_env).json
+        rows = invoke("tasks", "-d", "media", "--by", "workflow", "--state", "scheduled", env=service_env).json
         assert [(row["workflow"], row["scheduled"]) for row in rows] == [("second", 2)]
-        rows = run(*TASKS, "first", "--by", "identity", env=service_env).json
+        rows = invoke(*TASKS, "first", "--by", "identity", env=service_env).json
         assert [(row["identity"], row["started"]) for row in rows] == [("host:1", 1)]
 
     @pytest.mark.usefixtures("flow")
@@ -162,10 +162,10 @@ class TestDomain:
     def test_nothing_open(self, service: Service, service_env: dict[str, str]) -> None:
         """An empty array, or a line on a terminal."""
         service.flow("media")
-        assert run("tasks", "-d", "media", env=service_env) == Result("[]\n", "", 0)
-        assert run("tasks", "-d", "media", "--by", "list", env=service_env) == Result("[]\n", "", 0)
+        assert invoke("tasks", "-d", "media", env=service_env) == Result("[]\n", "", 0)
+        assert invoke("tasks", "-d", "media", "--by", "list", env=service_env) == Result("[]\n", "", 0)
         for by in ((), ("--by", "list")):
-            shown = on_terminal("tasks", "-d", "media", "-t", "x", *by, env=service_env).stdout
+            shown = invoke_on_terminal("tasks", "-d", "media", "-t", "x", *by, env=service_env).stdout
             assert without_escapes(shown) == "no open activity task matches the options\n"
 
     def test_a_scan_that_ends_early(self, stub: StubService, env: dict[str, str]) -> None:
@@ -179,7 +179,7 @@ class TestDomain:
         )
         stub.fault("ListOpenWorkflowExecutions", "OperationNotPermittedFault", "no more")
         stub.reply(HISTORY, {"events": RETRIES[::-1]})
-        result = run("tasks", "-d", "media", env=env)
+        result = invoke("tasks", "-d", "media", env=env)
         assert ([row["id"] for row in result.json], result.code) == (["resize"], 7)
         malformed, early, error, _ = result.stderr.splitlines()
         assert malformed == "swf: 1 record malformed in lists and histories: skipped"
@@ -196,7 +196,7 @@ def test_the_open_run_else_the_newest(service: Service, service_env: dict[str, s
     second = start(flow, "w", open_task("second"))
 
     def shown(*args: str) -> list[tuple[str, str]]:
-        rows = run(*TASKS, "w", "--all", *args, env=service_env).json
+        rows = invoke(*TASKS, "w", "--all", *args, env=service_env).json
         return [(row["id"], row["execution"]["run_id"]) for row in rows]
 
     assert shown() == [("second", second)]
@@ -208,12 +208,12 @@ def test_the_open_run_else_the_newest(service: Service, service_env: dict[str, s
 def test_what_is_not_known_is_an_error(service: Service, service_env: dict[str, str]) -> None:
     """An unknown domain, workflow ID or run ID exits 1 with a line that names it, and never looks like no tasks."""
     start(service.flow("media"), "video-7")
-    assert error_line(run(*TASKS, "nobody", env=service_env), 1, "nobody", "media") == ""
+    assert error_line(invoke(*TASKS, "nobody", env=service_env), 1, "nobody", "media") == ""
     for name in ("vidoe-7", "vid"):
-        assert error_line(run(*TASKS, name, env=service_env), 1, name) == "did you mean video-7?"
-    error_line(run(*TASKS, "video-7", "--run-id", "no-such-run", env=service_env), 1, "no-such-run")
-    error_line(run("tasks", "-d", "no-such-domain", "--workflow-id", "w", env=service_env), 1, "no-such-domain")
-    hint = error_line(run("tasks", "-d", "no-such-domain", env=service_env), 1, "no-such-domain")
+        assert error_line(invoke(*TASKS, name, env=service_env), 1, name) == "did you mean video-7?"
+    error_line(invoke(*TASKS, "video-7", "--run-id", "no-such-run", env=service_env), 1, "no-such-run")
+    error_line(invoke("tasks", "-d", "no-such-domain", "--workflow-id", "w", env=service_env), 1, "no-such-domain")
+    hint = error_line(invoke("tasks", "-d", "no-such-domain", env=service_env), 1, "no-such-domain")
     assert hint == "check its name, and --region and --profile: a domain is known in one region of one account"
 
 
@@ -235,9 +235,9 @@ def test_a_long_open_execution_is_read_back_to_its_open_tasks(service: Service, 
     start(flow, "w", open_task("old"))
     lengthen(flow, "w", 2100)
     decide(flow, "w", open_task("new"))
-    rows = run(*TASKS, "w", env=service_env).json
+    rows = invoke(*TASKS, "w", env=service_env).json
     assert [row["id"] for row in rows] == ["old", "new"]
-    assert run(*TASKS, "w", "--all", env=service_env).json == rows
+    assert invoke(*TASKS, "w", "--all", env=service_env).json == rows
 
 
 @pytest.mark.parametrize(
@@ -261,7 +261,7 @@ def test_bad_input_is_rejected_before_anything_is_sent(
     stub: StubService, env: dict[str, str], args: tuple[str, ...], words: list[str]
 ) -> None:
     """What is missing, does not go together, or is over SWF's limits exits 2, with one line that names the option."""
-    error_line(run(*args, env=env), 2, *words)
+    error_line(invoke(*args, env=env), 2, *words)
     assert stub.requests == []
 
 
@@ -282,7 +282,7 @@ def test_a_terminal_gets_a_timeline(stub: StubService, env: dict[str, str], colu
     """If there is space: what all have in common once, a row for each task, and nothing is cut."""
     workflow, run_id = "customer-4711/orders/" + "video-" * 6 + "xyz", "22" + "aB3+/" * 8 + "xyz="
     stub.reply(HISTORY, {"events": CANCELLATION[::-1]})
-    shown = on_terminal(*TASKS, workflow, "--run-id", run_id, "--all", env=env, columns=columns).stdout
+    shown = invoke_on_terminal(*TASKS, workflow, "--run-id", run_id, "--all", env=env, columns=columns).stdout
     text = without_escapes(shown)
     assert all(name in text for name in (workflow, run_id, "encode-1", "encode-2", "notify", "mail"))
     lines = [line.rstrip() for line in text.splitlines()]
@@ -299,7 +299,7 @@ def test_a_terminal_gets_a_timeline(stub: StubService, env: dict[str, str], colu
 def test_long_and_hostile_names(stub: StubService, env: dict[str, str]) -> None:
     """Names that do not fit are never cut; control characters and markup of theirs do nothing."""
     stub.reply(HISTORY, {"events": _rename(RETRIES, lambda name: f"[red]{name}\x1b[2J\u202e{'x' * 90}")[::-1]})
-    shown = on_terminal(*TASKS, "w", "--run-id", "R", "--all", "--color", "never", env=env).stdout
+    shown = invoke_on_terminal(*TASKS, "w", "--run-id", "R", "--all", "--color", "never", env=env).stdout
     assert not CONTROLS.search(without_escapes(shown).replace("\r", ""))
     assert "\x1b[2J" not in shown
     assert shown.count(f"[red]resize\\x1b[2J\\u202e{'x' * 90}") == 3

@@ -1,16 +1,16 @@
-"""`swf local schedule`, as a process."""
+"""`swf local schedule`."""
 
 import json
 import re
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
-from tests.helpers.cli import Result, run
+from tests.helpers.cli import Result, invoke, run
 from tests.helpers.flow import attributes_of
 from tests.helpers.local_service import Service
 from tests.helpers.terminal import error_line
@@ -23,9 +23,11 @@ TIMEOUTS = {
 }
 
 
-def schedule(*args: str, env: dict[str, str], activity: str = "resize") -> Result:
+def schedule(
+    *args: str, env: dict[str, str], activity: str = "resize", runner: Callable[..., Result] = invoke
+) -> Result:
     """Run `swf local schedule` for the domain `video` and the task list `x`."""
-    return run("local", "schedule", "-d", "video", "-t", "x", "--activity", activity, *args, env=env)
+    return runner("local", "schedule", "-d", "video", "-t", "x", "--activity", activity, *args, env=env)
 
 
 def scheduled(service: Service, workflow_id: str) -> list[Any]:
@@ -39,12 +41,12 @@ def scheduled(service: Service, workflow_id: str) -> list[Any]:
 
 def poll(env: dict[str, str]) -> Any:
     """Poll the list `x`."""
-    return run("poll", "-d", "video", "-t", "x", env=env).json
+    return invoke("poll", "-d", "video", "-t", "x", env=env).json
 
 
 def test_it_registers_what_is_missing(service: Service, service_env: dict[str, str]) -> None:
     """On an empty SWF it registers domain and types and schedules a task; stderr says which."""
-    result = schedule("--workflow-id", "video-7", "--input", "in.png", env=service_env)
+    result = schedule("--workflow-id", "video-7", "--input", "in.png", env=service_env, runner=run)
     assert (result.stdout, result.code) == ("", 0)
     assert result.stderr.startswith("swf: scheduled resize-1 on task list x in workflow video-7, run ")
     task = poll(service_env)
@@ -141,7 +143,7 @@ def test_a_second_task_of_an_execution(service: Service, service_env: dict[str, 
     for _ in range(2):
         schedule("--workflow-id", "w", env=service_env)
     first = poll(service_env)
-    assert run("complete", "--task", "-", env=service_env, stdin=json.dumps(first)).code == 0
+    assert invoke("complete", "--task", "-", env=service_env, stdin=json.dumps(first)).code == 0
     assert (
         "scheduled other-3 on task list x in workflow w, "
         in schedule("--workflow-id", "w", env=service_env, activity="other").stderr
@@ -160,7 +162,7 @@ def test_an_execution_is_new_unless_named(service_env: dict[str, str]) -> None:
 def test_many_at_once(service: Service, service_env: dict[str, str]) -> None:
     """Concurrent processes add one task each to one execution."""
     with ThreadPoolExecutor(4) as pool:
-        results = list(pool.map(lambda _: schedule("--workflow-id", "w", env=service_env), range(4)))
+        results = list(pool.map(lambda _: schedule("--workflow-id", "w", env=service_env, runner=run), range(4)))
     assert [result.code for result in results] == [0] * 4, results
     assert [task["activityId"] for task in scheduled(service, "w")] == [f"resize-{n}" for n in (1, 2, 3, 4)]
 
@@ -258,7 +260,7 @@ def test_another_machine_is_refused(
     url, taken = proxy
     env = {**aws_env, **dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), url)}
     args = [] if endpoint is None else ["--endpoint-url", endpoint]
-    error_line(run("local", *command, "-d", "video", *args, env=env), 2, "not on this machine", "swf local")
+    error_line(invoke("local", *command, "-d", "video", *args, env=env), 2, "not on this machine", "swf local")
     assert taken == []
 
 
