@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.helpers.big_domain import open_task, start
-from tests.helpers.cli import SWF, run, wait_until
+from tests.helpers.cli import SWF, invoke, wait_until
 from tests.helpers.local_service import Service
 from tests.helpers.stub_service import StubService
 
@@ -62,7 +62,7 @@ def test_what_is_stuck(service: Service, service_env: dict[str, str], shoot: Sho
     run_id = start(flow, WORKFLOW, open_task(task_list=TASK_LIST))
     flow.poll(TASK_LIST, identity="worker:1")
     service.advance(660)
-    (row,) = run("stuck", "-d", "media", env=service_env).json
+    (row,) = invoke("stuck", "-d", "media", env=service_env).json
     command = row["hint"].partition(": ")[2]
     assert shlex.split(command)[-1] == f"--run-id={run_id}"
     for args in (("stuck", "-d", "media"), ("tasks", "-d", "media", "--workflow-id", WORKFLOW, "--id", "resize-1")):
@@ -86,7 +86,7 @@ def test_a_polled_task(stub: StubService, env: dict[str, str], shoot: Shoot, col
     lines = shoot(columns, env, ("poll", "-d", "media", "-t", TASK_LIST))
     for value in (TOKEN, WORKFLOW, RUN_ID, TASK_LIST, "resize-1"):
         assert any(line.endswith(f" {value}") for line in lines)
-    (held,) = run("held", env=env).json
+    (held,) = invoke("held", env=env).json
     words = " ".join(shoot(columns, env, ("held",))).split()
     assert {WORKFLOW, TASK_LIST, held["key"], "resize-1"} <= set(words)
 
@@ -97,7 +97,7 @@ def test_lists_of_tasks(service: Service, service_env: dict[str, str], shoot: Sh
     flow, worker = service.flow("media"), "ip-10-0-12-113.eu-central-1.compute.internal:31337"
     run_id = start(flow, WORKFLOW, open_task(task_list=TASK_LIST), open_task("resize-2", TASK_LIST))
     flow.poll(TASK_LIST, identity=worker)
-    held_by = run("poll", "-d", "media", "-t", TASK_LIST, "--identity", worker, env=service_env).json["held_key"]
+    held_by = invoke("poll", "-d", "media", "-t", TASK_LIST, "--identity", worker, env=service_env).json["held_key"]
     tasks = ("tasks", "-d", "media")
     lines = shoot(
         columns,

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.aws import SETTINGS
-from tests.helpers.cli import FAST_SWF, SWF, TASK, run, wait_until
+from tests.helpers.cli import FAST_SWF, SWF, TASK, invoke, run, wait_until
 from tests.helpers.fault_matrix import authority
 from tests.helpers.forward_proxy import ForwardProxy
 from tests.helpers.issuer import Issuer
@@ -70,8 +70,8 @@ def test_a_proxy_that_loses_the_response_to_a_poll(
         service.schedule("media", "work")
     with ForwardProxy(service.url, losing(POLL)) as proxy:
         env = through(proxy)
-        result = run("poll", *HERE, env=env, fast=True)
-        held = run("held", "-o", "json", env=env).json
+        result = invoke("poll", *HERE, env=env)
+        held = invoke("held", "-o", "json", env=env).json
     assert result.code == 0
     assert "may have assigned a task" in result.stderr
     assert sorted(row["kind"] for row in held) == ["broken_poll", "task"]
@@ -85,8 +85,8 @@ def test_a_proxy_that_loses_the_response_to_a_completion(
     workflow_id = service.schedule("media", "work")
     with ForwardProxy(service.url, losing(COMPLETE)) as proxy:
         env = through(proxy)
-        (tmp_path / "task.json").write_text(run("poll", *HERE, env=env).stdout)
-        result = run("complete", "--task", str(tmp_path / "task.json"), "--result", "ok", env=env, fast=True)
+        (tmp_path / "task.json").write_text(invoke("poll", *HERE, env=env).stdout)
+        result = invoke("complete", "--task", str(tmp_path / "task.json"), "--result", "ok", env=env)
     assert (result.code, result.stdout) == (0, "")
     assert [event["eventType"] for event in service.history("media", workflow_id)].count("ActivityTaskCompleted") == 1
 
@@ -123,9 +123,9 @@ class TestNeverSent:
     )
     def test_it_is_an_error_at_once(self, env: dict[str, str], args: tuple[str, ...], stub: StubService) -> None:
         """The command exits with 1 and one line, and `swf held` is empty."""
-        result = run(*args, env=env, fast=True)
+        result = invoke(*args, env=env)
         assert (result.code, result.stdout, result.stderr.count("swf: ")) == (1, "", 1)
-        assert run("held", "-o", "json", env=env).json == []
+        assert invoke("held", "-o", "json", env=env).json == []
         assert stub.requests == []
 
 
@@ -175,7 +175,7 @@ def test_keys_that_are_rotated_during_heartbeats(service: Service, credentials: 
     service.schedule("media", "work", heartbeatTimeout="5")
     with ForwardProxy(service.url, valid_key="OLDKEY") as proxy:
         env |= {"AWS_ENDPOINT_URL_SWF": proxy.url}
-        token = run("poll", *HERE, "-o", "text", env=env).stdout.strip()
+        token = invoke("poll", *HERE, "-o", "text", env=env).stdout.strip()
         with subprocess.Popen(["sleep", "6"]) as step:
             args = ("heartbeat", "--token", token, "--every", "1s", "--while-pid", str(step.pid))
             with subprocess.Popen([SWF, *args], env=env, stdout=subprocess.PIPE, text=True) as heartbeats:
@@ -184,7 +184,7 @@ def test_keys_that_are_rotated_during_heartbeats(service: Service, credentials: 
                 threading.Timer(1.5, write_keys, (path, "NEWKEY")).start()
                 output, _ = heartbeats.communicate(timeout=30)
     assert (heartbeats.returncode, json.loads(output)) == (0, {"cancel_requested": False})
-    assert run("complete", "--token", token, env=env | {"AWS_ENDPOINT_URL_SWF": service.url}).code == 0
+    assert invoke("complete", "--token", token, env=env | {"AWS_ENDPOINT_URL_SWF": service.url}).code == 0
 
 
 @pytest.fixture

@@ -243,7 +243,7 @@ def test_a_lost_poll_is_on_record_and_polling_goes_on(
     for name in ("video-7", "video-8"):
         flow.schedule(name)
     proxy.on(POLL, fault, nth(1))
-    result = run("poll", *ON_WORK, "--identity", "me", env=env, fast=True)
+    result = invoke("poll", *ON_WORK, "--identity", "me", env=env)
     assert result.json["execution"]["id"] == ("video-8" if fault.acted else "video-7")
     assert "SWF may have assigned a task to this poll (identity me)" in result.stderr
     assert sorted(kinds(env)) == ["broken_poll", "task"]
@@ -257,7 +257,7 @@ def test_a_poll_that_is_rejected_for_now_is_retried(
     """Over SWF's rate, with 1,000 polls on the list, or if SWF fails: polled again, and no task was at stake."""
     flow.schedule()
     proxy.on(POLL, fault, nth(1))
-    result = run("poll", *ON_WORK, env=env, fast=True)
+    result = invoke("poll", *ON_WORK, env=env)
     assert result.json["id"] == "resize-1"
     assert "retrying in" in result.stderr
     assert kinds(env) == ["task"]
@@ -268,7 +268,7 @@ def test_delays_after_rejections_count_towards_the_timeout(
 ) -> None:
     """With --timeout, a storm of throttling ends with exit code 3, and leaves nothing on record."""
     proxy.on(POLL, THROTTLE)
-    result = run("poll", *ON_WORK, "--timeout", "1s", env=env, fast=True)
+    result = invoke("poll", *ON_WORK, "--timeout", "1s", env=env)
     assert (result.code, result.stdout) == (3, "")
     assert kinds(env) == []
 
@@ -296,7 +296,7 @@ def test_a_completion_whose_response_was_lost_succeeds(
         env = {**env, "SWF_LEDGER": "off"}
     else:
         named = ["--token", json.loads(task_file.read_text())["token"]]
-    result = run("complete", *named, "--result", "done", env=env, fast=True)
+    result = invoke("complete", *named, "--result", "done", env=env)
     assert (result.code, result.stdout) == (0, "")
     assert events(flow, task_file)["ActivityTaskCompleted"] == 1
     assert proxy.operations().count(COMPLETE) == 2
@@ -310,7 +310,7 @@ def test_a_completion_that_did_not_arrive_is_retried(
 ) -> None:
     """After a network error, a 5xx, throttling, or a service that hangs it is retried, and accepted once."""
     proxy.on(COMPLETE, fault, nth(1))
-    result = run("complete", "--task", str(task_file), env=env, fast=True)
+    result = invoke("complete", "--task", str(task_file), env=env)
     assert (result.code, result.stdout) == (0, "")
     assert "retrying in" in result.stderr
     assert events(flow, task_file)["ActivityTaskCompleted"] == 1
@@ -337,7 +337,7 @@ def test_a_lost_response_without_an_execution_is_unknown(
     """With a token alone, and no ledger, there is no history to read: exit code 6."""
     proxy.on(COMPLETE, CUT, nth(1))
     token = json.loads(task_file.read_text())["token"]
-    result = run("complete", "--token", token, env={**env, "SWF_LEDGER": "off"}, fast=True)
+    result = invoke("complete", "--token", token, env={**env, "SWF_LEDGER": "off"})
     assert (result.code, result.stdout) == (6, "")
 
 
@@ -349,7 +349,7 @@ def test_a_lost_response_that_the_history_can_not_settle_is_unknown(
     proxy.on(COMPLETE, RESET_AFTER, nth(1))
     before, is_over = len(proxy.calls), threading.Event()
     proxy.on(None, then, lambda: COMPLETE in proxy.operations()[before:] and not is_over.is_set())
-    result = run("complete", "--task", str(task_file), "--retry-for", "1s", env=env, fast=True)
+    result = invoke("complete", "--task", str(task_file), "--retry-for", "1s", env=env)
     assert (result.code, result.stdout) == (6, "")
     assert kinds(env) == ["task"]
     is_over.set()
@@ -365,7 +365,7 @@ def test_a_completion_that_certainly_never_arrived_is_a_failure(
     with FaultyProxy(server.url) as proxy:
         gone = {**env, "AWS_ENDPOINT_URL_SWF": proxy.url}
         (tmp_path / "task.json").write_text(invoke("poll", *ON_WORK, env=gone).stdout)
-    result = run("complete", "--task", str(tmp_path / "task.json"), "--retry-for", "1s", env=gone, fast=True)
+    result = invoke("complete", "--task", str(tmp_path / "task.json"), "--retry-for", "1s", env=gone)
     assert (result.code, result.stdout) == (1, "")
     assert "ActivityTaskCompleted" not in events(flow, tmp_path / "task.json")
     assert kinds(env) == ["task"]
@@ -378,7 +378,7 @@ def test_a_storm_of_throttling_is_a_failure_that_leaves_the_task_open(
 ) -> None:
     """If SWF throttled every attempt, none was executed: exit code 1, and the task is open and listed."""
     proxy.on(COMPLETE, THROTTLE)
-    result = run("complete", "--task", str(task_file), "--retry-for", "1s", env=env, fast=True)
+    result = invoke("complete", "--task", str(task_file), "--retry-for", "1s", env=env)
     assert (result.code, result.stdout) == (1, "")
     assert "Rate exceeded" in result.stderr
     assert "ActivityTaskCompleted" not in events(flow, task_file)

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from tests.helpers.cli import SWF, Result, run, shell, wait_until
+from tests.helpers.cli import SWF, Result, invoke, shell, wait_until
 from tests.helpers.flow import activity, attributes_of, decision
 from tests.helpers.local_service import Service
 from tests.helpers.terminal import installed, on_terminal, without_escapes
@@ -192,20 +192,20 @@ def test_held_recipe(service: Service, service_env: dict[str, str], here: Path) 
     """The task that a script left open is shown, and failed if the reader says so; one that is closed is dropped."""
     for _ in range(2):
         service.schedule("video", "x")
-        assert run("poll", "-d", "video", "-t", "x", env=service_env).code == 0
-    left = run("held", env=service_env).json
+        assert invoke("poll", "-d", "video", "-t", "x", env=service_env).code == 0
+    left = invoke("held", env=service_env).json
     gone = left[1]
     service.call("TerminateWorkflowExecution", domain="video", workflowId=gone["execution"]["id"])
     for answer in ("n\n", ""):
         assert run_recipe("held", here, service_env, stdin=answer).code == 0
-        assert [row["key"] for row in run("held", env=service_env).json] == [left[0]["key"]]
+        assert [row["key"] for row in invoke("held", env=service_env).json] == [left[0]["key"]]
     result = run_recipe("held", here, service_env, stdin="y\n")
     assert result.code == 0, result.stderr
     shown = result.stderr.splitlines()[0].split("\t")
     assert shown[:4] == [left[0]["key"], "task", "resize-1", left[0]["execution"]["id"]]
     kind, attributes = last_event(service, left[0]["execution"]["id"])
     assert (kind, attributes["reason"]) == ("ActivityTaskFailed", "script died")
-    assert run("held", env=service_env).json == []
+    assert invoke("held", env=service_env).json == []
 
 
 def test_held_recipe_spares_a_task_whose_worker_lives(
@@ -213,16 +213,16 @@ def test_held_recipe_spares_a_task_whose_worker_lives(
 ) -> None:
     """The task of a worker that runs is left alone, though it is the newest."""
     service.schedule("video", "x")
-    assert run("poll", "-d", "video", "-t", "x", env=service_env).code == 0
+    assert invoke("poll", "-d", "video", "-t", "x", env=service_env).code == 0
     service.schedule("video", "y")
     command = [SWF, "work", "-d", "video", "-t", "y", "--", "sh", "-c", "until [ -e done ]; do sleep 0.05; done"]
     worker = subprocess.Popen(command, env=service_env, cwd=here, stderr=subprocess.DEVNULL)
     try:
-        wait_until(lambda: [row["holder_alive"] for row in run("held", env=service_env).json] == [True, None])
+        wait_until(lambda: [row["holder_alive"] for row in invoke("held", env=service_env).json] == [True, None])
         assert run_recipe("held", here, service_env, stdin="y\n").code == 0
-        assert [row["holder_alive"] for row in run("held", env=service_env).json] == [True]
+        assert [row["holder_alive"] for row in invoke("held", env=service_env).json] == [True]
         assert run_recipe("held", here, service_env, stdin="y\n").stderr == ""
-        assert [row["holder_alive"] for row in run("held", env=service_env).json] == [True]
+        assert [row["holder_alive"] for row in invoke("held", env=service_env).json] == [True]
     finally:
         (here / "done").touch()
         worker.terminate()
@@ -234,20 +234,20 @@ def kill_worker(service_env: dict[str, str], *options: str) -> None:
     command = [SWF, "work", "-d", "video", *options, "--", "sleep", "100"]
     worker = subprocess.Popen(command, env=service_env, stderr=subprocess.DEVNULL)
     try:
-        wait_until(lambda: any(row["command_pid"] for row in run("held", env=service_env).json))
+        wait_until(lambda: any(row["command_pid"] for row in invoke("held", env=service_env).json))
     finally:
         worker.kill()
         worker.wait()
-    for row in run("held", env=service_env).json:
+    for row in invoke("held", env=service_env).json:
         if row["command_pid"]:
             os.killpg(row["command_pid"], signal.SIGKILL)
-    wait_until(lambda: not any(row["command_pid"] for row in run("held", env=service_env).json))
+    wait_until(lambda: not any(row["command_pid"] for row in invoke("held", env=service_env).json))
 
 
 def test_stuck_recipes(service: Service, service_env: dict[str, str], here: Path) -> None:
     """Symptom to fix: what died is shown with what to do, pages, and is closed if that is safe."""
     script = service.schedule("video", "x", scheduleToCloseTimeout="NONE", startToCloseTimeout="86400")
-    assert run("poll", "-d", "video", "-t", "x", env=service_env).code == 0
+    assert invoke("poll", "-d", "video", "-t", "x", env=service_env).code == 0
     assert run_recipe("stuckalarm", here, service_env).code == 0
     assert not (here / "pages.txt").exists()
     service.advance(2000)
@@ -261,7 +261,7 @@ def test_stuck_recipes(service: Service, service_env: dict[str, str], here: Path
 
     worker = service.schedule("video", "y", scheduleToCloseTimeout="NONE", startToCloseTimeout="86400")
     kill_worker(service_env, "-t", "y")
-    key = run("held", "-t", "y", env=service_env).json[0]["key"]
+    key = invoke("held", "-t", "y", env=service_env).json[0]["key"]
     closed = run_recipe("close", here, service_env)
     assert closed.code == 0
     assert f"+ swf fail --held {key} " in closed.stderr
@@ -274,11 +274,11 @@ def test_chat_recipe(service: Service, service_env: dict[str, str], here: Path) 
     """Lists on which tasks wait are reported, unless one of their tasks is in hand."""
     for task_list in ("busy", "busy", "idle", "idle"):
         service.schedule("video", task_list)
-    assert run("poll", "-d", "video", "-t", "busy", env=service_env).code == 0
+    assert invoke("poll", "-d", "video", "-t", "busy", env=service_env).code == 0
     assert run_recipe("chat", here, service_env).code == 0
     assert re.fullmatch(r"idle: 2 waiting since [-0-9T:]+Z, none in hand\n", (here / "chat.txt").read_text())
     for _ in range(2):
-        assert run("poll", "-d", "video", "-t", "idle", env=service_env).code == 0
+        assert invoke("poll", "-d", "video", "-t", "idle", env=service_env).code == 0
     (here / "chat.txt").unlink()
     assert run_recipe("chat", here, service_env).code == 0
     assert not (here / "chat.txt").exists()
@@ -294,7 +294,7 @@ def test_handlers_recipe(service: Service, service_env: dict[str, str], here: Pa
     for name in ("resize", "upload", "crop"):
         task_list = "resize" if name == "crop" else name
         options = ("-d", "video", "-t", task_list, "--activity", name, "--workflow-id", name, "--input", "in.png")
-        made = run("local", "schedule", *options, env=service_env)
+        made = invoke("local", "schedule", *options, env=service_env)
         assert made.code == 0, made.stderr
     result = run_recipe("handlers", here, service_env, ("--idle-exit 5m", "--idle-exit 1s"))
     assert result.code == 0, result.stderr
@@ -441,7 +441,7 @@ def test_serve_recipe(bare_env: dict[str, str], here: Path) -> None:
     result = run_recipe("serve", here, bare_env)
     assert result.code == 0, result.stderr
     assert '"task_list": "resize", "count": 1' in result.stdout
-    assert run("held", env=bare_env).json == []
+    assert invoke("held", env=bare_env).json == []
 
 
 def screen(name: str) -> tuple[list[str], str]:
@@ -489,18 +489,20 @@ def test_the_screen_of_tasks(service: Service, service_env: dict[str, str]) -> N
     def start(waits: int, task_list: str, identity: str, runs: int) -> str:
         service.advance(waits)
         options = ("-d", "video", "-t", task_list, "--identity", identity)
-        key: str = run("poll", *options, env=service_env).json["held_key"]
+        key: str = invoke("poll", *options, env=service_env).json["held_key"]
         service.advance(runs)
         return key
 
     schedule("resize-1", "resize")
     key = start(20, "resize", "worker-1:301", 310)
-    assert run("complete", "--held", key, "--result", "out.png", env=service_env).code == 0
+    assert invoke("complete", "--held", key, "--result", "out.png", env=service_env).code == 0
     schedule("upload-1", "upload", startToCloseTimeout="300")
     start(15, "upload", "worker-2:88", 305)
     schedule("upload-2", "upload", startToCloseTimeout="300")
     key = start(5, "upload", "worker-2:88", 90)
-    failed = run("fail", "--held", key, "--reason", "exit 3", "--details", "no such bucket: videos", env=service_env)
+    failed = invoke(
+        "fail", "--held", key, "--reason", "exit 3", "--details", "no such bucket: videos", env=service_env
+    )
     assert failed.code == 0
     schedule("upload-3", "upload")
     service.advance(30)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.helpers.cli import TASK, Result, invoke, run, shell
+from tests.helpers.cli import TASK, Result, invoke, shell
 from tests.helpers.local_service import Service
 from tests.helpers.operations import COMPLETE, HISTORY, POLL
 from tests.helpers.stub_service import StubService
@@ -30,7 +30,7 @@ def test_from_poll_to_complete(service: Service, service_env: dict[str, str], tm
     result = shell(script, env=service_env)
     error_line(Result("", result.stderr, result.code), 5, "not open: it completed, by another response")
     assert result.stdout == '{"cancel_requested": false}\n'
-    assert run("held", env=service_env).json == []
+    assert invoke("held", env=service_env).json == []
     completed = next(e for e in service.history("complete", workflow_id) if e["eventType"] == "ActivityTaskCompleted")
     assert completed["activityTaskCompletedEventAttributes"]["result"] == "ok"
 
@@ -121,7 +121,7 @@ def test_a_completion_that_fails_at_first_is_retried(stub: StubService, env: dic
     """A throttled attempt is logged and followed by another; if that succeeds, so does the command."""
     stub.fault(COMPLETE, "ThrottlingException", "Rate exceeded")
     stub.reply(COMPLETE)
-    result = run("complete", "--token", "T", env=env, fast=True)
+    result = invoke("complete", "--token", "T", env=env)
     assert (result.stdout, result.code) == ("", 0)
     line = r"swf: .*Rate exceeded \(ThrottlingException\); retrying in 0\.0 s\n"
     assert re.fullmatch(line, result.stderr)

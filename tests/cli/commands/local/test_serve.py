@@ -14,7 +14,7 @@ from pathlib import Path
 import pexpect
 import pytest
 
-from tests.helpers.cli import SWF, Result, run, shell, wait_until
+from tests.helpers.cli import SWF, Result, invoke, run, shell, wait_until
 from tests.helpers.flow import Flow
 from tests.helpers.processes import is_served, started
 from tests.helpers.terminal import error_line, installed
@@ -181,7 +181,7 @@ def test_port(bare_env: dict[str, str]) -> None:
 )
 def test_bad_input(bare_env: dict[str, str], args: tuple[str, str]) -> None:
     """Invalid values: exit 2, with the option's name."""
-    error_line(run("local", "serve", *args, env=bare_env), 2, "cannot listen" if args[0] == "--host" else args[0])
+    error_line(invoke("local", "serve", *args, env=bare_env), 2, "cannot listen" if args[0] == "--host" else args[0])
 
 
 def test_a_domain_given_twice_is_one(bare_env: dict[str, str]) -> None:
