@@ -123,7 +123,7 @@ def test_a_stop_ends_a_wait_that_has_begun() -> None:
     thread = threading.Thread(target=lambda: answers.append(retrier.wait(ERROR)))
     thread.start()
     stop.set()
-    thread.join(10)
+    thread.join(60)
     assert answers == [False]
 
 
@@ -203,7 +203,7 @@ def test_many_threads_wait_for_one_renewal(log: pytest.LogCaptureFixture) -> Non
 
     class Stop(threading.Event):
         def wait(self, timeout: float | None = None) -> bool:
-            together.wait(10)
+            together.wait(60)
             return False
 
     stop, answers = Stop(), []
@@ -211,7 +211,7 @@ def test_many_threads_wait_for_one_renewal(log: pytest.LogCaptureFixture) -> Non
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(10)
+        thread.join(60)
     assert answers == [True] * slots
     assert len(gate.resets) == 1
     assert len(log.messages) == 1

@@ -180,9 +180,13 @@ def shell(
     return Result(done.stdout.decode(), done.stderr.decode(), done.returncode)
 
 
-def wait_until(condition: Callable[[], object], timeout: float = 10, interval: float = 0.01) -> None:
-    """Wait until a condition holds; fail the test if it does not within `timeout` seconds."""
+def wait_until(condition: Callable[[], object], timeout: float = 60, interval: float = 0.01) -> None:
+    """Wait until a condition holds; fail the test if it does not within `timeout` seconds.
+
+    The condition is looked at less and less often: many start processes. `interval` is the first pause, in seconds.
+    """
     end = time.monotonic() + timeout
     while not condition():
         assert time.monotonic() < end, "the condition did not become true in time"
         time.sleep(interval)
+        interval = min(1.2 * interval, 0.1)

@@ -224,7 +224,7 @@ class FaultServer:
 
     def _handle(self, connection: socket.socket) -> None:
         with suppress(OSError), connection:
-            connection.settimeout(10)
+            connection.settimeout(60)
             if self.transport == "tunnel" and not self._open_tunnel(connection):
                 return
             if self.transport not in ("tls", "tunnel"):
@@ -290,7 +290,7 @@ def environment(**variables: str) -> Iterator[None]:
         os.environ.update(before)
 
 
-def judge(transport: Transport, phase: Phase, operation: str, timeout: float = 2) -> Verdict:
+def judge(transport: Transport, phase: Phase, operation: str, timeout: float = 60) -> Verdict:
     """Call an operation over a transport that fails in a phase, and return what the call is taken for.
 
     `timeout` is in seconds, for the connection and for the response.

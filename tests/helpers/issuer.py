@@ -39,4 +39,4 @@ class Issuer:
         """Stop serving."""
         self._server.shutdown()
         self._server.server_close()
-        self._thread.join(10)
+        self._thread.join(60)

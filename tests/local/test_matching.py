@@ -32,7 +32,7 @@ class HeldPoll:
 
     def result(self) -> dict[str, Any]:
         """Wait for the response."""
-        self._thread.join(5)
+        self._thread.join(60)
         assert not self._thread.is_alive()
         return self._response
 
@@ -150,7 +150,7 @@ class TestPolling:
             workers[0].join(0.01)
         engine.close()
         for worker in workers:
-            worker.join(5)
+            worker.join(60)
         assert len(received) == 2000
         assert set(Counter(received).values()) == {1}
         open_tasks = [each["openCounts"]["openActivityTasks"] for each in map(flow.describe, self._open(flow))]

@@ -215,5 +215,5 @@ class TestLife:
             "import sys; from swf_cli.local.server import LocalServer; LocalServer().start().stop(); "
             "print({'botocore', 'click', 'rich', 'urllib3'} & set(sys.modules))"
         )
-        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=20)
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
         assert done.stdout == "set()\n"

@@ -132,5 +132,5 @@ class TestTimeouts:
         flow.decide(decision("StartTimer", timerId="t", startToFireTimeout="60"))
         assert flow.poll_decision()["events"][-3]["eventType"] == "TimerFired"
         engine.close()
-        keeper.join(5)
+        keeper.join(60)
         assert not keeper.is_alive()

@@ -89,7 +89,7 @@ class TestOnce:
 
     def test_in_parallel(self) -> None:
         """Each call is on its way before any of them returns."""
-        together = threading.Barrier(3, timeout=10)
+        together = threading.Barrier(3, timeout=60)
 
         class Meeting(Lists):
             def count_pending_activity_tasks(self, domain: str, taskList: dict[str, str]) -> dict[str, Any]:

@@ -269,7 +269,7 @@ def test_messages_appear_above_the_live_line() -> None:
     writer.write("the last message\n")
     writer.flush()
     os.close(slave)
-    reader.join(10)
+    reader.join(60)
     os.close(master)
     before, _, after = shown.decode().partition("[red]a message[/red]\n")
     assert before.endswith("\x1b[2K")  # the line is erased where the message is printed

@@ -46,7 +46,7 @@ def shoot() -> Iterator[Shoot]:
             lines[:] = tmux("capture-pane", "-p", "-J", "-t", "shot").splitlines()
             return "DONE" in lines
 
-        wait_until(is_done, timeout=60)
+        wait_until(is_done)
         tmux("kill-session", "-t", "shot")
         return lines
 

@@ -1,4 +1,6 @@
-"""Whatever dies, a task is closed, or printed, or listed with the token that closes it: with real processes.
+"""Whatever dies, a task is closed, or printed, or listed with the token that closes it.
+
+What dies or is signalled is a process; what a network loses is lost to the command line within the test's own.
 
 SWF_TEST_FULL=1 runs the trials and the storm at full size; SWF_TEST_REAL_HOLD=1 runs a poll whose response is late in
 real time. Both log figures: see them with --log-cli-level=INFO.
@@ -146,7 +148,7 @@ def test_no_signal_loses_a_task(aws_env: dict[str, str], deliver_to_disconnected
                     text=True,
                 )
                 if random.random() < 0.8:  # otherwise both may arrive before the first poll
-                    wait_until(lambda: POLL in proxy.operations() or process.poll() is not None, timeout=30)
+                    wait_until(lambda: POLL in proxy.operations() or process.poll() is not None)
                 began = time.monotonic()
                 for moment, act in sorted([(task_at, schedule), (signal_at, lambda: process.send_signal(which))]):
                     time.sleep(max(0.0, began + moment - time.monotonic()))
@@ -449,7 +451,7 @@ def test_ctrl_c_stops_the_shell_loop_around_it(
 ) -> None:
     """On a terminal, Ctrl-C ends `while swf poll …; do …; done` in bash; the stopped poll receives no task."""
     options = ["--norc", "--noprofile", "-i"] if interactive else ["-c", LOOP]
-    bash = pexpect.spawn("bash", options, env=env, encoding="utf-8", timeout=20)
+    bash = pexpect.spawn("bash", options, env=env, encoding="utf-8", timeout=60)
     try:
         if interactive:
             bash.sendline(LOOP)
@@ -477,7 +479,7 @@ def test_under_nohup_a_hang_up_changes_nothing(
 ) -> None:
     """After its terminal is gone, `nohup swf poll` goes on, and prints the task that it receives."""
     script = f"cd '{tmp_path}'; nohup swf poll -d media -t work > task.json 2> log & echo $!; wait"
-    bash = pexpect.spawn("bash", ["-c", script], env=env, encoding="utf-8", timeout=20)
+    bash = pexpect.spawn("bash", ["-c", script], env=env, encoding="utf-8", timeout=60)
     bash.expect(r"(\d+)\r\n")
     assert isinstance(bash.match, re.Match)
     pid = int(bash.match[1])
@@ -485,7 +487,7 @@ def test_under_nohup_a_hang_up_changes_nothing(
         wait_until(lambda: POLL in proxy.operations())
         bash.close(force=True)  # the terminal hangs up
         os.kill(pid, signal.SIGHUP)
-        wait_until(lambda: proxy.operations().count(POLL) == 2)
+        wait_until(lambda: proxy.operations().count(POLL) >= 2)
         flow.schedule()
         wait_until(lambda: (tmp_path / "task.json").read_text().endswith("\n"))
     finally:

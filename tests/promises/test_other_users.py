@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers.cli import SWF, Result, run, shell, wait_until
+from tests.helpers.cli import SWF, Result, invoke, run, shell, wait_until
 from tests.helpers.operations import COMPLETE, POLL
 from tests.helpers.stub_service import StubService
 
@@ -57,8 +57,12 @@ def stranger(script: str, folder: Path) -> str:
 
 
 def poll(env: dict[str, str], state: Path) -> Result:
-    """Receive a task with a ledger in `state`, in a process whose umask hides nothing."""
-    return shell("umask 000; swf poll -d d -t t", env=env | {"SWF_STATE_DIR": str(state)})
+    """Receive a task with a ledger in `state`, with a umask that hides nothing."""
+    umask = os.umask(0)
+    try:
+        return invoke("poll", "-d", "d", "-t", "t", env=env | {"SWF_STATE_DIR": str(state)})
+    finally:
+        os.umask(umask)
 
 
 READ = f"grep -rals {TOKEN} . ; find . -name 'ledger*' -exec cat {{}} + | grep -c {TOKEN}"
@@ -115,14 +119,15 @@ def test_a_folder_of_ones_own_that_was_open(mode: int, shared: Path, stub: StubS
     assert result.code == 0
     assert [line.count("it is no longer") for line in result.stderr.splitlines()] == [1] * bool(mode & 0o022)
     assert not state.stat().st_mode & 0o022
-    assert [row["token"] for row in run("held", env=env | {"SWF_STATE_DIR": str(state)}).json] == [TOKEN]
+    assert [row["token"] for row in invoke("held", env=env | {"SWF_STATE_DIR": str(state)}).json] == [TOKEN]
     assert stranger(READ, shared).split() in ([], ["0"])
 
 
 def test_missing_parents(shared: Path, stub: StubService, env: dict[str, str]) -> None:
     """They are made for this user alone, whatever the umask: the other user can't even list them."""
     stub.reply(POLL, TASK)
-    result = poll(env, shared / "a" / "b" / "state")
+    state = {"SWF_STATE_DIR": str(shared / "a" / "b" / "state")}
+    result = shell("umask 000; swf poll -d d -t t", env=env | state)
     assert (result.stderr, result.code) == ("", 0)
     made = [shared / "a", shared / "a" / "b", shared / "a" / "b" / "state"]
     assert {stat.S_IMODE(path.stat().st_mode) for path in made} == {0o700}
@@ -134,12 +139,12 @@ def test_root_does_not_read_another_users_ledger(shared: Path, stub: StubService
     stub.reply(POLL, TASK)
     state = shared / "state"
     poll(env, state)
-    key = run("held", env=env | {"SWF_STATE_DIR": str(state)}).json[0]["key"]
+    key = invoke("held", env=env | {"SWF_STATE_DIR": str(state)}).json[0]["key"]
     for path in (state, *state.iterdir()):
         os.chown(path, STRANGER, STRANGER)
     before = {path.name: path.stat().st_size for path in state.iterdir()}
     for args in (("held",), ("held", "--prune"), ("fail", "--held", key)):
-        result = run(*args, env=env | {"SWF_STATE_DIR": str(state)})
+        result = invoke(*args, env=env | {"SWF_STATE_DIR": str(state)})
         assert result.code in (1, 2)
         assert result.stdout == ""
         assert result.stderr.count("belongs to user") == 1
@@ -178,7 +183,7 @@ def test_a_local_run_is_not_driven_by_another_user(shared: Path, bare_env: dict[
     )
     try:
         here = shared / "here"
-        wait_until(lambda: here.exists() and here.read_text().endswith("\n"), 30)
+        wait_until(lambda: here.exists() and here.read_text().endswith("\n"))
         url = here.read_text().strip().partition("=")[2]
         theirs = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local", "AWS_REGION": "us-east-1"}
         environ = bare_env | theirs | {"AWS_ENDPOINT_URL_SWF": url, "SWF_STATE_DIR": str(shared / "theirs")}

@@ -80,6 +80,6 @@ def test_orphans_are_reaped(service: Service, here: dict[str, str], tmp_path: Pa
     with subprocess.Popen([*UNSHARE, *args], env=here, stderr=subprocess.DEVNULL) as process:
         pid = child_of(process.pid)
         wait_until((tmp_path / "done").exists)
-        wait_until(lambda: not Path(f"/proc/{pid}/task/{pid}/children").read_text().split(), 20)
+        wait_until(lambda: not Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
         os.kill(pid, signal.SIGTERM)
         assert process.wait(30) == 0

@@ -369,7 +369,7 @@ def test_the_systemd_unit(service: Service, service_env: dict[str, str], here: P
     workflow = service.schedule("video", "resize")
     with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
         systemd.bind(f"{folder}/notify")
-        systemd.settimeout(30)
+        systemd.settimeout(60)
         env = {**service_env, "NOTIFY_SOCKET": f"{folder}/notify", "WATCHDOG_USEC": "200000"}
         command = here_for(shlex.split(settings["ExecStart"]), here)
         worker = subprocess.Popen(command, env=env, cwd=here, stderr=subprocess.DEVNULL)

@@ -94,7 +94,7 @@ def test_a_poll_is_stopped(stub: StubService, env: dict[str, str], unread: int) 
     release = threading.Event()
     stub.reply(POLL, {}, wait=release)
     with running(*ON_LIST, env=env, stderr=unread) as swf:
-        wait_until(lambda: stub.requests != [], 60)
+        wait_until(lambda: stub.requests != [])
         swf.send_signal(signal.SIGTERM)
         release.set()
         assert (swf.communicate(timeout=60)[0], swf.returncode) == ("", -signal.SIGTERM)
@@ -118,9 +118,9 @@ def test_a_worker_goes_on(
     line = "a line that nobody reads, again and again and again"
     flood = f"until [ -e {tmp_path}/enough ]; do echo '{line}' >&2; done; echo ok"
     with running(*WORK, "--heartbeat", "1s", "--", "sh", "-c", flood, env=service_env, stderr=unread) as worker:
-        wait_until(lambda: sum(call.startswith(HEARTBEAT) for call in calls) >= 2, 60)
+        wait_until(lambda: sum(call.startswith(HEARTBEAT) for call in calls) >= 2)
         (tmp_path / "enough").touch()
-        wait_until(lambda: "ActivityTaskCompleted" in service.names("media", workflow_id), 60)
+        wait_until(lambda: "ActivityTaskCompleted" in service.names("media", workflow_id))
         worker.send_signal(signal.SIGTERM)
         assert worker.wait(60) == 0
 

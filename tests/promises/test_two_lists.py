@@ -61,7 +61,7 @@ def test_a_flooded_list_does_not_starve_another(
     options += ["--handlers", str(handlers)]
     with started("work", "-d", "media", *options, env=service_env, stderr=subprocess.DEVNULL) as worker:
         for number in range(QUIET):
-            wait_until(lambda: FLOOD - flow.pending("flooded") > (number + 1) * FLOOD // (QUIET + 5), 60)  # noqa: B023
+            wait_until(lambda: FLOOD - flow.pending("flooded") > (number + 1) * FLOOD // (QUIET + 5))  # noqa: B023
             activity_type = {"name": ACTIVITIES[number % 3], "version": "1"}
             quiet.append(service.schedule("media", "quiet", activityType=activity_type))
         assert worker.wait(120) == 0

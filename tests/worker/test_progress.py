@@ -23,7 +23,7 @@ class Systemd:
         self.address = address
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.socket.bind("\0" + address[1:] if address.startswith("@") else address)
-        self.socket.settimeout(30)
+        self.socket.settimeout(60)
 
     def read(self) -> str:
         """Wait for a datagram."""

@@ -102,7 +102,7 @@ def test_polling_goes_on_once_no_start_is_retried(harness: Harness, log: pytest.
     assert harness.start(NO_SPACE, is_over=lambda: next(over, True)) is None
     waiting = threading.Thread(target=harness.gate.wait_until_open, args=(threading.Event(),), daemon=True)
     waiting.start()
-    waiting.join(10)
+    waiting.join(60)
     assert not waiting.is_alive()
     assert log.messages[-1] == "polling again: the tasks whose commands could not be started are over"
 
@@ -125,7 +125,7 @@ def test_slots_wait_while_it_is_closed(harness: Harness) -> None:
         return "started"
 
     assert harness.gate.start(fail_and_wait, is_over=lambda: False, log=LOG) == "started"
-    waiting[0].join(10)
+    waiting[0].join(60)
     assert not waiting[0].is_alive()
 
 

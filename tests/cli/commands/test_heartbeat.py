@@ -100,7 +100,7 @@ def test_heartbeats_end_with_the_work(
     with started(*EVERY, "--while-pid", str(work.pid), "--details", "p. 7", env=env) as process:
         wait_until(lambda: stub.requests != [])
         work.kill()
-        stdout, stderr = process.communicate(timeout=10)
+        stdout, stderr = process.communicate(timeout=60)
     assert (stdout, stderr, process.returncode) == ('{"cancel_requested": false}\n', "", 0)
     assert {str(request) for request in stub.requests} == {str((HEARTBEAT, {"taskToken": "T", "details": "p. 7"}))}
 
@@ -149,7 +149,7 @@ def test_a_signal_ends_the_heartbeats(stub: StubService, env: dict[str, str], nu
     with started(*EVERY, env=env) as process:
         wait_until(lambda: stub.requests != [])
         process.send_signal(number)
-        assert process.communicate(timeout=10) == ("", "")
+        assert process.communicate(timeout=60) == ("", "")
     assert process.returncode == -number
     assert set(stub.operations()) == {HEARTBEAT}
 

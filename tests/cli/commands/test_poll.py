@@ -388,7 +388,7 @@ def test_without_a_task_it_dies_of_the_signal(
     with _waiting(stub, env, SWF, *ON_LIST) as process:
         _signal(process, number)
         release_empty.set()
-        assert process.communicate(timeout=10) == ("", "")
+        assert process.communicate(timeout=60) == ("", "")
     assert process.returncode == -number
     assert len(stub.requests) == 1
     assert invoke("held", env=env).json == []
@@ -402,7 +402,7 @@ def test_a_task_that_is_received_after_a_signal_is_printed(
     with _waiting(stub, env, SWF, *ON_LIST) as process:
         _signal(process, number)
         release.set()
-        stdout, _ = process.communicate(timeout=10)
+        stdout, _ = process.communicate(timeout=60)
     assert (process.returncode, json.loads(stdout)["token"]) == (0, "TOKEN")
 
 
@@ -414,7 +414,7 @@ def test_a_second_signal_quits_at_once(stub: StubService, env: dict[str, str], n
         _signal(process, number)
         time.sleep(0.25)  # within a fifth of a second it would be a duplicate, such as `timeout` sends
         process.send_signal(number)
-        stdout, stderr = process.communicate(timeout=10)
+        stdout, stderr = process.communicate(timeout=60)
     assert (process.returncode, stdout) == (-number, "")
     assert "SWF may have assigned a task to this poll (identity me-1)" in stderr
     (held,) = invoke("held", env=env).json
@@ -447,7 +447,7 @@ def test_an_ignored_signal_stays_ignored(
     with _waiting(stub, env, "sh", "-c", script) as process:
         process.send_signal(number)
         release.set()
-        stdout, _ = process.communicate(timeout=10)
+        stdout, _ = process.communicate(timeout=60)
     assert (process.returncode, json.loads(stdout)["token"]) == (0, "TOKEN")
 
 
@@ -460,7 +460,7 @@ def test_ctrl_c_stops_the_shell_loop_around_it(
         assert process.stderr is not None
         assert process.stderr.readline().startswith("swf: SIGINT: ")
         release_empty.set()
-        assert process.communicate(timeout=10) == ("", "")
+        assert process.communicate(timeout=60) == ("", "")
     assert process.returncode == -signal.SIGINT
     assert len(stub.requests) == 1
 
@@ -470,7 +470,7 @@ def test_a_signal_reaches_eval(stub: StubService, env: dict[str, str], release_e
     with _waiting(stub, env, SWF, *ON_LIST, "--eval") as process:
         _signal(process, signal.SIGTERM)
         release_empty.set()
-        stdout, _ = process.communicate(timeout=10)
+        stdout, _ = process.communicate(timeout=60)
     assert (process.returncode, stdout) == (-signal.SIGTERM, f"unset {' '.join(VARIABLES)}; (exit 143)\n")
 
 

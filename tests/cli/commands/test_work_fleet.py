@@ -430,7 +430,7 @@ class TestSystemd:
         """The socket of a service manager."""
         with closing(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) as manager:
             manager.bind(f"{tmp_path}/notify")
-            manager.settimeout(30)
+            manager.settimeout(60)
             yield manager
 
     def test_life_of_a_worker(
@@ -476,7 +476,7 @@ class TestSystemd:
             with pytest.raises(TimeoutError):
                 manager.recv(100)
             worker.send_signal(signal.SIGCONT)
-            manager.settimeout(30)
+            manager.settimeout(60)
             assert manager.recv(100) == b"WATCHDOG=1"
 
     @pytest.mark.skipif(shutil.which("systemd-notify") is None, reason="no systemd here")

@@ -13,6 +13,7 @@ from typing import Any
 import pexpect
 import pytest
 
+from swf_cli.local.runner import GRACE
 from tests.helpers.cli import SWF, Result, run, shell, wait_until
 from tests.helpers.processes import is_running, is_served, started, written_pids
 from tests.helpers.terminal import error_line
@@ -191,7 +192,7 @@ class TestSignals:
         with started("local", "run", "--", "sh", "-c", family(tmp_path), env=tmp_env) as process:
             written_pids(tmp_path, 3)
             process.send_signal(number)
-            assert process.wait(5) == -number
+            assert process.wait(GRACE - 1) == -number
             assert_all_gone(tmp_path)
 
     def test_command_may_clean_up(self, tmp_env: dict[str, str], tmp_path: Path) -> None:
@@ -201,7 +202,7 @@ class TestSignals:
         with started("local", "run", "--", "sh", "-c", script, env=tmp_env) as process:
             written_pids(tmp_path, 1)
             process.send_signal(signal.SIGTERM)
-            assert process.communicate(timeout=10)[0] == "0\nclean\n"
+            assert process.communicate(timeout=60)[0] == "0\nclean\n"
             assert process.returncode == -signal.SIGTERM
 
     def test_a_second_one_kills(self, tmp_env: dict[str, str], tmp_path: Path) -> None:
@@ -215,7 +216,7 @@ class TestSignals:
             time.sleep(0.3)  # a signal that comes right after another is taken for its echo
             assert is_running(pid)
             process.send_signal(signal.SIGTERM)
-            assert process.wait(5) == -signal.SIGTERM
+            assert process.wait(GRACE - 1) == -signal.SIGTERM
             assert not is_running(pid)
             assert not is_served(process.communicate()[0].strip())
 
@@ -230,7 +231,7 @@ class TestSignals:
                     process.wait(0.05 + trial * 0.025)
                 except subprocess.TimeoutExpired:
                     process.send_signal(signal.SIGTERM)
-                assert process.wait(5) == -signal.SIGTERM
+                assert process.wait(GRACE - 1) == -signal.SIGTERM
             assert [path for path in folder.glob("*.pid") if is_running(int(path.read_text()))] == []
 
 
@@ -266,7 +267,7 @@ class Terminal:
             state, _, args = _ps(leader, "stat=,args=").partition(" ")
             return leader != self.child.pid and state[:1] not in ("", "T") and " local run " not in args
 
-        wait_until(is_ready, 60)
+        wait_until(is_ready)
 
     def stop(self) -> None:
         """Press Ctrl-Z, and wait until the shell has a stopped job."""

@@ -38,7 +38,7 @@ class Served:
     def end(self, number: int = signal.SIGTERM) -> Result:
         """Send a signal and wait for its end."""
         self.process.send_signal(number)
-        stdout, stderr = self.process.communicate(timeout=10)
+        stdout, stderr = self.process.communicate(timeout=30)  # half as long as it may hold a poll
         return Result(stdout, stderr, self.process.returncode)
 
 
@@ -98,7 +98,7 @@ POLL = b'{"domain": "local", "taskList": {"name": "x"}}'
 
 def test_ctrl_c_ends_it(bare_env: dict[str, str]) -> None:
     """Ctrl-C ends it by SIGINT."""
-    child = pexpect.spawn(SWF, ["local", "serve"], env=bare_env, encoding="utf-8", timeout=10)
+    child = pexpect.spawn(SWF, ["local", "serve"], env=bare_env, encoding="utf-8", timeout=60)
     child.expect(r"AWS_ENDPOINT_URL_SWF='?(http://[0-9.:]+)")
     assert isinstance(child.match, re.Match)
     url = child.match[1]
@@ -118,7 +118,7 @@ def test_it_says_how_to_use_it(bare_env: dict[str, str], tmp_path: Path) -> None
         (f" > {tmp_path}/env", "source the file that stdout goes to"),
     ):
         child = pexpect.spawn("sh", ["-c", f"exec {SWF} local serve{redirected}"], env=bare_env, encoding="utf-8")
-        child.expect_exact("swf: serving a local SWF at http://127.0.0.1:", timeout=10)
+        child.expect_exact("swf: serving a local SWF at http://127.0.0.1:", timeout=60)
         child.expect_exact("; press Ctrl-C to stop")
         child.expect_exact(f"hint: in another shell, {where}, then try `swf local schedule -t x --activity y`")
         child.sendintr()
