@@ -561,7 +561,7 @@ def test_many_processes_close_each_task_once_on_an_unreliable_network(
     A task that SWF assigned to a lost poll can't be closed by anybody until it times out; then its decider schedules
     it again, as deciders do.
     """
-    workers, tasks = (20, 500) if FULL else (4, 16)
+    workers, tasks = (20, 500) if FULL else (4, 12)
     random = Random(4)
     faults = [RESET_BEFORE, RESET_AFTER, CUT, ERROR_500, HTML_502, HTML_502_AFTER, THROTTLE]
     for fault in faults:

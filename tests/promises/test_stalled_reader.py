@@ -115,8 +115,8 @@ def test_a_worker_goes_on(
 ) -> None:
     """While a command floods stderr, heartbeats are sent, and then its result; SIGTERM drains."""
     workflow_id = service.schedule("media", "work", heartbeatTimeout="60")
-    line = "a line that nobody reads, again and again and again"
-    flood = f"until [ -e {tmp_path}/enough ]; do echo '{line}' >&2; done; echo ok"
+    lines = "yes 'a line that nobody reads, again and again' | head -n 10000 >&2"
+    flood = f"until [ -e {tmp_path}/enough ]; do {lines}; sleep 0.1; done; echo ok"
     with running(*WORK, "--heartbeat", "1s", "--", "sh", "-c", flood, env=service_env, stderr=unread) as worker:
         wait_until(lambda: sum(call.startswith(HEARTBEAT) for call in calls) >= 2)
         (tmp_path / "enough").touch()
