@@ -36,6 +36,8 @@ class ForwardProxy:
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         self.operations: list[str] = []
         """Operations that were forwarded, in order."""
+        self.rejected = 0
+        """Requests that were rejected for their key."""
 
     def __enter__(self) -> "ForwardProxy":
         threading.Thread(target=self._serve, daemon=True).start()
@@ -64,6 +66,7 @@ class ForwardProxy:
 
     def _forward(self, connection: socket.socket, head: bytes, body: bytes) -> None:
         if self.valid_key is not None and f"Credential={self.valid_key}/".encode() not in head:
+            self.rejected += 1
             Wire(connection, []).respond(400, json.dumps(_EXPIRED).encode())
             return
         lines = head.decode().split("\r\n")[1:]

@@ -81,7 +81,7 @@ def test_a_broken_worker_fails_one_task_per_slot_at_most(
         workflow_ids = [service.schedule("media", "work") for _ in range(8)]
         broken_env = env | {"TMPDIR": str(temporary), "SWF_STATE_DIR": str(tmp_path / "other")}
         with (
-            worker(broken_env, str(script), options=("--grace", "2s")) as broken,
+            worker(broken_env, str(script), options=("--grace", "1s")) as broken,
             worker(env, "sh", "-c", "sleep 0.02") as healthy,
         ):
             # Once it has started: what is broken before that is an error of usage.

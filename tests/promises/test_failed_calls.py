@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,7 +15,7 @@ from tests.helpers.fault_matrix import authority
 from tests.helpers.forward_proxy import ForwardProxy
 from tests.helpers.issuer import Issuer
 from tests.helpers.local_service import Service
-from tests.helpers.operations import COMPLETE, POLL
+from tests.helpers.operations import COMPLETE, HEARTBEAT, POLL
 from tests.helpers.stub_service import StubService
 
 HERE = ("-d", "media", "-t", "work")
@@ -154,15 +153,18 @@ def test_keys_that_are_rotated_while_a_command_runs(
 ) -> None:
     """The worker's heartbeats and its response go on with the new keys: the task completes."""
     env, path = credentials
-    workflow_id = service.schedule("media", "work", heartbeatTimeout="3")
+    workflow_id = service.schedule("media", "work", heartbeatTimeout="60")
     with ForwardProxy(service.url, valid_key="OLDKEY") as proxy:
         env |= {"AWS_ENDPOINT_URL_SWF": proxy.url}
-        command = f"touch {tmp_path}/running; sleep 4; echo done"
+        command = f"touch {tmp_path}/running; until [ -e {tmp_path}/go ]; do sleep 0.05; done; echo done"
         args = ("work", *HERE, "--max-tasks", "1", "--heartbeat", "1s", "--", "sh", "-c", command)
         with subprocess.Popen([SWF, *args], env=env, stderr=subprocess.PIPE, text=True) as worker:
             wait_until((tmp_path / "running").exists)
             write_keys(path, "NEWKEY")
             proxy.valid_key = "NEWKEY"
+            before = len(proxy.operations)
+            wait_until(lambda: proxy.operations[before:].count(HEARTBEAT) >= 2)
+            (tmp_path / "go").touch()
             _, errors = worker.communicate(timeout=60)
     assert worker.returncode == 0, errors
     end = service.history("media", workflow_id)[-2]
@@ -172,17 +174,21 @@ def test_keys_that_are_rotated_while_a_command_runs(
 def test_keys_that_are_rotated_during_heartbeats(service: Service, credentials: tuple[dict[str, str], Path]) -> None:
     """`swf heartbeat --every` goes on with the new keys, also if they come a moment after the old ones expire."""
     env, path = credentials
-    service.schedule("media", "work", heartbeatTimeout="5")
+    service.schedule("media", "work", heartbeatTimeout="60")
     with ForwardProxy(service.url, valid_key="OLDKEY") as proxy:
         env |= {"AWS_ENDPOINT_URL_SWF": proxy.url}
         token = invoke("poll", *HERE, "-o", "text", env=env).stdout.strip()
-        with subprocess.Popen(["sleep", "6"]) as step:
+        with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as step:
             args = ("heartbeat", "--token", token, "--every", "1s", "--while-pid", str(step.pid))
             with subprocess.Popen([SWF, *args], env=env, stdout=subprocess.PIPE, text=True) as heartbeats:
-                wait_until(lambda: len(proxy.operations) >= 3)
+                wait_until(lambda: HEARTBEAT in proxy.operations)
                 proxy.valid_key = "NEWKEY"
-                threading.Timer(1.5, write_keys, (path, "NEWKEY")).start()
-                output, _ = heartbeats.communicate(timeout=30)
+                wait_until(lambda: proxy.rejected >= 1)
+                write_keys(path, "NEWKEY")
+                before = len(proxy.operations)
+                wait_until(lambda: len(proxy.operations) >= before + 2)
+                step.communicate()
+                output, _ = heartbeats.communicate(timeout=60)
     assert (heartbeats.returncode, json.loads(output)) == (0, {"cancel_requested": False})
     assert invoke("complete", "--token", token, env=env | {"AWS_ENDPOINT_URL_SWF": service.url}).code == 0
 

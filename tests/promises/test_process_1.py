@@ -28,8 +28,8 @@ pytestmark = pytest.mark.skipif(not can_unshare(), reason="needs root and unshar
 
 @pytest.fixture
 def service() -> Iterator[Service]:
-    """A local SWF that holds polls for a second."""
-    with local_service(hold=1) as service:
+    """A local SWF that holds polls for a fifth of a second."""
+    with local_service(hold=0.2) as service:
         yield service
 
 
