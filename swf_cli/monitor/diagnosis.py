@@ -67,6 +67,9 @@ def diagnose(
     execution: ExecutionId, task: ActivityTask | DecisionTask, now: float, facts: DomainFacts
 ) -> Diagnosis | None:
     """Return why a task that was open at `now`, the service's time, looks stuck; None if it does not."""
+    since = task.waiting_since if isinstance(task, DecisionTask) else task.scheduled_at
+    # The service tells its time in whole seconds, those of events more exactly: they may lie ahead of it.
+    now = max(now, since if task.started_at is None else task.started_at)
     if isinstance(task, DecisionTask):
         return _diagnose_decision(task, now, facts)
     if not task.is_open:

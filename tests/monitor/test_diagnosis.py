@@ -66,6 +66,24 @@ def completed(seconds: float) -> ActivityTask:
 @pytest.mark.parametrize(
     ("task", "rows", "expected"),
     [
+        (replace(WAITING, scheduled_at=NOW + 0.9), [], "unclaimed"),
+        (replace(STARTED, started_at=NOW + 0.9), [HELD], "held-here"),
+        (replace(DECISION, waiting_since=NOW + 0.9), [], "no-decider"),
+        (replace(TAKEN, started_at=NOW + 0.9), [], "decider-failing"),
+    ],
+)
+def test_all_that_is_open_with_no_time_to_wait(
+    task: ActivityTask | DecisionTask, rows: list[HeldTask], expected: str
+) -> None:
+    """Also what began within the second that the service's clock shows."""
+    found = diagnose(EXECUTION, task, NOW, DomainFacts(0, Holdings(rows, {}), CLOSE))
+    assert found is not None
+    assert found.reason == expected
+
+
+@pytest.mark.parametrize(
+    ("task", "rows", "expected"),
+    [
         (WAITING, [], "unclaimed"),
         (STARTED, [], None),
         (STARTED, [HELD], "held-here"),
