@@ -341,10 +341,11 @@ class TestPolls:
         """They are looked up again, and all slots poll at once with those that are configured by then."""
         workers.session = own_session
         workers.clock = FakeClock()  # both slots fail at the same moment
+        both_polled = threading.Barrier(2)  # or one slot would receive both faults
         for _ in range(2):
             stub.reply(POLL, NO_TASK)
         for _ in range(2):
-            stub.fault(POLL, "ExpiredTokenException", "expired")
+            stub.fault(POLL, "ExpiredTokenException", "expired", action=partial(both_polled.wait, 60))
         offer(stub, 4)
         assert workers.session.poll_client.meta.endpoint_url == stub.url  # there is a client, with the old ones
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDNEW")
