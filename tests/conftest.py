@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from botocore import retryhandler
 from botocore.retries.standard import ExponentialBackoff
 from hypothesis import settings
 
@@ -56,8 +57,9 @@ def _isolated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture
 def instant_retries(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let botocore retry without a delay."""
+    """Let botocore retry without a delay, also the calls of older versions to STS and SSO."""
     monkeypatch.setattr(ExponentialBackoff, "delay_amount", lambda *_: 0)
+    monkeypatch.setattr(retryhandler, "delay_exponential", lambda *_, **__: 0)
 
 
 @pytest.fixture

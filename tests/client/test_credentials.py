@@ -179,6 +179,7 @@ def test_a_damaged_sso_cache(content: bytes, stub: StubService, set_env: SetEnv,
     assert stub.requests == []
 
 
+@pytest.mark.usefixtures("instant_retries")
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b'{"Credentials": 7}'], ids=repr)
 def test_a_damaged_role_cache(content: bytes, stub: StubService, set_env: SetEnv, tmp_path: Path) -> None:
     """It is an error of access that names the role, or the role is assumed anew."""

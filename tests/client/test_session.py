@@ -329,6 +329,7 @@ DENIED = b"<ErrorResponse><Error><Code>AccessDenied</Code><Message>not you</Mess
 BROKEN_STS = b"<ErrorResponse><Error><Code>InternalFailure</Code><Message>oops</Message></Error></ErrorResponse>"
 
 
+@pytest.mark.usefixtures("instant_retries")
 @pytest.mark.parametrize(
     ("issuer", "kind"),
     [((DENIED, 403), CredentialsError), ((BROKEN_STS, 500), CredentialsUnavailable)],
