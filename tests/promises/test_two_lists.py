@@ -14,8 +14,8 @@ from tests.helpers.local_service import Service, local_service
 from tests.helpers.processes import started
 
 SLOTS = 4
-QUIET = 10
-FLOOD = 150
+QUIET = 20
+FLOOD = 280
 _log = logging.getLogger(__name__)
 
 ACTIVITIES = ("resize", "encode", "upload")
@@ -45,7 +45,7 @@ def handlers(tmp_path: Path) -> Path:
 def test_a_flooded_list_does_not_starve_another(
     service: Service, service_env: dict[str, str], handlers: Path
 ) -> None:
-    """While 150 tasks wait on one list, a task on the other is started before the slots have taken one more each.
+    """While 280 tasks wait on one list, a task on the other is started before the slots have taken one more each.
 
     That is at most the run time of a task, and a poll, after it was scheduled; whatever its activity.
     """
