@@ -146,7 +146,7 @@ class TestLife:
 
     def test_stop_ends_everything(self) -> None:
         """Polls in flight get no response, threads end, and the port can be used again."""
-        before = threading.active_count()
+        before = set(threading.enumerate())
         server = LocalServer().start()
         wire = Wire(port_of(server))
         Flow(wire.call).register()
@@ -156,7 +156,7 @@ class TestLife:
             poll.result(5)
         pool.shutdown()
         wire.close()
-        wait_until(lambda: threading.active_count() <= before)  # a thread of an earlier test may have ended too
+        wait_until(lambda: not set(threading.enumerate()) - before)
         with LocalServer(port=port_of(server)) as again:
             assert again.url == server.url
 
