@@ -16,40 +16,18 @@ from .task_decisions import Decide
 from .tokens import new_run_id
 
 
-def _complete(service: ServiceState, execution: Execution, given: Mapping[str, Any], completed_id: int) -> bool:
-    close_execution(
-        service,
-        execution,
-        "COMPLETED",
-        "WorkflowExecutionCompleted",
-        result=given.get("result"),
-        decisionTaskCompletedEventId=completed_id,
-    )
-    return True
-
-
-def _fail(service: ServiceState, execution: Execution, given: Mapping[str, Any], completed_id: int) -> bool:
-    close_execution(
-        service,
-        execution,
-        "FAILED",
-        "WorkflowExecutionFailed",
-        reason=given.get("reason"),
-        details=given.get("details"),
-        decisionTaskCompletedEventId=completed_id,
-    )
-    return True
-
-
-def _cancel(service: ServiceState, execution: Execution, given: Mapping[str, Any], completed_id: int) -> bool:
-    close_execution(
-        service,
-        execution,
-        "CANCELED",
-        "WorkflowExecutionCanceled",
-        details=given.get("details"),
-        decisionTaskCompletedEventId=completed_id,
-    )
+def _close(
+    status: str,
+    event: str,
+    names: tuple[str, ...],
+    service: ServiceState,
+    execution: Execution,
+    given: Mapping[str, Any],
+    completed_id: int,
+) -> bool:
+    """Close the execution, with the attributes of these names that the decision has."""
+    attributes = {name: given.get(name) for name in names}
+    close_execution(service, execution, status, event, **attributes, decisionTaskCompletedEventId=completed_id)
     return True
 
 
@@ -270,9 +248,9 @@ DECISIONS: Final[Mapping[str, Decide]] = {
 """Decisions by name, but for those that close the execution."""
 
 CLOSING: Final[Mapping[str, Decide]] = {
-    "CompleteWorkflowExecution": _complete,
-    "FailWorkflowExecution": _fail,
-    "CancelWorkflowExecution": _cancel,
+    "CompleteWorkflowExecution": partial(_close, "COMPLETED", "WorkflowExecutionCompleted", ("result",)),
+    "FailWorkflowExecution": partial(_close, "FAILED", "WorkflowExecutionFailed", ("reason", "details")),
+    "CancelWorkflowExecution": partial(_close, "CANCELED", "WorkflowExecutionCanceled", ("details",)),
     "ContinueAsNewWorkflowExecution": _continue_as_new,
 }
 """Decisions that close the execution. Each must be the last of its response."""
