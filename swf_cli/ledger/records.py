@@ -95,8 +95,8 @@ def read_row(row: Mapping[str, Any], holder_is_alive: bool) -> HeldTask:
         profile=row["profile"],
         region=row["region"],
         endpoint=row["endpoint"],
-        group=row["process_group"],
-        group_start_id=row["group_started"],
+        group=row["process_group"] if is_task else None,
+        group_start_id=row["group_started"] if is_task else None,
     )
 
 

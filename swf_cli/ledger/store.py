@@ -9,6 +9,7 @@ import secrets
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -93,11 +94,13 @@ class Ledger:
         with self._lock:
             key = self._reusable.pop() if self._reusable else secrets.token_hex(_KEY_LENGTH // 2)
             self._holder.touch()
-        row = dict.fromkeys(COLUMNS, None) | asdict(source)
+        row = dict.fromkeys(COLUMNS, None) | _as_columns(source)
         row |= {"key": key, "kind": "poll", "host": host_name(), "pid": os.getpid(), "taken_by": taken_by}
         del row["taken_at"]
         if key in self._rows:
-            del row["holder"], row["holder_start"]  # as they were
+            # As they were: a handler that is kept running gets the next task too, and nothing else has its start ID.
+            for name in ("holder", "holder_start", "process_group", "group_started"):
+                del row[name]
         self._write(key, row)
         return PollRecord(self, key)
 
@@ -117,8 +120,10 @@ class Ledger:
 
     def set_command(self, key: str, group: int, start_id: str | None) -> None:
         """Record the process group of the command that runs for a task, and the start ID of its leader."""
-        if key in self._rows:
-            self._rows[key] |= {"process_group": group, "group_started": start_id}
+        command = {"process_group": group, "group_started": start_id}
+        row = self._rows.get(key)
+        if row is not None and not command.items() <= row.items():
+            row |= command
             self._execute("UPDATE held SET process_group = ?, group_started = ? WHERE key = ?", group, start_id, key)
 
     def mark_poll_lost(self, key: str) -> None:
@@ -128,13 +133,13 @@ class Ledger:
 
     def _write(self, key: str, changes: dict[str, Any]) -> bool:
         """Change a row, or insert it, whole: the file may have lost it. Return whether the ledger has it."""
-        changes = {"taken_at": float(self._clock())} | changes
-        is_new = key not in self._rows
-        row = self._rows[key] = self._rows.get(key, {}) | changes
+        before = self._rows.get(key, {})
+        row = self._rows[key] = before | {"taken_at": float(self._clock())} | changes
 
         def operation(connection: "sqlite3.Connection") -> bool:
-            if not is_new and row["holder"] is not None:
-                assignments = ", ".join(f"{name} = :{name}" for name in changes if name != "key")
+            if before and row["holder"] is not None:
+                changed = (name for name in changes if row[name] != before[name])
+                assignments = ", ".join(f"{name} = :{name}" for name in ("taken_at", *changed))
                 if connection.execute(f"UPDATE held SET {assignments} WHERE key = :key", row).rowcount:  # noqa: S608
                     return True
             self._insert(connection, row)
@@ -244,6 +249,11 @@ class Ledger:
     def _execute(self, statement: str, *values: Any) -> int:
         """Execute a statement; return the number of rows it changed, 0 if there is no ledger."""
         return self._database.run(lambda connection: connection.execute(statement, values).rowcount, 0)
+
+
+@cache
+def _as_columns(source: PollSource) -> dict[str, Any]:
+    return asdict(source)
 
 
 class PollRecord:

@@ -115,15 +115,27 @@ def test_a_dropped_row_is_gone(open_ledger: Open) -> None:
 
 
 def test_the_command_of_a_task_is_recorded(open_ledger: Open) -> None:
-    """A worker records the process group of a task's command; the next poll in that row has none."""
+    """A worker records the process group of a task's command; a poll in that row has none."""
     ledger = open_ledger()
     key = record_task(ledger, taken_by="work")
     ledger.set_command(key, 4_711, "start-1")
     (held,) = ledger.list_held()
     assert (held.group, held.group_start_id) == (4_711, "start-1")
     ledger.drop(key, reuse=True)
-    ledger.record_poll(SOURCE, "work").assign(TASK)
+    ledger.record_poll(SOURCE, "work").mark_lost()
     assert ledger.find_key(key).group is None
+
+
+def test_a_command_that_is_kept_is_recorded_once(open_ledger: Open) -> None:
+    """A handler that gets one task after the other is written down once, and is on record for each of them."""
+    ledger, other = open_ledger(), open_ledger()
+    key = record_task(ledger, taken_by="work")
+    for group in (4_711, 4_711, 4_712):
+        ledger.set_command(key, group, f"start-{group}")
+        assert other.find_key(key).group == group
+        ledger.drop(key, reuse=True)
+        ledger.record_poll(SOURCE, "work").assign(TASK)
+        assert (other.find_key(key).group, other.find_key(key).group_start_id) == (group, f"start-{group}")
 
 
 def test_a_lost_poll_has_no_task(open_ledger: Open) -> None:
@@ -208,9 +220,7 @@ def test_a_poll_in_flight_is_in_the_database(open_ledger: Open, folder: Path) ->
     polls = [ledger.record_poll(SOURCE, "work") for _ in range(2)]
     assert len({poll.key for poll in polls}) == 2
     with closing(sqlite3.connect(folder / DATABASE)) as database:
-        assert (
-            database.execute("SELECT kind, token, process_group FROM held").fetchall() == [("poll", None, None)] * 2
-        )
+        assert database.execute("SELECT kind, token, run_id FROM held").fetchall() == [("poll", None, None)] * 2
 
 
 @pytest.mark.parametrize("error", [Signalled(signal.SIGTERM), RuntimeError("unexpected"), MemoryError()])
