@@ -19,6 +19,7 @@ from botocore.awsrequest import (
 )
 
 from ..errors import InvalidResponseError
+from ..turns import waiting
 from .attempt import attempt
 
 if TYPE_CHECKING:
@@ -46,12 +47,14 @@ class _DeadlineReader(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int | None:
-        if not self._is_first:  # the first read has the socket's own timeout
-            left = self._deadline - time.monotonic()
-            if left <= 0:
-                raise TimeoutError("timed out")
-            self._sock.settimeout(left)
-        self._is_first = False
+        if self._is_first:  # it has the socket's own timeout, and waits for SWF
+            self._is_first = False
+            with waiting():
+                return self._raw.readinto(buffer)
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("timed out")
+        self._sock.settimeout(left)
         return self._raw.readinto(buffer)
 
     def close(self) -> None:
@@ -86,7 +89,8 @@ class _TrackedConnection:
     def connect(self) -> None:
         self._is_connecting = True  # what is sent meanwhile opens a tunnel
         try:
-            super().connect()  # type: ignore[misc]
+            with waiting():
+                super().connect()  # type: ignore[misc]
         finally:
             self._is_connecting = False
 

@@ -8,6 +8,7 @@ from ..heartbeats import HeartbeatSignal
 from ..models import LIMITS
 from ..processes import start_id
 from ..responding import Outcome
+from ..turns import waiting
 from .files import InvalidResult, ResultReader, check_space, open_input, open_unlinked
 from .handlers import NoHandlerError, explain_start_error
 from .process import TICK, WorkerProcess
@@ -52,9 +53,10 @@ class CommandExecution:
         files = TaskFiles()
         runner.progress = lambda: files.read_progress(LIMITS["heartbeat details"][1])
         try:
-            command = runner.context.start_gate.start(
-                lambda: self._start(runner, files), is_over=runner.is_over, log=runner.log
-            )
+            with waiting():
+                command = runner.context.start_gate.start(
+                    lambda: self._start(runner, files), is_over=runner.is_over, log=runner.log
+                )
         except NoHandlerError as error:
             return Outcome.failed(str(error))
         try:

@@ -9,6 +9,7 @@ from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Final
 
 from ..processes import OrphanReaper, ProcessWatch, group_is_running, signal_and_continue_group
+from ..turns import waiting
 from .files import LineReader, open_unlinked
 
 if TYPE_CHECKING:
@@ -71,7 +72,10 @@ class WorkerProcess:
 
     def wait(self, seconds: float) -> bool:
         """Wait for the process to end, for at most this long; return whether it has."""
-        return self._watch.wait(seconds)
+        if not seconds:
+            return self._watch.wait(0)
+        with waiting():
+            return self._watch.wait(seconds)
 
     def returncode(self) -> int:
         """Return the exit code of a process that has ended; negative for the signal that ended it."""

@@ -19,6 +19,7 @@ from ..heartbeats import HeartbeatSignal
 from ..models import LIMITS, check_text, replace_surrogates
 from ..processes import start_id
 from ..responding import Outcome
+from ..turns import waiting
 from .handlers import explain_start_error
 from .process import TICK, WorkerProcess, without_task
 
@@ -90,7 +91,8 @@ class StreamProcess(WorkerProcess):
         poll.register(self._stdout, select.POLLIN)
         if self._unsent and self._stdin >= 0:
             poll.register(self._stdin, select.POLLOUT)
-        ready = dict(poll.poll(seconds * 1000))
+        with waiting():
+            ready = dict(poll.poll(seconds * 1000))
         if self._stdin in ready:
             self._flush()
         return self._read_lines() if self._stdout in ready else []
@@ -198,7 +200,8 @@ class StreamExecution:
         self._replace()
         command, executable = self._context.config.programs.find("")
         try:
-            self._handler = StreamProcess(command, without_task(self._context.environ), executable)
+            with waiting():
+                self._handler = StreamProcess(command, without_task(self._context.environ), executable)
         except OSError as error:
             raise explain_start_error(error, executable) from error
         return self._handler

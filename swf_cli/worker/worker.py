@@ -15,6 +15,7 @@ from ..ledger.store import Ledger
 from ..polling import ListRotation, Poller, PollObserver, ReceivedTask
 from ..responding import Settlement
 from ..retry import TRANSIENT, AccessGate, Retrier
+from ..turns import Turns
 from .command import CommandExecution
 from .config import WorkerConfig, WorkerStats
 from .files import check_temporary_space
@@ -74,6 +75,7 @@ class Worker:
         self._poller = Poller(
             session, ledger, taken_by="work", observer=PollProgress(self._context.progress), retrier=retrier
         )
+        self._turns = Turns()
         self._lock = threading.Lock()
         self._permits = config.max_tasks
         self._busy_at = clock()
@@ -151,7 +153,8 @@ class Worker:
     def _guarded_slot(self) -> None:
         execution: Execution = StreamExecution(self._context) if self._context.config.stream else CommandExecution()
         try:
-            self._slot(execution)
+            with self._turns.member():
+                self._slot(execution)
         except Exception as error:
             self._record_fatal(error)
         finally:
