@@ -33,14 +33,26 @@ def register_token(token: str) -> None:
 def redact(text: str, token: str | None = None) -> str:
     """Return text with `SECRET` for each secret, and `TOKEN` for `token` and whatever looks like one of SWF's.
 
-    A `token` shorter than any of SWF's is left alone: it may be a word of the text.
+    A text may have been cut: the beginning of a secret at its end is redacted too, and the end of one at its
+    beginning. What is shorter than any secret is left alone: it may be a word of the text.
     """
+    known = dict(_secrets)
     if token and len(token) >= _MIN_SECRET:
-        text = text.replace(token, "TOKEN")
-    if "AAAAKgAAAAE" in text:
-        text = _TOKEN.sub("TOKEN", text)
-    for secret, name in list(_secrets.items()):
-        text = text.replace(secret, name)
+        known[token] = "TOKEN"
+    for secret, name in known.items():
+        text = _redact_cut(text.replace(secret, name), secret, name)
+    return _TOKEN.sub("TOKEN", text) if "AAAAKgAAAAE" in text else text
+
+
+def _redact_cut(text: str, secret: str, name: str) -> str:
+    """Replace the part of a secret with which a text ends or begins."""
+    lengths = range(len(secret) - 1, _MIN_SECRET - 1, -1)
+    if secret[:_MIN_SECRET] in text[-len(secret) :]:
+        part = next((length for length in lengths if text.endswith(secret[:length])), 0)
+        text = text[: len(text) - part] + name * bool(part)
+    if secret[-_MIN_SECRET:] in text[: len(secret)]:
+        part = next((length for length in lengths if text.startswith(secret[-length:])), 0)
+        text = name * bool(part) + text[part:]
     return text
 
 

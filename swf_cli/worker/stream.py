@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ..heartbeats import HeartbeatSignal
 from ..models import LIMITS, check_text, replace_surrogates
 from ..processes import start_id
+from ..redaction import redact
 from ..responding import Outcome
 from ..turns import waiting
 from .handlers import explain_start_error
@@ -378,4 +379,4 @@ def _cut(details: str | None) -> str:
 
 
 def _excerpt(line: bytes) -> str:
-    return repr(line[:80].decode("utf-8", "replace"))
+    return repr(redact(line.decode("utf-8", "replace"))[:80])

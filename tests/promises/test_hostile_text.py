@@ -94,7 +94,7 @@ EVENTS = [
     event(10, "ActivityTaskFailed", scheduledEventId=6, startedEventId=9, reason=EVIL, details=EVIL),
 ]
 TASK = {
-    "taskToken": f"TOKEN{NAME}",
+    "taskToken": f"TOKEN{NAME}TOKEN",
     "activityId": NAME,
     "activityType": {"name": NAME, "version": SHORT},
     "workflowExecution": EXECUTION,

@@ -82,6 +82,62 @@ def test_what_a_command_prints(stub: StubService, secret_env: dict[str, str], fo
     assert shown_in(json.dumps({**sent[FAIL], "taskToken": ""}) + result.stdout + result.stderr) == []
 
 
+STREAM = """
+import json, os, sys, time
+
+json.loads(sys.stdin.readline())
+for message in json.loads(os.environ["MESSAGES"]):
+    print(json.dumps(message), flush=True)
+    time.sleep(float(os.environ["PAUSE"]))
+"""
+SCRIPT = """
+echo "$PROGRESS" >"$SWF_HEARTBEAT_FILE"
+echo "$REASON" >"$SWF_REASON_FILE"
+echo "$DETAILS" >&2
+sleep "$PAUSE"
+exit 1
+"""
+FORMS = {"command": ["--", "sh", "-c", SCRIPT], "stream": ["--stream", "--", "python3", "-c", STREAM]}
+
+
+def fail_with_cut_texts(stub: StubService, env: dict[str, str], form: str, secret: str, pause: str) -> dict[str, str]:
+    """Run a task that fails; return the texts that SWF got. Each was cut 20 characters into a secret."""
+    stub.reply(POLL, {**TASK, "taskToken": TOKEN})
+    stub.reply(HEARTBEAT, {"cancelRequested": False})
+    stub.reply(FAIL)
+    progress, reason, details = f"{'p' * 2_028}{secret}", f"{'r' * 236}{secret}", f"{secret}{'d' * 32_748}"
+    failed = {"failed": {"reason": reason, "details": details}}
+    messages = json.dumps([{"heartbeat": progress}, failed])
+    texts = {"PROGRESS": progress, "REASON": reason, "DETAILS": details, "MESSAGES": messages, "PAUSE": pause}
+    options = ("--max-tasks", "1", "--heartbeat", "1s")
+    result = run("work", "-d", "d", "-t", "t", *options, *FORMS[form], env=env | texts)
+    assert result.code == 0, result.stderr
+    sent = dict(stub.requests)
+    return {"progress": sent.get(HEARTBEAT, {}).get("details", ""), **sent[FAIL]}
+
+
+@pytest.mark.parametrize(
+    ("secret", "name"),
+    [(KEY, "SECRET"), (SESSION, "SECRET"), (TOKEN, "TOKEN")],
+    ids=["key", "session", "token"],
+)
+@pytest.mark.parametrize("form", FORMS)
+def test_what_a_command_prints_is_cut(
+    stub: StubService, secret_env: dict[str, str], form: str, secret: str, name: str
+) -> None:
+    """What is longer than SWF accepts is cut: if that leaves part of a secret, SWF gets none of it."""
+    sent = fail_with_cut_texts(stub, secret_env, form, secret, pause="0")
+    assert sent["reason"] == "r" * 236 + name
+    # The details of a command are the end of its stderr: with its newline, they are cut one character later.
+    assert sent["details"].rstrip("\n") == name + "d" * 32_748
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_progress_is_cut(stub: StubService, secret_env: dict[str, str], form: str) -> None:
+    """So is the progress that a heartbeat carries."""
+    assert fail_with_cut_texts(stub, secret_env, form, KEY, pause="1.1")["progress"] == "p" * 2_028 + "SECRET"
+
+
 @pytest.mark.parametrize("flag", [(), ("--debug",)])
 @pytest.mark.parametrize(
     ("variable", "name"),
