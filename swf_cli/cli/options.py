@@ -87,14 +87,16 @@ class GlobalOptions:
     def for_held_task(self, held: "HeldTask") -> "GlobalOptions":
         """Return the options with the profile, region and endpoint that a row of the ledger was recorded with.
 
-        Raise ConfigurationError if that endpoint is neither on this machine nor encrypted, and was not configured:
-        anybody who could write to the ledger would learn what is sent there.
+        A profile on the command line wins: whoever is on call need not have the worker's. Raise ConfigurationError if
+        that endpoint is neither on this machine nor encrypted, and was not configured: anybody who could write to the
+        ledger would learn what is sent there.
         """
         configured = (self.endpoint_url, *map(os.environ.get, ("AWS_ENDPOINT_URL_SWF", "AWS_ENDPOINT_URL")))
         if not is_protected_url(held.endpoint) and held.endpoint not in configured:
             message = f"{held.key} was received from {held.endpoint}, which is not encrypted"
             raise ConfigurationError(message, hint="pass --endpoint-url to confirm that address")
-        return replace(self, profile=held.profile, region=held.region, endpoint_url=held.endpoint)
+        profile = self.profile if is_given("profile") else held.profile
+        return replace(self, profile=profile, region=held.region, endpoint_url=held.endpoint)
 
     def ledger(self) -> "Ledger":
         """Return the ledger that the environment names; close it."""
@@ -191,6 +193,10 @@ def _find_held(common: GlobalOptions, key: str) -> tuple[GlobalOptions, TaskRefe
         task = held.reference
     except ValueError as error:
         raise UsageError(f"--held: {error}", hint="pass a key that `swf held` shows") from error
+    if is_given("region") and common.region != held.region:
+        raise UsageError(f"--region: {held.key} was received in {held.region}", hint="leave --region out")
+    if is_given("endpoint_url"):
+        held = replace(held, endpoint=common.endpoint_url or held.endpoint)
     return common.for_held_task(held), task
 
 

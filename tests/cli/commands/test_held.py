@@ -330,6 +330,32 @@ def test_a_task_is_named_by_its_key(
     assert len(ledger.list_held()) == left
 
 
+def test_options_win_over_the_row(ledger: Ledger, stub: StubService, env: dict[str, str], tmp_path: Path) -> None:
+    """A profile and an endpoint on the command line are used, whatever the row says: the worker's may not be ours."""
+    config = tmp_path / "config"
+    config.write_text("[profile on-call]\naws_access_key_id = OURS\naws_secret_access_key = S\n")
+    stub.reply("RespondActivityTaskFailed")
+    key = put(ledger, source=replace(SOURCE, profile="gone", endpoint="https://swf.gone.example"))
+    options = ("--profile", "on-call", "--endpoint-url", stub.url, "--region", SOURCE.region)
+    result = invoke("fail", "--held", key, *options, env=env | {"AWS_CONFIG_FILE": str(config)})
+    assert result == Result("", "", 0)
+    assert stub.requests == [("RespondActivityTaskFailed", {"taskToken": "TOKEN"})]
+    assert stub.access_keys == ["OURS"]
+    assert ledger.list_held() == []
+
+
+@pytest.mark.parametrize("command", ANSWERS)
+def test_a_task_of_another_region(command: str, ledger: Ledger, stub: StubService, env: dict[str, str]) -> None:
+    """A token is good in one region: another one on the command line is an error, one in the environment is not."""
+    key = put(ledger, source=replace(SOURCE, endpoint=stub.url, profile=None))
+    result = invoke(command, "--held", key, "--region", "us-west-1", env=env)
+    assert error_line(result, 2, "--region", key, SOURCE.region) == "leave --region out"
+    assert stub.requests == []
+    operation, reply, _ = ANSWERS[command]
+    stub.reply(operation, reply)
+    assert invoke(command, "--held", key, env=env | {"AWS_REGION": "us-west-1"}).code == 0
+
+
 def test_an_ambiguous_key(ledger: Ledger, stub: StubService, env: dict[str, str]) -> None:
     """Of 17 keys two begin alike: that prefix exits 2, the rows are listed, and nothing is sent."""
     keys = [put(ledger, replace(HELD, token=f"T{number}")) for number in range(17)]
