@@ -315,47 +315,48 @@ class TestChange:
         with pytest.raises(InvalidRequest):
             reader_of(Recorder.of(stub.url)).read_all(EXECUTION)
 
-    @given(st.data())
-    def test_no_task_is_missed_and_no_page_is_wasted(self, data: st.DataObject) -> None:
-        """Whatever happens before and during the calls.
 
-        What was never open is not found. What was open all the time is; and if every open task is in the newest page
-        all the time, that takes this page, a description and one more look at the newest page at most. A task that
-        times out meanwhile is an exception: a description may not show that it is newer.
-        """
-        execution = RecordedExecution()
+@given(st.data())
+def test_no_task_is_missed_and_no_page_is_wasted(data: st.DataObject) -> None:
+    """Whatever happens before and during the calls.
 
-        def time_outs() -> int:
-            return sum(event["eventType"] == "ActivityTaskTimedOut" for event in execution.events)
+    What was never open is not found. What was open all the time is; and if every open task is in the newest page
+    all the time, that takes this page, a description and one more look at the newest page at most. A task that
+    times out meanwhile is an exception: a description may not show that it is newer.
+    """
+    execution = RecordedExecution()
 
-        def all_are_near() -> bool:
-            # Not further back than the page, although a few events may come before it is read.
-            limit = PAGE - 4
-            decision = execution.open_decision
-            return all(execution.position(name) < limit for name in execution.open_ids) and (
-                decision is None or len(execution.events) - decision < limit
-            )
+    def time_outs() -> int:
+        return sum(event["eventType"] == "ActivityTaskTimedOut" for event in execution.events)
 
-        for _ in range(data.draw(st.integers(0, 40))):
+    def all_are_near() -> bool:
+        # Not further back than the page, although a few events may come before it is read.
+        limit = PAGE - 4
+        decision = execution.open_decision
+        return all(execution.position(name) < limit for name in execution.open_ids) and (
+            decision is None or len(execution.events) - decision < limit
+        )
+
+    for _ in range(data.draw(st.integers(0, 40))):
+        advance(execution, data.draw)
+    always, ever, near = execution.open_ids, set(execution.open_ids), all_are_near()
+    earlier = time_outs()
+
+    def change(operation: str) -> None:
+        nonlocal always, near
+        for _ in range(data.draw(st.integers(0, 2))):
             advance(execution, data.draw)
-        always, ever, near = execution.open_ids, set(execution.open_ids), all_are_near()
-        earlier = time_outs()
+            ever.update(execution.open_ids)
+            near = near and all_are_near()
+        always &= execution.open_ids
 
-        def change(operation: str) -> None:
-            nonlocal always, near
-            for _ in range(data.draw(st.integers(0, 2))):
-                advance(execution, data.draw)
-                ever.update(execution.open_ids)
-                near = near and all_are_near()
-            always &= execution.open_ids
-
-        execution.before = change
-        found = set(open_ids(read(execution)))
-        assert found <= ever
-        timed_out = time_outs() > earlier
-        assert always <= found or timed_out
-        if near and not timed_out:
-            assert execution.calls in (["history"], ["history", "describe"], ["history", "describe", "history"])
+    execution.before = change
+    found = set(open_ids(read(execution)))
+    assert found <= ever
+    timed_out = time_outs() > earlier
+    assert always <= found or timed_out
+    if near and not timed_out:
+        assert execution.calls in (["history"], ["history", "describe"], ["history", "describe", "history"])
 
 
 class TestResponses:
