@@ -83,6 +83,8 @@ def _is_plain(name: str) -> bool:
 
 def _check_folder(path: Path) -> None:
     status = path.lstat()
+    if stat.S_ISLNK(status.st_mode):
+        raise StartError(errno.ELOOP, "it is a symbolic link; pass the folder that it points to", str(path))
     if not stat.S_ISDIR(status.st_mode):
         raise StartError(errno.ENOTDIR, "it is not a folder", str(path))
     if status.st_mode & stat.S_IWOTH:

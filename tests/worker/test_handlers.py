@@ -67,7 +67,7 @@ class TestFolder:
         add("resize")
         (tmp_path / "link").symlink_to(folder)
         for path in (tmp_path / "link", Path(f"{tmp_path}/link/")):
-            with pytest.raises(StartError, match="it is not a folder"):
+            with pytest.raises(StartError, match="it is a symbolic link"):
                 HandlerFolder(path)
 
     def test_file(self, add: AddHandler) -> None:

@@ -153,7 +153,7 @@ class TestHandlers:
             {
                 "missing": "No such file or directory",
                 "empty": "it has no executable file",
-                "link": "it is not a folder",
+                "link": "it is a symbolic link; pass the folder that it points to",
                 "file": "it is not a folder",
                 "writable": "it is writable by everybody",
             }[kind],
