@@ -91,6 +91,11 @@ class Worker:
         """Work until stopped. Raise SwfError if SWF refuses the polls, or was never reached."""
         context, config = self._context, self._context.config
         self._check_files()
+        if config.slots < len(self._sources):
+            _log.warning(
+                "%d of %d task lists are polled at a time: tasks on the others wait up to 60 s (see --jobs)",
+                *(config.slots, len(self._sources)),
+            )
         context.ledger.start_sync_thread()
         orphans: list[HeldTask] = []
         if config.orphans == "fail":

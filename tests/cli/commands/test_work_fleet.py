@@ -60,7 +60,10 @@ class TestLists:
     def test_all_are_polled(
         self, service: Service, service_env: dict[str, str], slots: int, tasks: list[int]
     ) -> None:
-        """With fewer slots than lists, as many, and more: a task on any of them is done, and logged with its list."""
+        """With fewer slots than lists, as many, and more: a task on any of them is done, and logged with its list.
+
+        With fewer there is a warning: a task may wait for as long as SWF holds the polls of other lists.
+        """
         lists = ["a", "b", "c"]
         for name, count in zip(lists, tasks, strict=True):
             for _ in range(count):
@@ -71,6 +74,9 @@ class TestLists:
         assert result.code == 0, result.stderr
         completed = [line["task"]["task_list"] for line in json_log(result) if line["event"] == "completed"]
         assert [completed.count(name) for name in lists] == tasks
+        warnings = [line["message"] for line in json_log(result) if line["level"] == "warning"]
+        waiting = f"{slots} of 3 task lists are polled at a time: tasks on the others wait up to 60 s (see --jobs)"
+        assert warnings == ([waiting] if slots < 3 else [])
 
     def test_held_has_the_list_of_each(self, service: Service, service_env: dict[str, str], tmp_path: Path) -> None:
         """The ledger records where each task came from, and where each poll went."""
