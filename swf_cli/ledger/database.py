@@ -65,7 +65,7 @@ class Database:
 
     Args:
         folder: where it is kept, created when first needed; None disables it
-        on_open: is called with each new connection
+        on_open: is called with each new connection, also after the ledger was disabled
         monotonic: returns seconds that no change of the time moves
     """
 
@@ -147,6 +147,8 @@ class Database:
             self.is_usable = False
             _log.warning("cannot use the ledger in %s: %s", self.folder, error)
         self._disabled_until = self._monotonic() + _RETRY_AFTER
+        with suppress(Exception):
+            self.close()  # `on_open` will write what it misses meanwhile
 
     def start_sync_thread(self) -> None:
         """Start a background thread that syncs what is committed to disk, for a process that polls continuously.
@@ -262,9 +264,9 @@ class Database:
             if descriptor >= 0:
                 os.close(descriptor)
         self._log_file = self.folder_descriptor = -1
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
 
 
 class _IncompatibleError(Exception):

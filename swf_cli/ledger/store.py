@@ -8,6 +8,7 @@ import os
 import secrets
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
@@ -149,7 +150,8 @@ class Ledger:
 
     def _restore_rows(self, connection: "sqlite3.Connection") -> None:
         for row in list(self._rows.values()):  # other threads add theirs meanwhile
-            self._insert(connection, row)
+            with suppress(UnicodeEncodeError):  # one that can't be stored keeps no other from it
+                self._insert(connection, row)
 
     def _insert(self, connection: "sqlite3.Connection", row: dict[str, Any]) -> None:
         if row["holder"] is None:

@@ -596,6 +596,28 @@ def test_a_ledger_that_failed_is_tried_again_after_a_minute(
     assert len(caplog.messages) == 1
 
 
+def test_what_changed_while_the_ledger_was_disabled_is_written_later(folder: Path, open_ledger: Open) -> None:
+    """A row that was taken over meanwhile is up to date as soon as the ledger is tried again: also what stays."""
+    clock = FakeClock()
+    ledger, other = open_ledger(monotonic=clock, busy_timeout=0.01), open_ledger()
+    key = record_task(ledger)
+    ledger.set_command(key, 4_711, "first")
+    ledger.drop(key, reuse=True)
+    source = replace(SOURCE, task_list="another")
+    with closing(sqlite3.connect(folder / DATABASE)) as busy:
+        busy.execute("BEGIN IMMEDIATE")
+        record = ledger.record_poll(source, "work")
+        assert record.key == key
+        assert not record.assign(TASK)
+        ledger.set_command(key, 4_712, "second")
+        ledger.drop(key, reuse=True)
+    clock.now += 60
+    assert ledger.record_poll(source, "work").assign(TASK)
+    ledger.set_command(key, 4_712, "second")
+    (held,) = other.list_held()
+    assert (held.task_list, held.taken_by, held.group, held.group_start_id) == ("another", "work", 4_712, "second")
+
+
 @contextmanager
 def no_file_over(size: int) -> Iterator[None]:
     """Make writes fail that would make a file larger than this."""
@@ -621,10 +643,14 @@ def test_a_disk_without_space_warns_once(folder: Path, open_ledger: Open, caplog
 
 
 def test_text_that_cannot_be_stored_warns_once(open_ledger: Open, caplog: pytest.LogCaptureFixture) -> None:
-    """A task whose ID no encoding can represent is not held, and its poll goes on all the same."""
-    ledger = open_ledger()
+    """A task whose ID no encoding can represent is not held, and its poll goes on all the same, as do others."""
+    clock = FakeClock()
+    ledger = open_ledger(monotonic=clock)
     assert not ledger.record_poll(SOURCE, "poll").assign(replace(TASK, id="a\ud800"))
     assert len(caplog.messages) == 1
+    clock.now += 60
+    key = record_task(ledger)
+    assert [held.key for held in ledger.list_held()] == [key]
 
 
 # --- surviving a crash of the machine
