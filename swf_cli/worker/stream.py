@@ -271,21 +271,23 @@ class _Exchange:
         for number, line in enumerate(lines, 1):
             response = parse_line(line)
             if isinstance(response, Outcome):
-                self._accept(response, is_last=number == len(lines))
+                self._accept(response, lines[number:])
                 return response
             self._details = response or None
         return None
 
-    def _accept(self, response: Outcome, *, is_last: bool) -> None:
-        """Raise ProtocolError if the response can't be to this task; retire the handler if it can't get another."""
+    def _accept(self, response: Outcome, later: "Sequence[bytes]") -> None:
+        """Raise ProtocolError if the response may not be to this task; retire the handler if it can't get another."""
         handler = self._handler
         if self._is_unread():
             raise ProtocolError("the handler responded before it read its task")
+        if handler.responses and any(_is_response(line) for line in later):
+            raise ProtocolError("the handler responded twice, maybe first to its last task")
         handler.responses += 1
-        if not is_last:
+        if later:
             self._runner.log.warning("the handler wrote more after its response; it is replaced")
         # What it has not read of the request to cancel, it would take for the next task.
-        if not is_last or (self._cancelled_at is not None and response.state != "cancelled"):
+        if later or (self._cancelled_at is not None and response.state != "cancelled"):
             handler.is_retired = True
             handler.close_stdin()
 
@@ -359,6 +361,13 @@ def parse_line(line: bytes) -> Outcome | str:
             case {"cancelled": dict(texts)} if _are_texts(texts, "details"):
                 return Outcome("cancelled", details=_cut(texts.get("details")) or None)
     raise ProtocolError(f"the handler wrote a line that is not the protocol: {_excerpt(line)}")
+
+
+def _is_response(line: bytes) -> bool:
+    try:
+        return isinstance(parse_line(line), Outcome)
+    except ProtocolError:
+        return False
 
 
 def _are_texts(texts: dict[str, Any], *names: str) -> bool:

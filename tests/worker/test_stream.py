@@ -329,6 +329,21 @@ class TestBrokenHandlers:
         assert [handlers.result(), handlers.result()] == ["one", "of another handler"]
         assert "the handler wrote more after its response; it is replaced" in caplog.messages
 
+    def test_two_responses_at_once_to_a_later_task(self, handlers: Handlers) -> None:
+        """The first one may be a second one to the task before: neither becomes a result."""
+        handlers.use(
+            """
+            if not os.path.exists("first"):
+                mark("first"); read(); say(result="one"); read()
+                print('{"result": "one again"}\\n{"result": "two"}', flush=True)
+                time.sleep(100)
+            while read(): say(result="of another handler")
+            """
+        )
+        assert handlers.result() == "one"
+        assert handlers.run() == (FAIL, {"reason": "the handler responded twice, maybe first to its last task"})
+        assert handlers.result() == "of another handler"
+
     @pytest.mark.parametrize("line", ['{"result": "two"}', "bye", '{"heartbeat": "still here"}', "\\ud83d"])
     def test_output_between_two_tasks(self, handlers: Handlers, caplog: pytest.LogCaptureFixture, line: str) -> None:
         """What a handler writes while it has no task is never the response to the next one."""
