@@ -35,6 +35,13 @@ class Heartbeat(Duration):
         return value if value in ("auto", "off") else super().convert(value, param, ctx)
 
 
+def _not_empty(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    """Reject an empty path, such as of a variable that is not set: as a folder it would be the current one."""
+    if value == "":
+        raise click.BadParameter("the path is empty")
+    return value
+
+
 @command(
     context_settings={"allow_interspersed_args": False},
     epilog="""\b
@@ -49,7 +56,8 @@ Examples:
 @option(
     "--handlers",
     metavar="DIR",
-    type=click.Path(path_type=Path),
+    type=click.Path(),
+    callback=_not_empty,
     help="Run DIR/ACTIVITY-NAME for each task, instead of COMMAND.",
 )
 @option("--stream", is_flag=True, help="Keep COMMAND running: a JSON line per task on stdin, JSON lines on stdout.")
@@ -91,6 +99,7 @@ Examples:
     "--alive-file",
     metavar="FILE",
     type=click.Path(),
+    callback=_not_empty,
     help="Touch FILE with every answered poll and heartbeat, for liveness probes.",
 )
 @option("--check", is_flag=True, help="Exit with 8 if a task failed.")
@@ -124,7 +133,7 @@ def work(
 
     if log_format == "json":
         configure_logging("json")
-    handlers: Path | None = settings.pop("handlers")
+    handlers: str | None = settings.pop("handlers")
     programs = _find_programs(command, handlers, settings["stream"])
     config = _configure(programs, settings)
     session = common.session(connections=config.slots + 2)
@@ -143,7 +152,7 @@ def work(
         _check(worker.stats)
 
 
-def _find_programs(command: tuple[str, ...], handlers: Path | None, stream: bool) -> "Programs":
+def _find_programs(command: tuple[str, ...], handlers: str | None, stream: bool) -> "Programs":
     from ...output.log import print_handlers
     from ...worker.handlers import FixedCommand, HandlerFolder
 
@@ -154,7 +163,7 @@ def _find_programs(command: tuple[str, ...], handlers: Path | None, stream: bool
     try:
         if handlers is None:
             return FixedCommand(command)
-        folder = HandlerFolder(handlers)
+        folder = HandlerFolder(Path(handlers))
         print_handlers(folder.names())
     except OSError as error:
         if command:
