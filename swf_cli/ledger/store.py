@@ -3,9 +3,11 @@
 Its errors never stop a poll or a response: it logs one warning and is disabled for a minute at a time.
 """
 
+import itertools
 import logging
 import os
 import secrets
+import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -55,8 +57,8 @@ class Ledger:
         self._clock = clock
         self._rows: dict[str, dict[str, Any]] = {}
         """The rows that this process wrote and has not dropped, by key."""
-        self._reusable: list[str] = []
-        """Keys of rows whose task is closed; the next poll takes one over."""
+        self._reusable: dict[int, list[str]] = {}
+        """Keys of rows whose task is closed, by the thread whose next poll takes one over."""
         self._reported: set[Any] = set()
         self._holder = HolderLock(monotonic)
 
@@ -93,13 +95,14 @@ class Ledger:
     def record_poll(self, source: PollSource, taken_by: Taker) -> "PollRecord":
         """Record that a poll is about to be sent."""
         with self._lock:
-            key = self._reusable.pop() if self._reusable else secrets.token_hex(_KEY_LENGTH // 2)
+            key = self._pop_reusable() or secrets.token_hex(_KEY_LENGTH // 2)
             self._holder.touch()
         row = dict.fromkeys(COLUMNS, None) | _as_columns(source)
         row |= {"key": key, "kind": "poll", "host": host_name(), "pid": os.getpid(), "taken_by": taken_by}
         del row["taken_at"]
         if key in self._rows:
-            # As they were: a handler that is kept running gets the next task too, and nothing else has its start ID.
+            # As they were: a handler that is kept running gets its thread's next task too, and nothing else has its
+            # start ID.
             for name in ("holder", "holder_start", "process_group", "group_started"):
                 del row[name]
         self._write(key, row)
@@ -162,21 +165,25 @@ class Ledger:
     def drop(self, key: str, *, reuse: bool = False) -> None:
         """Delete a row: its poll received nothing, or its task is closed.
 
-        With `reuse`, the row stays for this process's next poll, which takes it over at less cost.
+        With `reuse`, the row stays for this thread's next poll, which takes it over at less cost.
         """
         if reuse:
             with self._lock:
-                self._reusable.append(key)
+                self._reusable.setdefault(threading.get_ident(), []).append(key)
         else:
             self._rows.pop(key, None)
             self._execute("DELETE FROM held WHERE key = ?", key)
 
     def drop_reusable(self) -> None:
-        """Delete a row that was kept for the next poll, if there is one: there is no next poll."""
+        """Delete a row that was kept for this thread's next poll, if there is one: there is no next poll."""
         with self._lock:
-            key = self._reusable.pop() if self._reusable else None
+            key = self._pop_reusable()
         if key is not None:
             self.drop(key)
+
+    def _pop_reusable(self) -> str | None:
+        keys = self._reusable.get(threading.get_ident())
+        return keys.pop() if keys else None
 
     def list_held(self) -> list[HeldTask]:
         """Return what is held, newest first: tasks, and for a week polls that were lost or whose process died."""
@@ -220,8 +227,9 @@ class Ledger:
 
     def close(self) -> None:
         """Close the database and release this process's lock; it holds nothing from now on."""
-        while self._reusable:
-            self.drop_reusable()
+        for key in itertools.chain(*self._reusable.values()):
+            self.drop(key)
+        self._reusable.clear()
         with self._lock:
             if self._database.is_open and any(row["holder_start"] for row in self._rows.values()):
                 # This process goes on, maybe, but not with these tasks.

@@ -11,6 +11,7 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from functools import partial
@@ -136,6 +137,22 @@ def test_a_command_that_is_kept_is_recorded_once(open_ledger: Open) -> None:
         ledger.drop(key, reuse=True)
         ledger.record_poll(SOURCE, "work").assign(TASK)
         assert (other.find_key(key).group, other.find_key(key).group_start_id) == (group, f"start-{group}")
+
+
+def test_a_row_stays_with_its_thread(open_ledger: Open) -> None:
+    """A handler that is kept running is never on record for a task of another slot."""
+    ledger = open_ledger()
+    key = record_task(ledger, taken_by="work")
+    ledger.set_command(key, 4_711, "start-4711")
+    ledger.drop(key, reuse=True)
+    with ThreadPoolExecutor(1) as slot:
+        another = slot.submit(record_task, ledger, taken_by="work").result()
+    assert another != key
+    assert ledger.find_key(another).group is None
+    assert record_task(ledger, taken_by="work") == key
+    ledger.drop(key, reuse=True)
+    ledger.close()
+    assert [held.key for held in open_ledger().list_held()] == [another]
 
 
 def test_a_lost_poll_has_no_task(open_ledger: Open) -> None:
