@@ -209,6 +209,8 @@ Handlers that keep running: `swf work --stream -- COMMAND`
   cancelled. One that responds with a result or a failure all the same gets no
   other task; it may find that line before the end of its stdin, and must not
   respond to it.
+  Respond once, and do not read ahead: a second response fails the next task, or
+  is taken for the response to it if that was read already.
   A handler that exits with a task in hand, or writes any other line, fails the
   task and is replaced. Between tasks it may exit with 0. When the worker stops,
   it closes the handler's stdin, and the handler has --grace to exit.

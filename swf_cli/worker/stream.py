@@ -9,6 +9,7 @@ import logging
 import os
 import select
 import struct
+import sys
 import termios
 import time
 from contextlib import ExitStack, suppress
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 _LONGEST_LINE: Final = 1_048_576  # bytes
 _CHUNK: Final = 65_536  # bytes
+_WITHHELD: Final = 2  # bytes of the end of a task: a brace and a newline, without which nobody takes it for whole
 _CANCEL_REQUEST: Final = b'{"cancel_requested": true}\n'
 
 _log = logging.getLogger(__name__)
@@ -60,7 +62,12 @@ class StreamProcess(WorkerProcess):
         os.set_blocking(self._stdout, False)
         self.start_id = start_id(self.group)
         """See `processes.start_id`."""
+        self._output = select.poll()
+        self._output.register(self._stdout, select.POLLIN)
+        self._shows_reads = _shrink(self._stdin)
         self._unsent = b""
+        self._barrier: int | None = None
+        """How much of that may be sent before the handler has read all of it; None for the whole."""
         self._received = b""
         self.has_closed_stdout = False
         self.responses = 0
@@ -73,6 +80,16 @@ class StreamProcess(WorkerProcess):
         if self._stdin >= 0:
             os.close(self._stdin)
             self._stdin = -1
+
+    def write_task(self, line: bytes) -> None:
+        """Write the line of a task to the handler, as `write` does.
+
+        The end of it follows once the handler has read the rest, and has written nothing until then: a second
+        response to its last task must not be taken for the response to this one.
+        """
+        if self._shows_reads:
+            self._barrier = len(self._unsent) + len(line) - _WITHHELD
+        self.write(line)
 
     def write(self, line: bytes) -> None:
         """Write a line to the handler; what it does not take now, `exchange` writes."""
@@ -94,6 +111,8 @@ class StreamProcess(WorkerProcess):
         with waiting():
             ready = dict(poll.poll(seconds * 1000))
         if self._stdin in ready:
+            if self._barrier == 0 and not self._output.poll(0):
+                self._barrier = None
             self._flush()
         return self._read_lines() if self._stdout in ready else []
 
@@ -101,11 +120,15 @@ class StreamProcess(WorkerProcess):
         if self._stdin < 0:
             return
         try:
-            self._unsent = self._unsent[os.write(self._stdin, self._unsent) :]
+            written = os.write(self._stdin, self._unsent[: self._barrier])
         except BlockingIOError:
-            pass
+            return
         except OSError:  # it closed its stdin, or ended
             self.close_stdin()
+            return
+        self._unsent = self._unsent[written:]
+        if self._barrier is not None:
+            self._barrier -= written
 
     def _read_lines(self) -> list[bytes]:
         try:
@@ -136,12 +159,9 @@ class StreamProcess(WorkerProcess):
 
     def can_take_task(self) -> bool:
         """Return whether it waits for a task: it runs, reads, and wrote nothing that nobody asked for."""
-        if self.is_retired or self._received or self._stdin < 0 or self.wait(0):
+        if self.is_retired or self._received or self.wait(0):
             return False
-        poll = select.poll()
-        poll.register(self._stdin, 0)
-        poll.register(self._stdout, select.POLLIN)
-        return not poll.poll(0)
+        return not self._output.poll(0) and not self.has_closed_stdin()
 
 
 class StreamExecution:
@@ -252,7 +272,7 @@ class _Exchange:
         Raise ProtocolError if the handler does not keep to the protocol, and Recycled if it never read the task.
         """
         runner, handler = self._runner, self._handler
-        handler.write(_task_line(runner))
+        handler.write_task(_task_line(runner))
         while True:
             outcome = self._read(handler.exchange(TICK))
             if outcome is not None:
@@ -329,6 +349,14 @@ class _Exchange:
             self._cancelled_at = time.monotonic()
             self._handler.write(_CANCEL_REQUEST)
         return time.monotonic() - self._cancelled_at >= runner.context.config.grace
+
+
+def _shrink(pipe: int) -> bool:
+    """Make a pipe as small as it can be; return whether it can be written to only when it is empty."""
+    if sys.platform == "linux":
+        with suppress(OSError):
+            return fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, 1) == os.sysconf("SC_PAGESIZE")
+    return False
 
 
 def _task_line(runner: "TaskRunner") -> bytes:

@@ -329,6 +329,41 @@ class TestBrokenHandlers:
         assert [handlers.result(), handlers.result()] == ["one", "of another handler"]
         assert "the handler wrote more after its response; it is replaced" in caplog.messages
 
+    @pytest.mark.skipif(sys.platform != "linux", reason="only Linux shows when a pipe is empty")
+    @pytest.mark.parametrize("size", [0, 5_000, 32_768])
+    def test_second_response_as_the_next_task_arrives(self, handlers: Handlers, size: int) -> None:
+        """A handler that responds again and then reads on: that is never the response to the task that it reads."""
+        handlers.use(
+            """
+            if not os.path.exists("first"):
+                mark("first"); read(); say(result="one")
+                select.select([0], [], []); say(result="one again")
+            while read(): say(result="another")
+            """
+        )
+        assert handlers.result() == "one"
+        reason = "the handler responded before it read its task"
+        assert handlers.run("x" * size) == (FAIL, {"reason": reason})
+        assert handlers.result("x" * size) == "another"
+
+    @pytest.mark.skipif(sys.platform != "linux", reason="only Linux shows when a pipe is empty")
+    def test_handler_that_needs_no_newline(self, handlers: Handlers) -> None:
+        """A task is not whole before the handler has read what comes before its end: here it reads bytes."""
+        handlers.use(
+            """
+            task = b""
+            while data := os.read(0, 1 << 20):
+                task += data
+                try:
+                    found = json.loads(task)
+                except ValueError:
+                    continue
+                task = b""; say(result=found["input"])
+            """
+        )
+        for text in ("a", "{}" * 3_000, "", "}\n"):
+            assert handlers.result(text) == text
+
     def test_two_responses_at_once_to_a_later_task(self, handlers: Handlers) -> None:
         """The first one may be a second one to the task before: neither becomes a result."""
         handlers.use(
