@@ -55,7 +55,7 @@ class HeldTask:
     endpoint: str
 
     group: int | None = None
-    """Process group of the command that `swf work` runs on the task."""
+    """Process group of the command that `swf work` runs on the task, or ran on the last one before the poll."""
 
     group_start_id: str | None = None
     """Start ID of the leader of that group, see `processes.start_id`."""
@@ -95,8 +95,8 @@ def read_row(row: Mapping[str, Any], holder_is_alive: bool) -> HeldTask:
         profile=row["profile"],
         region=row["region"],
         endpoint=row["endpoint"],
-        group=row["process_group"] if is_task else None,
-        group_start_id=row["group_started"] if is_task else None,
+        group=row["process_group"],
+        group_start_id=row["group_started"],
     )
 
 

@@ -132,7 +132,9 @@ class Ledger:
 
     def mark_poll_lost(self, key: str) -> None:
         """Record that SWF may have assigned a task to this poll that was never received."""
-        self._write(key, {"kind": "broken_poll", "taken_at": self._rows[key]["taken_at"]})
+        # Whoever is on record goes on with other tasks.
+        gone = {"kind": "broken_poll", "process_group": None, "group_started": None}
+        self._write(key, gone | {"taken_at": self._rows[key]["taken_at"]})
         self._rows.pop(key, None)
 
     def _write(self, key: str, changes: dict[str, Any]) -> bool:

@@ -14,12 +14,15 @@ _WORKER_DIED = "worker died"
 
 
 def find_orphans(ledger: Ledger, source: PollSource) -> list[HeldTask]:
-    """Return the tasks that `swf work` received from the same list, on this machine, in a process that is dead."""
+    """Return what `swf work` took from the same list, on this machine, in a process that is dead.
+
+    That are tasks, and polls that were lost: a handler that was kept running for them may still run.
+    """
     here = (source.endpoint, source.region, source.domain, source.task_list, host_name())
     return [
         held
         for held in ledger.list_held()
-        if (held.kind, held.taken_by, held.holder_alive) == ("task", "work", False)
+        if (held.taken_by, held.holder_alive) == ("work", False)
         and (held.endpoint, held.region, held.domain, held.task_list, held.host) == here
     ]
 
@@ -40,12 +43,12 @@ def fail_orphans(
     stop: threading.Event,
     count: Callable[[Settlement], None],
 ) -> None:
-    """Fail orphans, so that their deciders learn of it now; those left when `stop` is set stay in the ledger.
+    """Fail the tasks among orphans, so that their deciders learn of it now; those left when `stop` is set stay.
 
     Those that are closed are logged here, the others by the responder's log.
     """
     responder_log = responder.log
-    for held in orphans:
+    for held in (orphan for orphan in orphans if orphan.kind == "task"):
         if stop.is_set():
             return
         responder.log = log = TaskLog(held, held.task_list, responder_log)

@@ -279,6 +279,28 @@ for line in sys.stdin:
         kinds = [row["kind"] for row in invoke("held", "-o", "json", env=service_env).json]
         assert kinds == ["broken_poll"]  # that of the idle slot
 
+    def test_killed_worker_whose_idle_handler_stays(
+        self, service: Service, service_env: dict[str, str], tmp_path: Path
+    ) -> None:
+        """A handler that does not end with its stdin is stopped by the next worker, also if it had no task."""
+        workflow = service.schedule("media", "work", "short")
+        *command, script = self.command(tmp_path)
+        script += "while True: time.sleep(0.05)\n"
+        with started(*WORK, *command, script, env=service_env) as worker:
+            (handler,) = written_pids(tmp_path, 1)
+            wait_until(lambda: "Completed" in service.history("media", workflow)[-2]["eventType"])
+            wait_until(lambda: invoke("held", "-o", "json", env=service_env).json == [])
+            worker.kill()
+            worker.wait()
+        try:
+            (row,) = invoke("held", "-o", "json", env=service_env).json
+            assert (row["kind"], row["command_pid"]) == ("broken_poll", handler)
+            run(*WORK, "--idle-exit", "0", "--", "true", env=service_env)
+            assert not is_running(handler)
+        finally:
+            if is_running(handler):
+                os.kill(handler, signal.SIGKILL)
+
     def test_drain(self, service: Service, service_env: dict[str, str], tmp_path: Path) -> None:
         """SIGTERM lets the handler finish; then its stdin ends, and so does it; exit 0."""
         workflow = service.schedule("media", "work")
