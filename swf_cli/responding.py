@@ -80,6 +80,10 @@ class Outcome:
         return f"{self.state} ({self.reason})" if self.reason else self.state
 
 
+class _NotRequestedError(UnknownResource):
+    """The task is open, and nobody asked for its cancellation."""
+
+
 @dataclass(frozen=True, slots=True)
 class Settlement:
     """What became of a response."""
@@ -213,6 +217,8 @@ class Responder:
             if outcome.state == "cancelled":
                 return Outcome.failed(f"SWF rejected the cancellation: {error.message}")
             return Outcome.failed(_REJECTED) if outcome.reason != _REJECTED else None
+        if isinstance(error, _NotRequestedError):
+            return Outcome.failed(error.message, outcome.details or "")
         if isinstance(error, UnknownResource) and retrier.failures >= _CANCELLATIONS:
             return Outcome.failed("SWF did not accept the cancellation", outcome.details or "")
         return None
@@ -289,7 +295,7 @@ class Responder:
             message = "SWF rejected the cancellation: the task is closed, or its cancellation was not requested"
             return UnknownResource.from_error(rejection, message)
         message = "cancellation of this task was not requested"
-        return UnknownResource.from_error(rejection, message, "complete or fail the task")
+        return _NotRequestedError.from_error(rejection, message, "complete or fail the task")
 
     def _new_retrier(self, timeout: float = inf, *, attempts: float = inf, log: "Log | None" = None) -> Retrier:
         return self.retrier(longest=_LONGEST_DELAY, timeout=timeout, attempts=attempts, stop=self.stop, log=log)
