@@ -130,6 +130,11 @@ def _find_cut(data: bytes, token: str | None = None) -> int:
     return len(text[: safe_length(text, token)].encode("utf-8", "surrogateescape"))
 
 
+def describe_open_error(error: OSError) -> str:
+    """Return why a file could not be opened that must not be a link."""
+    return "it is a symbolic link" if error.errno == errno.ELOOP else error.strerror or str(error)
+
+
 def open_input(stack: ExitStack, data: bytes) -> int:
     """Return a descriptor to read `data` from, which needs no reader; the stack closes it."""
     if len(data) <= _PIPE_CAPACITY:

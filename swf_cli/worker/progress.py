@@ -6,8 +6,9 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from typing import Final
+
+from .files import describe_open_error
 
 POLL_ALLOWANCE: Final = 80.0
 """Seconds that a poll may take: SWF holds it, and it is given up after 75."""
@@ -51,6 +52,7 @@ class Progress:
         self.running = 0
         """Number of tasks that are being worked on."""
         self._is_ready = False
+        self._is_touched = True
         self._is_stopping = False
         self._stop = threading.Event()
 
@@ -98,8 +100,13 @@ class Progress:
     def touch(self) -> None:
         """Touch the alive file: SWF answered."""
         if self._alive_file is not None:
-            with suppress(OSError):
+            try:
                 _touch(self._alive_file)
+                self._is_touched = True
+            except OSError as error:
+                if self._is_touched:
+                    _log.warning("cannot touch %s: %s", self._alive_file, describe_open_error(error))
+                self._is_touched = False
 
     def is_alive(self) -> bool:
         """Return whether all slots make progress: a poll without an answer is progress for 80 seconds."""

@@ -16,7 +16,7 @@ from typing import Final
 
 from ..ledger.trust import open_folder
 from ..models import LIMITS
-from .files import InvalidResult
+from .files import InvalidResult, describe_open_error
 
 _PREFIX: Final = "scratch-"
 _LOCK: Final = "lock"
@@ -135,7 +135,7 @@ class TaskFiles:
         except UnicodeDecodeError:
             raise InvalidResult("the result is not valid UTF-8") from None
         except OSError as error:
-            raise InvalidResult(f"the result file cannot be read: {error.strerror}") from error
+            raise InvalidResult(f"the result file cannot be read: {describe_open_error(error)}") from error
         if is_over or len(text) > maximum:
             raise InvalidResult(f"the result is over SWF's {maximum:,} characters")
         return text

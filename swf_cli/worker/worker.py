@@ -18,7 +18,7 @@ from ..retry import TRANSIENT, AccessGate, Retrier
 from ..turns import Turns
 from .command import CommandExecution
 from .config import WorkerConfig, WorkerStats
-from .files import check_temporary_space
+from .files import check_temporary_space, describe_open_error
 from .orphans import fail_orphans, find_orphans, stop_commands
 from .progress import RETRY_ALLOWANCE, SERVICE_VARIABLES, Progress
 from .scratch import ScratchDir
@@ -130,7 +130,7 @@ class Worker:
         try:
             self._context.progress.start()
         except OSError as error:
-            message = f"cannot write to {self._context.config.alive_file}: {error.strerror}"
+            message = f"cannot write to {self._context.config.alive_file}: {describe_open_error(error)}"
             raise ConfigurationError(message) from error
 
     def _run_threads(self, threads: list[threading.Thread], orphan_thread: threading.Thread) -> None:

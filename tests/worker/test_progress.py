@@ -219,16 +219,22 @@ class TestAliveFile:
         Progress({}, str(file)).start()
         assert file.read_text() == "precious"
 
-    def test_deleted(self, file: Path) -> None:
-        """It is made again; if that is not possible, it is no error any more."""
+    def test_deleted(self, file: Path, caplog: pytest.LogCaptureFixture) -> None:
+        """It is made again; if that is not possible, it is no error any more, but logged once each time it begins."""
         progress = Progress({}, str(file))
         progress.start()
         file.unlink()
         progress.touch()
         assert file.exists()
-        file.unlink()
-        file.mkdir()
-        progress.touch()
+        for _ in range(2):
+            file.unlink()
+            file.symlink_to("other")
+            progress.touch()
+            progress.touch()
+            file.unlink()
+            progress.touch()
+            assert file.exists()
+        assert caplog.messages == [f"cannot touch {file}: it is a symbolic link"] * 2
 
     @pytest.mark.parametrize("kind", ["folder", "link", "fifo", "missing"])
     def test_file_that_cannot_be_used(self, file: Path, kind: str) -> None:
