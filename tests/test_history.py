@@ -114,6 +114,14 @@ def test_what_is_not_an_end(events: list[dict[str, Any]]) -> None:
     assert end_of(events, 6) is None
 
 
+def test_the_end_of_an_execution_comes_after_the_start() -> None:
+    """Only an event after the task's start closes its execution; an end is named even if its cause is unknown."""
+    closing = event(7, "WorkflowExecutionFailed")
+    assert end_of([closing], 7) is None
+    assert end_of([closing, event(8, "MarkerRecorded")], 6) == End("gone", cause="failed")
+    assert str(End("gone")) == str(End("gone", cause="something_new")) == "its workflow execution ended"
+
+
 def test_attributes_are_found_by_the_events_type() -> None:
     """An event has its attributes under a key derived from its type; it may have none."""
     assert attributes(STARTED) == {"scheduledEventId": 5, "identity": "me"}

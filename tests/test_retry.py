@@ -169,6 +169,7 @@ def test_calls_wait_before_credentials_are_looked_up_again(log: pytest.LogCaptur
     assert gate.gate.wait(EXPIRED, InstantEvent(gate.clock))
     assert gate.resets == [1_030.0]
     assert log.messages == ["the security token is expired; retrying in 30 s"]
+    assert [vars(record)["event"] for record in log.records] == ["retry"]
 
 
 def test_credentials_that_stay_bad_are_looked_up_again_each_time(log: pytest.LogCaptureFixture) -> None:

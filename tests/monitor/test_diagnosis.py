@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from swf_cli.history import ActivityTask, DecisionTask, End
+from swf_cli.invocation import Invocation
 from swf_cli.ledger.records import HeldTask
 from swf_cli.models import ActivityId, ExecutionId, PartialTaskConfiguration
 from swf_cli.monitor.diagnosis import REASONS, Diagnosis, diagnose
@@ -149,6 +150,8 @@ class TestDecisions:
         assert found.hint == "check decider:1, which polls deciders: it must complete its decision tasks"
         assert reason(replace(TAKEN, started_at=NOW - 10 * MINUTE)) == "decider-failing"
         assert reason(replace(TAKEN, started_at=NOW - 10 * MINUTE + 1)) is None
+        anonymous = certain(replace(TAKEN, identity=None))
+        assert anonymous.explanation == "the decider took its decision task and has not completed it for 15m00s"
 
     @pytest.mark.parametrize(("timeouts", "expected"), [(0, None), (2, None), (3, "decider-failing")])
     @pytest.mark.parametrize("task", [DECISION, TAKEN])
@@ -243,6 +246,14 @@ class TestWaiting:
         assert (found.hint == expected) is is_named
         assert found.reason == "unclaimed"
 
+    def test_a_list_much_like_several(self) -> None:
+        """Each list with nearly the same name is named."""
+        facts = facts_of()
+        facts.observe([replace(STARTED, task_list=name) for name in ("resize-gpus", "resize-gpu")])
+        found = diagnose(EXECUTION, replace(WAITING, task_list="reszie-gpu"), NOW, facts)
+        assert found is not None
+        assert found.hint.endswith(": resize runs on resize-gpu and resize-gpus")
+
     def test_names_are_quoted(self) -> None:
         """What somebody may copy into a shell is one word."""
         hint = certain(replace(WAITING, task_list="two words; reboot")).hint
@@ -262,6 +273,7 @@ class TestOverdue:
             ),
             (15 * MINUTE, [14 * MINUTE - 1], "the one completed run of resize 1 that was read (13m59s)"),
             (15 * MINUTE, [60.0, 14 * MINUTE + 1], None),  # less than a minute longer than the longest
+            (15 * MINUTE, [14 * MINUTE], None),  # a minute longer, and no more
             (15 * MINUTE, [3600.0, 60.0], None),
             (9 * MINUTE, [5.0], None),  # less than --older-than
             (12 * 3600.0 - 1, [], None),
@@ -275,7 +287,7 @@ class TestOverdue:
         found = diagnose(EXECUTION, replace(STARTED, started_at=NOW - ran), NOW, facts)
         assert (found is None) is (comparison is None)
         if found is not None:
-            assert found.reason == "overdue"
+            assert (found.reason, found.since) == ("overdue", NOW - ran)
             assert found.explanation.endswith(f": longer than {comparison}")
 
     def test_it_says_for_how_long_and_until_when(self) -> None:
@@ -361,9 +373,62 @@ class TestHolders:
     def test_a_command_that_still_runs(self) -> None:
         """Then nothing is suggested that would have the work started twice."""
         found = certain(STARTED, DEAD, commands={DEAD.key: 4711})
+        assert (found.reason, found.since) == ("holder-gone", NOW - 15 * MINUTE)
         assert found.explanation == ("the worker that took it has died, but its command still runs as process 4711")
         assert found.hint == "stop the command first (`kill -TERM -- -4711`), then run `swf stuck` again"
         assert not found.hint.startswith("swf ")
+
+    @pytest.mark.parametrize(
+        ("task", "rows", "expected", "since", "explanation"),
+        [
+            (
+                STARTED,
+                [DEAD],
+                "holder-gone",
+                NOW - 15 * MINUTE,
+                "the process that took it on this machine, 1, has died",
+            ),
+            (
+                STARTED,
+                [LOST],
+                "holder-gone",
+                NOW - 15 * MINUTE,
+                "the response to the poll that received it was lost: nobody has its token",
+            ),
+            (
+                STARTED,
+                [HELD],
+                "held-here",
+                NOW - 15 * MINUTE,
+                "taken on this machine by `swf poll` and not closed",
+            ),
+            (
+                CANCELLING,
+                [],
+                "cancelling",
+                NOW - 11 * MINUTE,
+                "cancellation was requested 11m00s ago and not acknowledged",
+            ),
+            (
+                ENDLESS,
+                [],
+                "endless",
+                NOW - 15 * MINUTE,
+                "running for 15m00s, and no timeout would ever close it",
+            ),
+        ],
+    )
+    def test_it_says_what_happened_and_since_when(
+        self, task: ActivityTask, rows: list[HeldTask], expected: str, since: float, explanation: str
+    ) -> None:
+        """A task is stuck since its start, or since its cancellation was requested."""
+        found = certain(task, *rows)
+        assert (found.reason, found.since, found.explanation) == (expected, since, explanation)
+
+    def test_a_cancellation_counts_from_older_than_on(self) -> None:
+        """A worker that was asked a second later is not reported."""
+        assert reason(replace(STARTED, cancel_requested_at=NOW - 10 * MINUTE)) == "cancelling"
+        assert reason(replace(STARTED, cancel_requested_at=NOW - 10 * MINUTE + 1)) is None
 
 
 class TestHints:
@@ -436,6 +501,16 @@ class TestHints:
         """It is not made part of a command."""
         assert certain(STARTED, replace(DEAD, key=key)).hint == "see `swf held`"
         assert certain(STARTED, replace(HELD, key=key)).hint == "if its script is gone, see `swf held`"
+
+    def test_options_that_were_given_are_given_again(self) -> None:
+        """A suggested command names an unencrypted endpoint, or the domain and the task list that were looked at."""
+        given = {"--domain": ["media"], "--task-list": ["x"], "--endpoint-url": ["http://swf.test"]}
+        facts = {"invocation": Invocation(given)}
+        here = replace(DEAD, endpoint="http://swf.test")
+        where = "--endpoint-url http://swf.test --held abcd1234"
+        assert certain(CANCELLING, here, **facts).hint == f"swf cancel {where}"
+        assert certain(STARTED, here, **facts).hint == f"swf fail {where} --reason 'worker died'"
+        assert certain(STARTED, replace(here, key=""), **facts).hint == "see `swf held --domain media --task-list x`"
 
     def test_no_command_closes_an_execution(self) -> None:
         """If none is known, none is suggested."""
