@@ -11,12 +11,14 @@ from typing import Any
 
 import pytest
 
+from swf_cli.api import poll_once
 from swf_cli.client.session import Session
 from swf_cli.errors import NetworkError, NoTaskReceived, Signalled, SwfError, TaskNotOpen
+from swf_cli.invocation import Invocation
 from swf_cli.ledger.records import HeldTask, PollSource
 from swf_cli.ledger.store import Ledger
 from swf_cli.models import WorkerTask
-from swf_cli.polling import ListRotation, Poller, ReceivedTask, poll_source
+from swf_cli.polling import ListRotation, Poller, PollObserver, ReceivedTask, poll_source
 from swf_cli.retry import Retrier
 from tests.helpers.aws import SETTINGS
 from tests.helpers.cli import TASK
@@ -197,7 +199,19 @@ def test_polls_that_break_after_the_same_time(
     lose(harness, stub, 30.2, 29.9, 30.1, 30.0, 30.0, 30.0)
     warnings = [record.getMessage() for record in log.records if record.levelname == "WARNING"]
     (warning,) = warnings
-    assert "closes connections after 30 s" in warning
+    assert warning == (
+        "something between this machine and SWF closes connections after 30 s; it must allow polls 75 s, "
+        "or their tasks are lost"
+    )
+
+
+@pytest.mark.parametrize("times", [(27, 30, 30), (2, 2, 2), (50, 30, 30, 30)], ids=["a tenth", "soon", "the last"])
+def test_how_much_alike_lost_polls_are(
+    times: tuple[float, ...], harness: Harness, stub: StubService, log: pytest.LogCaptureFixture
+) -> None:
+    """The last three have a common cause if their times, of 2 s at least, differ by a tenth at most."""
+    lose(harness, stub, *times)
+    assert len([record for record in log.records if record.levelname == "WARNING"]) == 1
 
 
 @pytest.mark.parametrize("times", [(30, 30), (30, 3, 50, 12), (0.1, 0.1, 0.1, 0.1)], ids=["few", "varied", "at once"])
@@ -207,6 +221,43 @@ def test_polls_that_break_for_other_reasons(
     """A few, or those that break after different times or at once, have no common cause."""
     lose(harness, stub, *times)
     assert [record for record in log.records if record.levelname == "WARNING"] == []
+
+
+def test_pollers_come_back_evenly_spread(harness: Harness, stub: StubService) -> None:
+    """After three failures a delay is up to a minute, for as long as SWF holds a poll, and then a minute each."""
+    for _ in range(5):
+        stub.reply(POLL, status=500)
+    stub.reply(POLL, TASK)
+    assert harness.receive() is not None
+    assert harness.stop.waits == [1.0, 2.0, 4.0, 60.0, 60.0]
+
+
+def test_an_observer_learns_what_happens_to_polls(
+    shared_session: Session, harness: Harness, stub: StubService
+) -> None:
+    """It is called as each poll begins, is sent, fails or is answered, and for no other call of that thread."""
+    events: list[object] = []
+
+    class Observer(PollObserver):
+        def on_poll(self) -> None:
+            events.append("poll")
+
+        def on_sent(self) -> None:
+            events.append("sent")
+
+        def on_response(self) -> None:
+            events.append("response")
+
+        def on_failure(self, error: SwfError) -> None:
+            events.append(type(error))
+
+    stub.reply(POLL, reset=True)
+    stub.reply(POLL, TASK)
+    retrier = partial(Retrier, clock=harness.clock)
+    poller = Poller(shared_session, harness.ledger, observer=Observer(), retrier=retrier, clock=harness.clock)
+    assert poller.receive(ListRotation(ON_LIST), stop=harness.stop) is not None
+    poll_once("l", "d", "me", shared_session.poll_client)
+    assert events == ["poll", "sent", NetworkError, "poll", "sent", "response"]
 
 
 @pytest.mark.parametrize("fault", ["LimitExceededFault", "ThrottlingException"])
@@ -387,4 +438,18 @@ def test_polling_needs_no_ledger(
     assert (received.key, len(log.messages)) == (None, warnings)
     assert received.describe_location() == (
         "the task is not recorded, and stays open until it times out: resize-1 of workflow video-7, run RUN"
+    )
+
+
+def test_what_to_do_with_a_task_that_could_not_be_printed() -> None:
+    """One that is recorded can be failed by its key; of another it can be seen when it times out."""
+    received = ReceivedTask(WorkerTask.from_api(TASK), ON_LIST, "abcd1234")
+    given = Invocation({"--domain": ["d"], "--endpoint-url": [ON_LIST.endpoint]})
+    assert received.suggest(given) == (
+        "if nobody works on it",
+        "swf fail --endpoint-url http://swf.test --held abcd1234 --reason 'not printed'",
+    )
+    assert replace(received, is_recorded=False).suggest(given) == (
+        "see when it times out",
+        "swf tasks --domain d --endpoint-url http://swf.test --workflow-id video-7 --run-id RUN --id resize-1",
     )
