@@ -1,5 +1,6 @@
 """Completing, failing and cancelling: retried, and settled through the history if a response is lost."""
 
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -385,6 +386,34 @@ def test_history_that_cannot_be_read_is_unknown(fault: str, reads: int, harness:
     assert stub.operations().count(HISTORY) == reads
 
 
+def test_a_lost_reply_is_not_forgotten(harness: Harness, stub: StubService) -> None:
+    """An end like the response may be that of any attempt whose reply was lost, also if a later one was throttled."""
+    stub.reply(COMPLETE, reset=True)
+    stub.fault(COMPLETE, "ThrottlingException")
+    stub.fault(COMPLETE, "UnknownResourceFault", "Unknown activity")
+    stub.reply(HISTORY, {"events": [closing("ActivityTaskCompleted", result="ok"), STARTED]})
+    assert harness.respond(COMPLETED) == Settlement("accepted", COMPLETED)
+
+
+def test_a_lost_reply_is_looked_for_once_the_time_is_up(harness: Harness, stub: StubService) -> None:
+    """The last attempt may be the one that closed the task."""
+    stub.reply(COMPLETE, reset=True)
+    stub.reply(HISTORY, {"events": [closing("ActivityTaskCompleted", result="ok"), STARTED]})
+    assert harness.respond(COMPLETED, retry_for=0.0) == Settlement("accepted", COMPLETED)
+
+
+@pytest.mark.parametrize("is_rejected", [False, True], ids=["not shown", "rejected"])
+def test_the_history_is_read_as_often_as_allowed(is_rejected: bool, harness: Harness, stub: StubService) -> None:
+    """A history that does not show an end, or that SWF does not return, is read `end_attempts` times."""
+    if is_rejected:
+        stub.fault(HISTORY, "UnknownResourceFault", "Unknown execution")
+    else:
+        stub.reply(HISTORY, {"events": [STARTED]})
+    settlement = harness.responder(end_attempts=3, history_for=60.0).find_closed(REFERENCE)
+    assert settlement.status == "not_open"
+    assert stub.operations() == [HISTORY] * 3
+
+
 def test_another_rejection_after_a_lost_reply_is_checked_too(harness: Harness, stub: StubService) -> None:
     """Credentials that expire between two attempts hide the outcome: exit code 6, not 7."""
     stub.reply(COMPLETE, reset=True)
@@ -545,7 +574,9 @@ def test_cancelling_with_an_unknown_token_sends_no_heartbeat(harness: Harness, s
 # --- responses that are delivered however long it takes
 
 
-def test_an_access_error_waits_for_new_credentials(harness: Harness, stub: StubService) -> None:
+def test_an_access_error_waits_for_new_credentials(
+    harness: Harness, stub: StubService, log: pytest.LogCaptureFixture
+) -> None:
     """Also when a lost response made the outcome unknown: the session is reset, and the response is sent again."""
     resets: list[float] = []
     gate = AccessGate(lambda: resets.append(harness.clock.now), clock=harness.clock)
@@ -553,10 +584,12 @@ def test_an_access_error_waits_for_new_credentials(harness: Harness, stub: StubS
     stub.fault(COMPLETE, "ExpiredTokenException", "expired")
     stub.reply(COMPLETE)
     stub.reply(HISTORY, {"events": [STARTED]})
-    settlement = harness.responder(gate=gate, retry_for=inf, history_for=1.0).deliver(REFERENCE, COMPLETED)
+    how = {"gate": gate, "retry_for": inf, "history_for": 1.0, "log": logging.getLogger("swf_cli.test")}
+    settlement = harness.responder(**how).deliver(REFERENCE, COMPLETED)
     assert (settlement.status, settlement.outcome, settlement.error) == ("accepted", COMPLETED, None)
     assert len(resets) == 1
     assert harness.stop.waits == [1.0, 30.0]
+    assert {record.name for record in log.records if "retrying" in record.getMessage()} == {"swf_cli.test"}
 
 
 def test_without_a_gate_an_access_error_is_retried(
@@ -762,6 +795,15 @@ def test_prune_drops_the_tasks_that_are_closed(
     assert "not for you" in message
     assert len(places) == 1  # one place, one session
     assert set(stub.operations()) == {HISTORY}  # a heartbeat would restart the task's heartbeat timeout
+
+
+def test_prune_looks_at_the_given_rows_only(harness: Harness, stub: StubService) -> None:
+    """With rows, the other tasks of the ledger stay, and their histories are not read."""
+    first, second = harness.record(), harness.record()
+    stub.reply(HISTORY, {"events": [closing("ActivityTaskCompleted"), STARTED]})
+    prune(harness.ledger, lambda _: harness.session, [harness.ledger.find_key(first)])
+    assert [held.key for held in harness.ledger.list_held()] == [second]
+    assert stub.operations() == [HISTORY]
 
 
 def test_prune_goes_on_if_a_place_cannot_be_reached(
