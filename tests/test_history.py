@@ -138,6 +138,7 @@ def test_open_activity_ids() -> None:
         event(9, "ActivityTaskScheduled", activityId="c"),
         event(10, "ActivityTaskScheduled", activityId="a"),
         event(11, "ActivityTaskTimedOut", scheduledEventId=6, startedEventId=0),
+        event(12, "ActivityTaskTimedOut", scheduledEventId=4, startedEventId=0),  # of a task that it does not show
     ]
     assert open_activity_ids(events) == ["c", "a"]
 
