@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from swf_cli.ledger.locks import HolderLock, holder_is_alive
+from swf_cli.ledger.locks import HolderLock, command_pid, holder_is_alive
 from swf_cli.ledger.trust import open_folder
 from swf_cli.processes import start_id
 from tests.helpers.clock import FakeClock
+from tests.helpers.held import held_task
 
 DEAD = "holder-0123456789abcdef"
 
@@ -113,9 +114,26 @@ def test_the_file_is_touched_once_a_day(folder: int, path: Path) -> None:
     clock = FakeClock()
     lock = HolderLock(clock)
     file = path / lock.acquire(folder)
-    for passed, is_touched in ((86_399.0, False), (2.0, True)):
+    for passed, is_touched in ((86_400.0, False), (1.0, True), (86_400.0, False), (1.0, True)):
         os.utime(file, (0, 0))
         clock.now += passed
         lock.touch()
         assert (file.stat().st_mtime > 0) is is_touched
     lock.release()
+
+
+def test_the_command_of_a_task_is_the_process_that_was_started_for_it() -> None:
+    """A command that has ended, even if it is a zombie, or another process with its ID is not the task's."""
+    with subprocess.Popen(["sleep", "60"]) as process:
+        started = start_id(process.pid)
+        assert started is not None
+        held = held_task(group=process.pid, group_start_id=started)
+        assert command_pid(held) == process.pid
+        assert command_pid(held_task(group=process.pid, group_start_id=started + "0")) is None
+        assert command_pid(held_task(group=process.pid)) is None
+        assert command_pid(held_task(group_start_id=started)) is None
+        process.kill()
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        assert command_pid(held) is None
+    assert command_pid(held) is None
+    assert command_pid(held_task(group=process.pid)) is None

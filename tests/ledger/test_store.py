@@ -171,7 +171,8 @@ def test_a_lost_poll_has_no_task(open_ledger: Open) -> None:
     lost = ledger.record_poll(SOURCE, "poll")
     lost.assign(TASK)
     lost.mark_lost()
-    assert ledger.find_key(lost.key).token is None
+    held = ledger.find_key(lost.key)
+    assert (held.token, held.id, held.task_started_execution_history_event_id) == (None,) * 3
 
 
 def test_a_key_is_found_by_any_unique_prefix(open_ledger: Open) -> None:
@@ -187,6 +188,36 @@ def test_a_key_is_found_by_any_unique_prefix(open_ledger: Open) -> None:
     for prefix in (keys[0][1:], "", "%", keys[0].upper() + "!"):
         with pytest.raises(ValueError, match=r"^no row of `swf held` has a key that begins with"):
             ledger.find_key(prefix)
+
+
+@pytest.mark.parametrize(("count", "more"), [(10, ""), (11, ", ...")])
+def test_a_prefix_of_several_keys_names_ten_of_them(count: int, more: str, open_ledger: Open) -> None:
+    """What a prefix may mean is listed, newest first, with the activity ID; nothing is if no key has the prefix."""
+    clock = FakeClock()
+    ledger = open_ledger(clock=clock)
+    names: dict[str, list[str]] = {}
+    while max(map(len, names.values()), default=0) < count:
+        clock.now += 1
+        key = record_task(ledger, replace(TASK, token=str(clock.now)))
+        names.setdefault(key[0], []).insert(0, f"{key} (resize-1)")
+    prefix = next(prefix for prefix, keys in names.items() if len(keys) == count)
+    with pytest.raises(ValueError, match="key that begins with") as caught:
+        ledger.find_key(prefix)
+    listed = ", ".join(names[prefix][:10])
+    assert str(caught.value) == f"{count} rows of `swf held` have a key that begins with {prefix!r}: {listed}{more}"
+    with pytest.raises(ValueError, match=r"^no row of `swf held` has a key that begins with 'x'$"):
+        ledger.find_key("x")
+
+
+def test_a_lost_poll_is_named_as_one(open_ledger: Open) -> None:
+    """It has no activity ID by which it could be told from a task."""
+    ledger = open_ledger()
+    records = [ledger.record_poll(SOURCE, "work") for _ in range(17)]
+    for record in records:
+        record.mark_lost()
+    shared = Counter(record.key[0] for record in records).most_common(1)[0][0]
+    with pytest.raises(ValueError, match=r": [0-9a-f]{8} \(lost poll\), [0-9a-f]{8} \(lost poll\)"):
+        ledger.find_key(shared)
 
 
 def test_keys_are_short_and_differ(open_ledger: Open) -> None:
@@ -301,6 +332,32 @@ def test_a_row_that_is_gone_is_not_reused(open_ledger: Open) -> None:
     assert [held.key for held in other.list_held()] == [again]
 
 
+def test_a_poll_whose_row_is_gone_still_gets_its_task(open_ledger: Open) -> None:
+    """If somebody deleted the row during the poll, the task is recorded all the same, and counts as held."""
+    ledger, other = open_ledger(), open_ledger()
+    record = ledger.record_poll(SOURCE, "poll")
+    other.drop(record.key)
+    assert record.assign(TASK)
+    assert [held.key for held in other.list_held()] == [record.key]
+
+
+def test_a_database_that_is_replaced_gets_what_is_still_held(folder: Path, open_ledger: Open) -> None:
+    """The row of a task that is held is written again, with its command; what was dropped or lost is not."""
+    clock = FakeClock()
+    ledger = open_ledger(monotonic=clock)
+    dropped, kept = (record_task(ledger, taken_by="work") for _ in range(2))
+    ledger.set_command(kept, 4_711, "start-1")
+    ledger.set_command("no such key", 4_712, "start-2")
+    ledger.drop(dropped)
+    ledger.record_poll(SOURCE, "work").mark_lost()
+    for path in folder.glob(f"{DATABASE}*"):
+        path.unlink()
+    clock.now += 1
+    ledger.record_poll(SOURCE, "work")
+    (held,) = ledger.list_held()
+    assert (held.key, held.group, held.group_start_id) == (kept, 4_711, "start-1")
+
+
 # --- who holds it
 
 
@@ -312,6 +369,15 @@ def test_a_poll_is_hidden_while_its_process_is_alive(open_ledger: Open) -> None:
     ledger.close()
     (held,) = other.list_held()
     assert (held.key, held.kind, held.holder_alive) == (record.key, "broken_poll", False)
+
+
+def test_a_process_without_its_lock_file_is_alive(folder: Path, open_ledger: Open) -> None:
+    """If somebody removed the file, its start ID shows that the process still holds its task."""
+    ledger, other = open_ledger(), open_ledger()
+    key = record_task(ledger, taken_by="work")
+    (lock,) = folder.glob("holder-*")
+    lock.unlink()
+    assert [(held.key, held.holder_alive) for held in other.list_held()] == [(key, True)]
 
 
 @pytest.mark.parametrize(("taken_by", "afterwards"), [("work", False), ("poll", None)])
