@@ -297,8 +297,8 @@ class Responder:
         message = "cancellation of this task was not requested"
         return _NotRequestedError.from_error(rejection, message, "complete or fail the task")
 
-    def _new_retrier(self, timeout: float = inf, *, attempts: float = inf, log: "Log | None" = None) -> Retrier:
-        return self.retrier(longest=_LONGEST_DELAY, timeout=timeout, attempts=attempts, stop=self.stop, log=log)
+    def _new_retrier(self, timeout: float = inf, *, log: "Log | None" = None) -> Retrier:
+        return self.retrier(longest=_LONGEST_DELAY, timeout=timeout, stop=self.stop, log=log)
 
 
 def close_task(responder: Responder, task: TaskReference, outcome: Outcome, ledger: "Ledger") -> None:
