@@ -231,12 +231,13 @@ class StreamExecution:
         handler = self._handler
         if handler is None:
             return
-        if handler.wait(0):
+        is_ending = not handler.is_retired and handler.has_closed_stdin()  # its files are closed before it has ended
+        if handler.wait(TICK if is_ending else 0):
             self._forward(ended=True)
             if not handler.is_retired and handler.returncode() != 0:
                 _log.warning("the handler ended between two tasks (%s)", handler.describe_exit())
         else:
-            if not handler.is_retired and not handler.has_closed_stdin():
+            if not handler.is_retired and not is_ending:
                 _log.warning("the handler wrote to stdout between two tasks, or closed it; it is replaced")
             self._stop(handler)
         handler.close()
