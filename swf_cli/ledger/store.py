@@ -258,9 +258,9 @@ class Ledger:
             self._database.folder_descriptor, row["holder"], row["pid"], row["holder_start"] if is_here else None
         )
 
-    def _execute(self, statement: str, *values: Any) -> int:
-        """Execute a statement; return the number of rows it changed, 0 if there is no ledger."""
-        return self._database.run(lambda connection: connection.execute(statement, values).rowcount, 0)
+    def _execute(self, statement: str, *values: Any) -> None:
+        """Execute a statement, if there is a ledger."""
+        self._database.run(lambda connection: connection.execute(statement, values), None)
 
 
 @cache
