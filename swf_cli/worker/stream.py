@@ -4,7 +4,6 @@ The worker writes a task to the handler's stdin; the handler writes heartbeats, 
 """
 
 import fcntl
-import json
 import logging
 import os
 import select
@@ -13,16 +12,15 @@ import sys
 import termios
 import time
 from contextlib import ExitStack, suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from ..heartbeats import HeartbeatSignal
-from ..models import LIMITS, check_text, replace_surrogates
 from ..processes import start_id
-from ..redaction import redact
 from ..responding import Outcome
 from ..turns import waiting
 from .handlers import explain_start_error
 from .process import TICK, WorkerProcess, without_task
+from .protocol import ProtocolError, is_response, parse_line, task_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -35,10 +33,6 @@ _WITHHELD: Final = 2  # bytes of the end of a task: a brace and a newline, witho
 _CANCEL_REQUEST: Final = b'{"cancel_requested": true}\n'
 
 _log = logging.getLogger(__name__)
-
-
-class ProtocolError(Exception):
-    """A handler wrote something that is not the protocol: the message is the reason of the failure."""
 
 
 class Recycled(Exception):
@@ -273,7 +267,7 @@ class _Exchange:
         Raise ProtocolError if the handler does not keep to the protocol, and Recycled if it never read the task.
         """
         runner, handler = self._runner, self._handler
-        handler.write_task(_task_line(runner))
+        handler.write_task(task_line(runner.task, runner.source))
         while True:
             outcome = self._read(handler.exchange(TICK))
             if outcome is not None:
@@ -302,7 +296,7 @@ class _Exchange:
         handler = self._handler
         if self._is_unread():
             raise ProtocolError("the handler responded before it read its task")
-        if handler.responses and any(_is_response(line) for line in later):
+        if handler.responses and any(is_response(line) for line in later):
             raise ProtocolError("the handler responded twice, maybe first to its last task")
         handler.responses += 1
         if later:
@@ -358,63 +352,3 @@ def _shrink(pipe: int) -> bool:
         with suppress(OSError):
             return fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, 1) == os.sysconf("SC_PAGESIZE")
     return False
-
-
-def _task_line(runner: "TaskRunner") -> bytes:
-    """Return the line that describes a task: what `swf poll` prints, without its key in the ledger."""
-    message = _fields(runner.task) | {"domain": runner.source.domain, "task_list": runner.source.task_list}
-    return json.dumps(message, default=_fields).encode() + b"\n"
-
-
-def _fields(value: Any) -> dict[str, Any]:
-    return {name: getattr(value, name) for name in value.__slots__}  # what asdict does, at a tenth of its cost
-
-
-def parse_line(line: bytes) -> Outcome | str:
-    """Return what a line of a handler says: the outcome of its task, or the details of the next heartbeat.
-
-    Raise ProtocolError if it is neither.
-    """
-    try:
-        message: Any = json.loads(line.decode("utf-8"))
-    except (ValueError, RecursionError):
-        raise ProtocolError(f"the handler wrote a line that is not JSON: {_excerpt(line)}") from None
-    if isinstance(message, dict) and len(message) == 1:
-        match message:
-            case {"heartbeat": str(text)}:
-                return replace_surrogates(text)[: LIMITS["heartbeat details"][1]]
-            case {"result": str(text)}:
-                return _completed(text)
-            case {"failed": dict(texts)} if _are_texts(texts, "reason", "details"):
-                return Outcome.failed(texts.get("reason") or "", _cut(texts.get("details")))
-            case {"cancelled": dict(texts)} if _are_texts(texts, "details"):
-                return Outcome("cancelled", details=_cut(texts.get("details")) or None)
-    raise ProtocolError(f"the handler wrote a line that is not the protocol: {_excerpt(line)}")
-
-
-def _is_response(line: bytes) -> bool:
-    try:
-        return isinstance(parse_line(line), Outcome)
-    except ProtocolError:
-        return False
-
-
-def _are_texts(texts: dict[str, Any], *names: str) -> bool:
-    return texts.keys() <= set(names) and all(isinstance(text, str | None) for text in texts.values())
-
-
-def _completed(text: str) -> Outcome:
-    try:
-        check_text("result", text)
-    except ValueError as error:
-        return Outcome.failed(f"invalid result: {error}")
-    return Outcome("completed", result=text)
-
-
-def _cut(details: str | None) -> str:
-    """Return as much of the end of details as SWF accepts."""
-    return replace_surrogates(details or "")[-LIMITS["details"][1] :]
-
-
-def _excerpt(line: bytes) -> str:
-    return repr(redact(line.decode("utf-8", "replace"))[:80])

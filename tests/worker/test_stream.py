@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from swf_cli.responding import Outcome, Settlement
+from swf_cli.responding import Settlement
 from swf_cli.worker.handlers import FixedCommand
-from swf_cli.worker.stream import ProtocolError, StreamExecution, parse_line
+from swf_cli.worker.stream import StreamExecution
 from tests.helpers.cli import wait_until
 from tests.helpers.operations import CANCEL, COMPLETE, FAIL, HEARTBEAT, HISTORY
 from tests.helpers.processes import is_running, written_pids
@@ -193,61 +193,8 @@ class TestTasks:
         assert handlers.result() == "and on"
 
 
-BAD_LINES = {
-    b"": "not JSON",
-    b"hello": "not JSON",
-    b'{"result": "done"': "not JSON",
-    b'{"result": "caf\xe9"}': "not JSON",
-    b"\xff\xfe": "not JSON",
-    b"[" * 100_000: "not JSON",
-    b"1" * 5_000: "not JSON",
-    b"null": "not the protocol",
-    b'"done"': "not the protocol",
-    b"[]": "not the protocol",
-    b"{}": "not the protocol",
-    b'["result", "done"]': "not the protocol",
-    b'{"result": null}': "not the protocol",
-    b'{"result": 7}': "not the protocol",
-    b'{"result": {"a": 1}}': "not the protocol",
-    b'{"result": "done", "failed": {}}': "not the protocol",
-    b'{"result": "done", "heartbeat": "x"}': "not the protocol",
-    b'{"result": "done", "id": "resize-1"}': "not the protocol",
-    b'{"heartbeat": 50}': "not the protocol",
-    b'{"failed": "no disk"}': "not the protocol",
-    b'{"failed": {"reason": 3}}': "not the protocol",
-    b'{"failed": {"details": ["a"]}}': "not the protocol",
-    b'{"failed": {"reason": "r", "code": "c"}}': "not the protocol",
-    b'{"cancelled": true}': "not the protocol",
-    b'{"cancelled": {"reason": "r"}}': "not the protocol",
-    b'{"cancel_requested": true}': "not the protocol",
-    b'{"done": "yes"}': "not the protocol",
-}
-
-
 class TestLines:
     """Lines that a handler writes, one by one."""
-
-    @pytest.mark.parametrize("line", BAD_LINES, ids=lambda line: repr(line[:40]))
-    def test_line_that_is_not_the_protocol(self, line: bytes) -> None:
-        """The error quotes its beginning."""
-        with pytest.raises(ProtocolError, match=f"a line that is {BAD_LINES[line]}: ") as caught:
-            parse_line(line)
-        assert len(str(caught.value)) < 256
-
-    @pytest.mark.parametrize(
-        ("line", "response"),
-        [
-            (b'{"heartbeat": "page 7"}', "page 7"),
-            (b'{"heartbeat": ""}', ""),
-            (b' {"result" : "caf\xc3\xa9"}\r', Outcome("completed", result="café")),
-            (b'{"failed": {}}', Outcome.failed("")),
-            (b'{"failed": {"reason": null}}', Outcome.failed("")),
-            (b'{"cancelled": {"details": ""}}', Outcome("cancelled")),
-        ],
-    )
-    def test_line_of_the_protocol(self, line: bytes, response: Outcome | str) -> None:
-        """Blanks do not matter, and what may be missing may be null."""
-        assert parse_line(line) == response
 
     @pytest.mark.parametrize("size", [1_048_576, 1_048_577, 5_000_000])
     @pytest.mark.parametrize("end", ["\n", ""])
