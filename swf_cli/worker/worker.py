@@ -94,7 +94,8 @@ class Worker:
         if config.slots < len(self._sources):
             _log.warning(
                 "%d of %d task lists are polled at a time: tasks on the others wait up to 60 s (see --jobs)",
-                *(config.slots, len(self._sources)),
+                config.slots,
+                len(self._sources),
             )
         context.ledger.start_sync_thread()
         orphans: list[HeldTask] = []
