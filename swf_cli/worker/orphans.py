@@ -16,7 +16,7 @@ _WORKER_DIED = "worker died"
 def find_orphans(ledger: Ledger, source: PollSource) -> list[HeldTask]:
     """Return what `swf work` took from the same list, on this machine, in a process that is dead.
 
-    That are tasks, and polls that were lost: a handler that was kept running for them may still run.
+    These are tasks and lost polls: a handler that is kept running may have outlived its worker while it had no task.
     """
     here = (source.endpoint, source.region, source.domain, source.task_list, host_name())
     return [
@@ -43,9 +43,10 @@ def fail_orphans(
     stop: threading.Event,
     count: Callable[[Settlement], None],
 ) -> None:
-    """Fail the tasks among orphans, so that their deciders learn of it now; those left when `stop` is set stay.
+    """Fail the tasks among orphans, so that their deciders learn of it now.
 
-    Those that are closed are logged here, the others by the responder's log.
+    Tasks that are left when `stop` is set stay in the ledger. Those that are closed are logged here, the others by
+    the responder's log.
     """
     responder_log = responder.log
     for held in (orphan for orphan in orphans if orphan.kind == "task"):
