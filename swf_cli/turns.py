@@ -1,10 +1,10 @@
-"""Turns: of the threads that take part, one runs at a time, except for what waits.
+"""Turns: of the threads in a group, only one runs Python at a time.
 
-A thread gives the interpreter's lock away with each system call, however short. If another thread wants it, the first
-has to wait until it gets it back, and each of them is put to sleep and woken for that: dozens of times for a task. A
-thread that has its turn is not disturbed by the others that take part.
+Python releases the interpreter's lock at each system call, however short. If another thread is waiting for the lock,
+it takes it, and the first one has to wait to get it back: two context switches, dozens of times for a task. A thread
+that has its turn is not interrupted by the others of its group.
 
-This is about speed alone. What waits without saying so loses its turn to the next thread after a moment.
+Turns only affect speed. A thread that blocks outside `waiting` is overtaken by the next one after a moment.
 """
 
 import threading
