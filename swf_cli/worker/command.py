@@ -84,14 +84,14 @@ class CommandExecution:
     def _supervise(self, runner: "TaskRunner", command: CommandProcess, files: TaskFiles) -> Outcome | None:
         """Wait for the command to end, or stop it; return the outcome, or None if the task is not open any more."""
 
-        def forward() -> None:
+        def look() -> InvalidResult | None:
             runner.forward_stderr(command)
+            return _check_result(command, files)
 
         while not command.wait(TICK):
-            forward()
-            invalid = _check_result(command, files)
+            invalid = look()
             if invalid or runner.is_over():
-                command.stop(runner.context.config.grace, runner.context.shutdown.killing, forward)
+                command.stop(runner.context.config.grace, runner.context.shutdown.killing, look)
                 runner.forward_stderr(command, ended=True)
                 if invalid:
                     return Outcome.failed(str(invalid), command.stderr_tail())

@@ -72,18 +72,21 @@ class ResultReader:
 
 
 class LineReader:
-    """Reads the file that is a command's stderr, by lines, and keeps its end."""
+    """Reads the file that is a command's stderr, by lines, and keeps its end. What was read does not stay on disk."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self._offset = 0
         self._tail = b""
+        self._is_cut = False
+        """Whether the file begins within a line whose beginning was skipped."""
 
     def tail(self) -> str:
         """Return the end: what fits the details of a response, and more. It does not begin within a secret."""
         size = os.fstat(self._descriptor).st_size
         start = max(self._offset, size - _KEPT) if size >= self._offset else 0
-        data = (self._tail + os.pread(self._descriptor, _KEPT, start))[-_KEPT:]
+        data = b"" if self._is_cut else os.pread(self._descriptor, _KEPT, start)
+        data = (self._tail + data)[-_KEPT:]
         if len(data) == _KEPT:
             data = data[_find_cut(data[: 2 * MAX_SECRET]) :]
         return data.decode("utf-8", "replace").strip("\n")
@@ -100,11 +103,17 @@ class LineReader:
         size = os.fstat(self._descriptor).st_size
         self._offset = self._offset if self._offset <= size else 0
         if size - self._offset > _MAX_UNREAD:
-            begin = size - _CHUNK - MAX_SECRET
-            begin += _find_cut(os.pread(self._descriptor, 2 * MAX_SECRET, begin), token)
-            skipped = begin - self._offset
-            self._offset = begin
-            yield f"… {skipped:,} bytes of stderr skipped"
+            yield from self._skip_to_end(size, ended=ended, token=token)
+            return
+        if self._is_cut:
+            data = os.pread(self._descriptor, _CHUNK, 0)
+            self._offset = data.find(b"\n") + 1
+            if not self._offset and len(data) < _CHUNK and not ended:
+                return
+            self._offset = self._offset or _find_cut(data, token)
+            self._is_cut = False
+            if self._offset:
+                yield f"… {self._offset:,} bytes of stderr skipped"
         while self._offset < size:
             data = os.pread(self._descriptor, _CHUNK, self._offset)
             length = data.rfind(b"\n") + 1
@@ -114,6 +123,21 @@ class LineReader:
                 length = _find_cut(data, token) if len(data) == _CHUNK else len(data)
             self._advance(data[:length])
             yield from data[:length].decode("utf-8", "replace").splitlines()
+
+    def _skip_to_end(self, size: int, *, ended: bool, token: str | None) -> Iterator[str]:
+        """Yield the last lines of a file that grows faster than it is read, and empty it: it would fill the disk."""
+        begin = size - _CHUNK - MAX_SECRET
+        data = os.pread(self._descriptor, size - begin, begin)
+        data = data[_find_cut(data[: 2 * MAX_SECRET], token) :]
+        data = data[data.find(b"\n") + 1 :]
+        if not ended:
+            data = data[: data.rfind(b"\n") + 1 or _find_cut(data, token)]
+        skipped = os.fstat(self._descriptor).st_size - self._offset - len(data)
+        os.ftruncate(self._descriptor, 0)
+        self._offset, self._is_cut = 0, not ended
+        self._tail = (self._tail + data)[-_KEPT:]
+        yield f"… {skipped:,} bytes of stderr skipped"
+        yield from data.decode("utf-8", "replace").splitlines()
 
     def _advance(self, data: bytes) -> None:
         self._offset += len(data)

@@ -100,7 +100,7 @@ class WorkerProcess:
         """Yield the lines of stderr that are new; see `LineReader.read_lines`."""
         return self._stderr.read_lines(ended=ended, token=token)
 
-    def stop(self, grace: float, kill: "threading.Event", on_tick: Callable[[], None]) -> None:
+    def stop(self, grace: float, kill: "threading.Event", on_tick: Callable[[], object]) -> None:
         """Send SIGTERM to the process group, then SIGKILL after the grace period, or once `kill` is set.
 
         A process that waits in the kernel, such as for a file server, may not end for hours: after 10 seconds it is

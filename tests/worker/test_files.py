@@ -55,6 +55,62 @@ def read(reader: LineReader, token: str) -> list[str]:
     return [redact(line, token) for line in reader.read_lines(ended=True, token=token)]
 
 
+class TestFlood:
+    """Stderr that grows faster than it is read."""
+
+    @pytest.fixture
+    def descriptor(self) -> Iterator[int]:
+        """Open a file as stderr."""
+        with ExitStack() as stack:
+            yield open_unlinked(stack)
+
+    def test_it_does_not_fill_the_disk(self, descriptor: int) -> None:
+        """It is emptied, whatever the command writes meanwhile; a line that began before is skipped."""
+        reader = LineReader(descriptor)
+        os.write(descriptor, b"all work and no play\n" * 100_000 + b"a line th")
+        lines = reader.read_lines(ended=False)
+        assert next(lines) == "… 2,034,489 bytes of stderr skipped"
+        assert set(lines) == {"all work and no play"}
+        assert os.fstat(descriptor).st_size == 0
+        os.write(descriptor, b"at ends")
+        assert list(reader.read_lines(ended=False)) == []
+        assert reader.tail().endswith("\nall work and no play")
+        os.write(descriptor, b" here\nthe end\n")
+        assert list(reader.read_lines(ended=False)) == ["… 13 bytes of stderr skipped", "the end"]
+        assert reader.tail().endswith("\nall work and no play\nthe end")
+
+    def test_a_line_that_does_not_end(self, descriptor: int) -> None:
+        """Nothing but what may be a secret's beginning is kept of it."""
+        reader = LineReader(descriptor)
+        for _ in range(2):
+            os.write(descriptor, b"x" * 2_000_000)
+            assert len("".join(reader.read_lines(ended=False))) < 70_000
+            assert os.fstat(descriptor).st_size == 0
+        os.write(descriptor, b"x" * 70_000)
+        skipped, *rest = reader.read_lines(ended=True)
+        assert (skipped, rest) == ("… 61,440 bytes of stderr skipped", ["x" * 8_560])
+
+    def test_the_end_of_a_line_that_was_skipped(self, descriptor: int) -> None:
+        """What a command wrote last is kept, even without a newline."""
+        reader = LineReader(descriptor)
+        os.write(descriptor, b"-\n" * 1_000_000 + b"fat")
+        list(reader.read_lines(ended=False))
+        os.write(descriptor, b"al: no such file")
+        assert list(reader.read_lines(ended=True)) == ["al: no such file"]
+
+    @pytest.mark.parametrize("token", [LIKE_AWS, OTHER, ALMOST_PERIODIC])
+    @pytest.mark.parametrize("part", [0.1, 0.5, 0.9])
+    def test_token_in_a_line_that_was_skipped(self, descriptor: int, token: str, part: float) -> None:
+        """Neither its beginning nor its end is shown."""
+        reader, cut = LineReader(descriptor), int(part * len(token))
+        os.write(descriptor, b"-\n" * 1_000_000 + token[:cut].encode())
+        lines = [redact(line, token) for line in reader.read_lines(ended=False, token=token)]
+        os.write(descriptor, f"{token[cut:]}\nend\n".encode())
+        lines += read(reader, token)
+        assert set(lines[1:]) == {"-", f"… {len(token) - cut + 1} bytes of stderr skipped", "end"}
+        assert set(redact(reader.tail(), token)) == set("-\nend")
+
+
 class TestSecrets:
     """Secrets in lines that are read in parts."""
 

@@ -1,6 +1,7 @@
 """One task of a worker: its command runs, is stopped if need be, and decides the response."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -160,6 +161,22 @@ class TestHeartbeats:
         (tmp_path / "go").touch()
         assert str(running.result(60)) == "cancelled"
         assert (tmp_path / "tidied").exists()
+
+    def test_stdout_that_goes_on_does_not_fill_the_disk(self, tasks: Tasks, tmp_path: Path) -> None:
+        """What is no result any more is not kept until the grace period is over."""
+        script = (
+            "import os, pathlib, signal, time",
+            "signal.signal(signal.SIGTERM, signal.SIG_IGN)",
+            "end = time.monotonic() + 1.5",
+            "written = 0",
+            "while time.monotonic() < end:",
+            "    written += os.write(1, b'x' * 65_536)",
+            f"pathlib.Path({str(tmp_path / 'sizes')!r}).write_text(f'{{os.fstat(1).st_size}} {{written}}')",
+        )
+        tasks.run([sys.executable, "-c", "\n".join(script)], grace=60)
+        kept, written = map(int, (tmp_path / "sizes").read_text().split())
+        assert kept < written / 2
+        assert tasks.response()[1]["reason"] == "the result is over SWF's 32,768 characters"
 
     @pytest.mark.parametrize("grace", [0, 0.1])
     def test_killed_after_the_grace_period(self, tasks: Tasks, tmp_path: Path, grace: float) -> None:
