@@ -52,6 +52,14 @@ def test_each_delay_is_between_half_and_all_of_its_bound(first: float, longest: 
         assert bound / 2 <= delay <= bound
 
 
+@pytest.mark.parametrize(
+    ("jitter", "delays"), [(0.0, [0.5, 1, 0, 30, 30]), (0.25, [0.625, 1.25, 7.5, 30, 30]), (1.0, [1, 2, 30, 30, 30])]
+)
+def test_clients_that_failed_together_come_back_evenly_spread(jitter: float, delays: list[float]) -> None:
+    """After `spread_after` failures one delay is anything up to the longest, and each further one is the longest."""
+    assert delays_of(Retrier(spread_after=2, jitter=lambda: jitter), 5) == delays
+
+
 def test_a_hundred_thousand_failures_do_not_overflow() -> None:
     """An outage of a month is retried as one of a minute is."""
     retrier = Retrier(jitter=lambda: 1.0, log=None)
@@ -138,6 +146,7 @@ def test_each_wait_is_one_line_of_the_log(log: pytest.LogCaptureFixture) -> None
         ("swf_cli.retry", logging.INFO, "rate exceeded; retrying in 1.0 s"),
         ("swf_cli.retry", logging.INFO, "no events yet; retrying in 2.0 s"),
     ]
+    assert [vars(record)["event"] for record in log.records] == ["retry"] * 2
 
 
 def test_the_log_is_the_callers(log: pytest.LogCaptureFixture) -> None:
