@@ -45,10 +45,12 @@ def spoil(folder: Path, column: str, value: Any) -> None:
         ("workflow_id", "w" * 257),
         ("run_id", None),
         ("run_id", b"\xff\xfe"),
-        ("started_event_id", -1),
+        ("started_event_id", 0),
+        ("started_event_id", 2**31),
         ("domain", "d" * 257),
         ("host", ""),
         ("pid", 0),
+        ("pid", 2**31),
         ("pid", "1; rm -rf /"),
         ("taken_by", "somebody"),
         ("taken_at", "today"),
@@ -61,6 +63,7 @@ def spoil(folder: Path, column: str, value: Any) -> None:
         ("process_group", 0),
         ("process_group", -1),
         ("process_group", "all"),
+        ("process_group", 2**31),
     ],
 )
 def test_a_bad_row_is_skipped_and_the_others_are_shown(
@@ -78,6 +81,35 @@ def test_a_bad_row_is_skipped_and_the_others_are_shown(
             (warning,) = [record.getMessage() for record in log.records if "skipping row" in record.getMessage()]
             assert ledger.is_usable
     assert column.replace("_", " ") in warning.replace("_", " ")
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("key", "12345678"),
+        ("key", "0123456789abcdef" * 4),
+        ("pid", 1),
+        ("pid", 2**31 - 1),
+        ("started_event_id", 1),
+        ("started_event_id", 2**31 - 1),
+        ("process_group", 2),
+        ("process_group", 2**31 - 1),
+        ("host", "h"),
+        ("host", "h" * 1_024),
+        ("region", "r-1"),
+        ("taken_at", 0.0),
+        ("taken_at", 4_102_444_799.0),
+    ],
+)
+def test_a_row_at_the_limits_is_shown(column: str, value: Any, folder: Path, log: pytest.LogCaptureFixture) -> None:
+    """What may just be is no reason to skip a row."""
+    with Ledger(folder) as writer:
+        writer.set_command(record_task(writer, replace(TASK, token="BAD")), 12_345, "1:2")
+        spoil(folder, column, value)
+        with Ledger(folder) as ledger:
+            (held,) = ledger.list_held()
+    assert held.token == "BAD"
+    assert log.messages == []
 
 
 def test_deleted_files_are_noticed_and_rows_written_again(folder: Path) -> None:

@@ -1,5 +1,6 @@
 """Which holders of a ledger are alive."""
 
+import errno
 import os
 import subprocess
 import threading
@@ -119,6 +120,24 @@ def test_the_file_is_touched_once_a_day(folder: int, path: Path) -> None:
         clock.now += passed
         lock.touch()
         assert (file.stat().st_mtime > 0) is is_touched
+    lock.release()
+
+
+def test_a_file_that_can_not_be_touched_is_still_locked(
+    folder: int, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder that became read-only keeps nobody from working."""
+
+    def read_only(*_: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    clock = FakeClock()
+    lock = HolderLock(clock)
+    name = lock.acquire(folder)
+    monkeypatch.setattr(os, "utime", read_only)
+    clock.now += 100_000.0
+    lock.touch()
+    assert is_alive(folder, name)
     lock.release()
 
 
