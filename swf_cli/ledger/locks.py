@@ -1,5 +1,6 @@
 """Which of the processes that wrote to the ledger are alive: each locks a file of its own for as long as it lives."""
 
+import errno
 import fcntl
 import os
 import re
@@ -19,6 +20,8 @@ HOLDER_NAME: Final = re.compile(r"holder-[0-9a-f]{16}")
 
 _TOUCH_INTERVAL: Final = 86_400.0  # seconds; programs that clean up remove files that are older than some days
 
+_ATTEMPTS: Final = 100
+
 
 class HolderLock:
     """The lock file of this process, in the folder whose descriptor it is given; created when first needed."""
@@ -32,18 +35,10 @@ class HolderLock:
 
     def acquire(self, folder: int) -> str:
         """Return the name of the lock file, which this process holds from now on. Raise OSError if it can't."""
-        while self._name is None:
-            name = f"holder-{secrets.token_hex(8)}"
-            descriptor = open_file(folder, name, create=True, exclusive=True)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                os.stat(name, dir_fd=folder)
-            except (BlockingIOError, FileNotFoundError):
-                # Another process found the file before it was locked, and took it for one of a dead process.
-                os.close(descriptor)
-            else:
-                self._name, self._descriptor, self._folder = name, descriptor, os.dup(folder)
-                self._touched_at = self._monotonic()
+        if self._name is None:
+            name, descriptor = _create_locked_file(folder)
+            self._name, self._descriptor, self._folder = name, descriptor, os.dup(folder)
+            self._touched_at = self._monotonic()
         return self._name
 
     def touch(self) -> None:
@@ -61,6 +56,22 @@ class HolderLock:
             os.close(self._descriptor)
             os.close(self._folder)
             self._name = None
+
+
+def _create_locked_file(folder: int) -> tuple[str, int]:
+    """Return the name and the descriptor of a new file in a folder, locked. Raise OSError if it can't be."""
+    for _ in range(_ATTEMPTS):
+        name = f"holder-{secrets.token_hex(8)}"
+        descriptor = open_file(folder, name, create=True, exclusive=True)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.stat(name, dir_fd=folder)
+        except (BlockingIOError, FileNotFoundError):
+            # Another process found the file before it was locked, and took it for one of a dead process.
+            os.close(descriptor)
+        else:
+            return name, descriptor
+    raise OSError(errno.EAGAIN, "new files are removed or locked by something else")
 
 
 def holder_is_alive(folder: int, name: str, pid: int, started: str | None) -> bool:

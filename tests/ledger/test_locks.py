@@ -1,6 +1,7 @@
 """Which holders of a ledger are alive."""
 
 import errno
+import fcntl
 import os
 import subprocess
 import threading
@@ -97,6 +98,21 @@ def test_a_new_lock_is_never_taken_for_that_of_a_dead_process(folder: int, path:
         done.set()
         for cleaner in cleaners:
             cleaner.join()
+
+
+def test_a_lock_whose_file_is_always_removed_fails(folder: int, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Creating files is not tried forever."""
+    flock = fcntl.flock
+
+    def remove_and_flock(descriptor: int, how: int) -> None:
+        for file in path.iterdir():
+            file.unlink()
+        flock(descriptor, how)
+
+    monkeypatch.setattr(fcntl, "flock", remove_and_flock)
+    with pytest.raises(OSError, match="new files are removed or locked by something else"):
+        HolderLock().acquire(folder)
+    assert list(path.iterdir()) == []
 
 
 def test_a_file_that_somebody_removed_does_not_make_a_process_dead(folder: int, path: Path) -> None:
