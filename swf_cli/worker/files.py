@@ -16,7 +16,9 @@ from ..redaction import MAX_SECRET, safe_length
 _MAX_BYTES_PER_CHARACTER: Final = 4
 _PIPE_CAPACITY: Final = 4_096  # bytes that every pipe holds
 _CHUNK: Final = 65_536  # bytes
+_RESULT_BYTES: Final = _MAX_BYTES_PER_CHARACTER * (LIMITS["result"][1] + 2)  # of which more can't be a result
 _KEPT: Final = LIMITS["details"][1] + 2 * MAX_SECRET  # bytes of the end of stderr
+_COMPARED: Final = 64  # bytes before what is read next
 _MAX_UNREAD: Final = 1_048_576  # bytes of stderr; what is older is skipped, so that forwarding never falls behind
 
 
@@ -37,38 +39,30 @@ class ResultReader:
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
-        self._offset = 0
-        self._decoder = codecs.getincrementaldecoder("utf-8")()
+        self._size = 0
         self._error: str | None = None
         self.text = ""
 
     def read(self, *, ended: bool = False) -> None:
-        """Read what is new. Raise InvalidResult if it can't be a result."""
+        """Read it, whole: the command may have emptied it meanwhile. Raise InvalidResult if it can't be a result."""
         size = os.fstat(self._descriptor).st_size
-        if size < self._offset:  # the command emptied it
-            self._offset, self.text = 0, ""
-            self._decoder.reset()
-        _, maximum = LIMITS["result"]
-        while self._error is None and self._offset < size:
-            data = os.pread(self._descriptor, _CHUNK, self._offset)
-            if not data:  # the command emptied it just now
-                break
-            self._offset += len(data)
-            self._decode(data, is_last=False)
-            if len(self.text) > maximum + 1 or (len(self.text) == maximum + 1 and self.text[-1] != "\n"):
-                self._error = f"the result is over SWF's {maximum:,} characters"
-        if ended and self._error is None:
-            self._decode(b"", is_last=True)
+        if self._error is None and (ended or size != self._size):
+            self._size = size
+            self._check(os.pread(self._descriptor, _RESULT_BYTES, 0), ended=ended)
         if self._error is not None:
             # Nobody needs it, and the disk is others' too.
             os.ftruncate(self._descriptor, 0)
             raise InvalidResult(self._error)
 
-    def _decode(self, data: bytes, *, is_last: bool) -> None:
+    def _check(self, data: bytes, *, ended: bool) -> None:
+        _, maximum = LIMITS["result"]
+        is_whole = ended and len(data) < _RESULT_BYTES
         try:
-            self.text += self._decoder.decode(data, is_last)
+            self.text, _ = codecs.utf_8_decode(data, "strict", is_whole)
         except UnicodeDecodeError:
             self._error = "the result is not valid UTF-8"
+        if len(self.text.removesuffix("\n")) > maximum or len(data) == _RESULT_BYTES:
+            self._error = self._error or f"the result is over SWF's {maximum:,} characters"
 
 
 class LineReader:
@@ -77,14 +71,16 @@ class LineReader:
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self._offset = 0
+        self._before = b""
+        """The last bytes before the offset, if any were read."""
         self._tail = b""
         self._is_cut = False
         """Whether the file begins within a line whose beginning was skipped."""
 
     def tail(self) -> str:
         """Return the end: what fits the details of a response, and more. It does not begin within a secret."""
-        size = os.fstat(self._descriptor).st_size
-        start = max(self._offset, size - _KEPT) if size >= self._offset else 0
+        size = self._look()
+        start = max(self._offset, size - _KEPT)
         data = b"" if self._is_cut else os.pread(self._descriptor, _KEPT, start)
         data = (self._tail + data)[-_KEPT:]
         if len(data) == _KEPT:
@@ -100,8 +96,7 @@ class LineReader:
 
         Longer ones than 64 KiB are yielded in parts, but neither the token nor another secret is.
         """
-        size = os.fstat(self._descriptor).st_size
-        self._offset = self._offset if self._offset <= size else 0
+        size = self._look()
         if size - self._offset > _MAX_UNREAD:
             yield from self._skip_to_end(size, ended=ended, token=token)
             return
@@ -124,6 +119,16 @@ class LineReader:
             self._advance(data[:length])
             yield from data[:length].decode("utf-8", "replace").splitlines()
 
+    def _look(self) -> int:
+        """Return the file's size. If the command emptied it, such as by `> /dev/stderr`, reading begins anew."""
+        before = os.pread(self._descriptor, len(self._before), self._offset - len(self._before))
+        if before != self._before:
+            self._begin_anew()
+        return os.fstat(self._descriptor).st_size
+
+    def _begin_anew(self) -> None:
+        self._offset, self._before = 0, b""
+
     def _skip_to_end(self, size: int, *, ended: bool, token: str | None) -> Iterator[str]:
         """Yield the last lines of a file that grows faster than it is read, and empty it: it would fill the disk."""
         begin = size - _CHUNK - MAX_SECRET
@@ -134,18 +139,20 @@ class LineReader:
             data = data[: data.rfind(b"\n") + 1 or _find_cut(data, token)]
         skipped = os.fstat(self._descriptor).st_size - self._offset - len(data)
         os.ftruncate(self._descriptor, 0)
-        self._offset, self._is_cut = 0, not ended
+        self._begin_anew()
+        self._is_cut = not ended
         self._tail = (self._tail + data)[-_KEPT:]
         yield f"… {skipped:,} bytes of stderr skipped"
         yield from data.decode("utf-8", "replace").splitlines()
 
     def _advance(self, data: bytes) -> None:
         self._offset += len(data)
+        self._before = data[-_COMPARED:]
         self._tail = (self._tail + data)[-_KEPT:]
         if self._offset > _MAX_UNREAD and os.fstat(self._descriptor).st_size == self._offset:
             # Read to its end: what is kept of it is in memory. The command appends, wherever the file ends.
             os.ftruncate(self._descriptor, 0)
-            self._offset = 0
+            self._begin_anew()
 
 
 def _find_cut(data: bytes, token: str | None = None) -> int:

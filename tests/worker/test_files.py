@@ -34,6 +34,36 @@ def test_stdout_that_is_emptied_while_it_is_read(monkeypatch: pytest.MonkeyPatch
         assert reader.text == "final"
 
 
+@pytest.mark.parametrize("final", ["final", "longer than the draft", "é" * 9])
+def test_stdout_that_is_written_anew(final: str) -> None:
+    """Whatever was read before, and however long it was, what the file holds at the end is the result."""
+    with ExitStack() as stack:
+        descriptor = open_unlinked(stack)
+        reader = ResultReader(descriptor)
+        for text in (b"the draft", b"\xc3", final.encode()):
+            os.ftruncate(descriptor, 0)
+            os.write(descriptor, text)
+            reader.read()
+        reader.read(ended=True)
+        assert reader.text == final
+
+
+def test_stderr_that_is_written_anew() -> None:
+    """Each line is read once, even if the file is longer than before by then."""
+    with ExitStack() as stack:
+        descriptor = open_unlinked(stack)
+        reader = LineReader(descriptor)
+        lines = []
+        for text in (b"first\n", b"second, and longer\n", b"third\n"):
+            os.ftruncate(descriptor, 0)
+            os.write(descriptor, text)
+            lines += list(reader.read_lines(ended=False))
+        assert lines == ["first", "second, and longer", "third"]
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, b"fourth, the longest of all\n")
+        assert reader.tail() == "first\nsecond, and longer\nthird\nfourth, the longest of all"
+
+
 Stderr = Callable[[str], LineReader]
 
 
