@@ -69,6 +69,9 @@ class CommandExecution:
                 command.close()
             files.remove()
 
+    def forward_idle_stderr(self) -> None:
+        """Do nothing: each command ended with its task."""
+
     def close(self) -> None:
         """Do nothing: each command ended with its task."""
 

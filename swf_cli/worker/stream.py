@@ -10,6 +10,7 @@ import select
 import struct
 import sys
 import termios
+import threading
 import time
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Final
@@ -166,20 +167,31 @@ class StreamExecution:
         self._handler: StreamProcess | None = None
         self._last: TaskRunner | None = None
         """The last task that was passed to it: what it writes to stderr before the next one is about that task."""
+        self._busy = threading.Lock()
 
     def run(self, runner: "TaskRunner") -> Outcome | None:
         """Pass a task to the handler; return the outcome, or None if the task is not open any more.
 
         Raise OSError if a handler can't be started, even after some time.
         """
-        while True:
-            handler = runner.context.start_gate.start(self._ready_handler, is_over=runner.is_over, log=runner.log)
-            if handler is None:
-                return runner.outcome_of_stopped(None)
-            self._last = runner
-            runner.record_command(handler.group, handler.start_id)
-            with suppress(Recycled):
-                return self._exchange(runner, handler)
+        with self._busy:
+            while True:
+                handler = runner.context.start_gate.start(self._ready_handler, is_over=runner.is_over, log=runner.log)
+                if handler is None:
+                    return runner.outcome_of_stopped(None)
+                self._last = runner
+                runner.record_command(handler.group, handler.start_id)
+                with suppress(Recycled):
+                    return self._exchange(runner, handler)
+
+    def forward_idle_stderr(self) -> None:
+        """Log what the handler wrote to stderr since the last task, unless it works on one."""
+        if self._busy.acquire(blocking=False):
+            try:
+                if self._last is not None and self._handler is not None:
+                    self._last.log_stderr(self._handler)
+            finally:
+                self._busy.release()
 
     def _exchange(self, runner: "TaskRunner", handler: StreamProcess) -> Outcome | None:
         try:
@@ -194,15 +206,16 @@ class StreamExecution:
 
     def close(self) -> None:
         """Close the handler's stdin, and stop it if it does not exit within the grace period."""
-        if self._handler is None:
-            return
-        self._handler.close_stdin()
-        end = time.monotonic() + self._context.config.grace
-        while not self._handler.wait(TICK) and time.monotonic() < end:
-            self._forward()
-            if self._context.shutdown.terminating.is_set():
-                break
-        self._replace()
+        with self._busy:
+            if self._handler is None:
+                return
+            self._handler.close_stdin()
+            end = time.monotonic() + self._context.config.grace
+            while not self._handler.wait(TICK) and time.monotonic() < end:
+                self._forward()
+                if self._context.shutdown.terminating.is_set():
+                    break
+            self._replace()
 
     def _ready_handler(self) -> StreamProcess:
         """Return a handler that waits for a task: the one at hand, or a new one."""

@@ -72,6 +72,9 @@ class Execution(Protocol):
     def run(self, runner: "TaskRunner") -> Outcome | None:
         """Execute a task; return the outcome, or None if the task is not open any more. Raise OSError if it can't."""
 
+    def forward_idle_stderr(self) -> None:
+        """Log what was written to stderr since the last task, unless one is executed. Any thread may call this."""
+
     def close(self) -> None:
         """End: the slot gets no more tasks."""
 
@@ -208,8 +211,12 @@ class TaskRunner:
         }
 
     def forward_stderr(self, process: WorkerProcess, *, ended: bool = False) -> None:
-        """Log the lines that a process wrote to stderr."""
+        """Log the lines that a process wrote to stderr; that is progress of the slot."""
         self.context.progress.beat()
+        self.log_stderr(process, ended=ended)
+
+    def log_stderr(self, process: WorkerProcess, *, ended: bool = False) -> None:
+        """Log the lines that a process wrote to stderr."""
         for line in process.read_stderr_lines(ended=ended, token=self.task.token):
             whole = redact(line, self.task.token)
             for start in range(0, max(1, len(whole)), _LONGEST_LINE):

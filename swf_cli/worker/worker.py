@@ -28,6 +28,7 @@ from .stream import StreamExecution
 from .task_runner import Execution, TaskRunner, WorkerContext
 
 _TICK: Final = 0.2  # seconds between looks at the slots
+_IDLE_INTERVAL: Final = 1.0  # seconds between looks at what idle handlers write
 _FATAL_DELAY: Final = 1.0  # seconds after which a fatal error is logged before the worker has ended
 
 _log = logging.getLogger(__name__)
@@ -76,6 +77,8 @@ class Worker:
             session, ledger, taken_by="work", observer=PollProgress(self._context.progress), retrier=retrier
         )
         self._turns = Turns()
+        self._executions: list[Execution] = []
+        self._looked_at = clock()
         self._lock = threading.Lock()
         self._permits = config.max_tasks
         self._busy_at = clock()
@@ -146,10 +149,18 @@ class Worker:
             while thread.is_alive():
                 thread.join(_TICK)
                 self._log_fatal()
+                self._forward_idle_stderr()
                 if self.shutdown.draining.is_set():
                     self._context.progress.stopping()
                 if not orphan_thread.is_alive():
                     self._check_idle()
+
+    def _forward_idle_stderr(self) -> None:
+        now = self._context.clock()
+        if now - self._looked_at >= _IDLE_INTERVAL:
+            self._looked_at = now
+            for execution in list(self._executions):  # slots add theirs when they start
+                execution.forward_idle_stderr()
 
     def _check_idle(self) -> None:
         idle = self._context.config.idle_exit
@@ -158,6 +169,7 @@ class Worker:
 
     def _guarded_slot(self) -> None:
         execution: Execution = StreamExecution(self._context) if self._context.config.stream else CommandExecution()
+        self._executions.append(execution)
         try:
             with self._turns.member():
                 self._slot(execution)

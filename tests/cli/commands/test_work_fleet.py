@@ -249,6 +249,20 @@ for line in sys.stdin:
         result = run(*WORK, "-j", "3", "--idle-exit", "0", *self.command(tmp_path), env=service_env)
         assert (result.code, list(tmp_path.glob("*.pid"))) == (0, [])
 
+    def test_idle_handler_that_writes(self, service: Service, service_env: dict[str, str], tmp_path: Path) -> None:
+        """Its stderr is logged while no task arrives, and does not fill the disk."""
+        service.schedule("media", "work", "short")
+        *command, script = self.command(tmp_path)
+        script += "    print('cleaning up', 'x' * 2_000_000, sep='\\n', file=sys.stderr, flush=True)\n"
+        log = tmp_path / "log"
+        with log.open("w") as file, started(*WORK, *command, script, env=service_env, stderr=file) as worker:
+            (handler,) = written_pids(tmp_path, 1)
+            wait_until(lambda: "bytes of stderr skipped" in log.read_text())
+            if sys.platform == "linux":
+                wait_until(lambda: Path(f"/proc/{handler}/fd/2").stat().st_size < 1_000_000)
+            worker.terminate()
+            assert worker.wait(60) == 0
+
     def test_killed_worker(self, service: Service, service_env: dict[str, str], tmp_path: Path) -> None:
         """An idle handler ends with its worker; a busy one is stopped by the next worker, which fails its task."""
         for text in ("short", "long"):
