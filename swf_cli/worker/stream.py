@@ -322,8 +322,9 @@ class _Exchange:
     def _outcome_of_death(self) -> Outcome | None:
         """Return the outcome if the handler ended with the task in hand; None if the task was to be stopped."""
         handler, runner = self._handler, self._runner
-        while lines := handler.exchange(0):
-            if outcome := self._read(lines):
+        # What it wrote is in the pipe, and no more than that is read: a child of it may write without end.
+        for _ in range(_LONGEST_LINE // _CHUNK):
+            if outcome := self._read(handler.exchange(0)):
                 return outcome
         if runner.is_over():
             return None

@@ -371,6 +371,24 @@ class TestBrokenHandlers:
         finally:
             os.kill(int((handlers.folder / "child").read_text()), signal.SIGKILL)
 
+    def test_children_that_write_without_end(self, handlers: Handlers) -> None:
+        """The end of the handler is noticed all the same; they end, since nobody reads what they write."""
+        handlers.use(
+            """
+            read()
+            for number in range(4):
+                if not os.fork():
+                    mark(f"{number}.pid", f"{os.getpid()}\\n")
+                    while True:
+                        os.write(1, b'{"heartbeat": "x"}\\n' * 200)
+            until("3.pid")
+            os._exit(3)
+            """
+        )
+        assert handlers.run() == (FAIL, {"reason": "exit 3"})
+        handlers.close()
+        wait_until(lambda: not any(map(is_running, written_pids(handlers.folder, 4))))
+
     def test_handler_that_cannot_be_started(self, handlers: Handlers, tmp_path: Path) -> None:
         """The task fails, and the reason says why."""
         program = tmp_path / "gone"
