@@ -1,5 +1,6 @@
 """A process per task: the input on stdin, the result on stdout or in a file."""
 
+import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
@@ -27,7 +28,7 @@ class CommandProcess(WorkerProcess):
         files = ExitStack()
         with ExitStack() as until_started, files:
             stdout = open_unlinked(files)
-            check_space(stdout)
+            check_space(stdout, tempfile.gettempdir())
             stdin = open_input(until_started, task_input.encode("utf-8", "surrogatepass"))
             super().__init__(command, env, executable, (stdin, stdout), files)
         self._stdout = ResultReader(stdout)

@@ -10,16 +10,18 @@ import stat
 import sys
 import tempfile
 import threading
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from ..ledger.trust import open_folder
 from ..models import LIMITS
-from .files import InvalidResult, describe_open_error
+from .files import InvalidResult, check_space, describe_open_error
 
 _PREFIX: Final = "scratch-"
 _LOCK: Final = "lock"
+_MAX_AGE_WITHOUT_LOCK: Final = 60.0  # seconds
 _HEARTBEAT, _RESULT, _REASON = "-heartbeat", "-result", "-reason"
 
 
@@ -37,11 +39,12 @@ class ScratchDir:
         self._descriptor = -1
 
     def path(self) -> str:
-        """Return its path. Raise OSError if it can't be created."""
+        """Return its path, which is absolute. Raise OSError if it can't be created, or has no space for a result."""
         with self._lock:
             if not self._path or not _is_private_folder(self._path):
                 self._close()
                 self._create()
+            check_space(self._path, self._path)
             return self._path
 
     def remove(self) -> None:
@@ -53,15 +56,21 @@ class ScratchDir:
 
     def _create(self) -> None:
         if self._parent is not None:
-            with suppress(OSError):  # an untrusted folder, of which the ledger has warned
-                folder = open_folder(self._parent)
+            with suppress(OSError):  # an untrusted folder, of which the ledger has warned, or a full disk
+                parent = self._parent.absolute()  # a command may change its folder
+                folder = open_folder(parent)
                 try:
-                    _remove_abandoned(self._parent, folder)
+                    _remove_abandoned(parent, folder)
                 finally:
                     os.close(folder)
-                path = self._parent / f"{_PREFIX}{secrets.token_hex(8)}"
+                check_space(str(parent), str(parent))
+                path = parent / f"{_PREFIX}{secrets.token_hex(8)}"
                 path.mkdir(mode=0o700)
-                self._open(str(path))
+                try:
+                    self._open(str(path))
+                except OSError:
+                    path.rmdir()
+                    raise
                 return
         self._open(tempfile.mkdtemp(prefix="swf-work-"))
 
@@ -195,7 +204,11 @@ def _remove_abandoned(parent: Path, folder: int) -> None:
             flags = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
             descriptor = os.open(os.path.join(name, _LOCK), flags, dir_fd=folder)
         except OSError:
-            continue  # it is being created, or removed
+            # It is being created, or removed; or its process died in that moment.
+            with suppress(OSError):
+                if time.time() - os.stat(name, dir_fd=folder).st_mtime > _MAX_AGE_WITHOUT_LOCK:
+                    os.rmdir(name, dir_fd=folder)
+            continue
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             shutil.rmtree(name, ignore_errors=True, dir_fd=folder)

@@ -1,9 +1,14 @@
 """The files through which a command reports: its result, the reason of its failure; and their folder."""
 
+import errno
 import logging
 import os
 import stat
+import tempfile
+import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -257,6 +262,68 @@ class TestScratchDir:
         assert scratch.path() != str(path)
         assert stat.S_IMODE(os.lstat(scratch.path()).st_mode) == 0o700
         scratch.remove()
+
+    @pytest.fixture
+    def full(self, monkeypatch: pytest.MonkeyPatch) -> set[str]:
+        """Folders whose file system is full."""
+        full: set[str] = set()
+        statvfs = os.statvfs
+
+        def fill(path: str) -> Any:
+            if any(str(path).startswith(folder) for folder in full):
+                return SimpleNamespace(f_bavail=1, f_frsize=4_096)
+            return statvfs(path)
+
+        monkeypatch.setattr(os, "statvfs", fill)
+        return full
+
+    def test_full_disk(self, tmp_path: Path, full: set[str]) -> None:
+        """No command starts whose result might not fit; a worker that starts later uses the temporary directory."""
+        tmp_path.chmod(0o700)
+        scratch, later = ScratchDir(tmp_path), ScratchDir(tmp_path)
+        path = scratch.path()
+        full.add(str(tmp_path))
+        with pytest.raises(OSError, match="No space left on device") as caught:
+            scratch.path()
+        assert caught.value.filename == path
+        assert Path(later.path()).parent == Path(tempfile.gettempdir())
+        full.clear()
+        assert scratch.path() == path
+        scratch.remove()
+        later.remove()
+
+    def test_relative_folder(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A command that changes its folder finds its files all the same."""
+        monkeypatch.chdir(tmp_path)
+        scratch = ScratchDir(Path("state"))
+        assert Path(scratch.path()).parent == tmp_path / "state"
+        scratch.remove()
+
+    def test_folder_that_could_not_be_locked(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """It is removed, and the temporary directory is used."""
+        tmp_path.chmod(0o700)
+        scratch, open_ = ScratchDir(tmp_path), os.open
+
+        def refuse(path: "str | Path", *args: Any, **how: Any) -> int:
+            if str(path).startswith(str(tmp_path)) and str(path).endswith("lock"):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            return open_(path, *args, **how)
+
+        monkeypatch.setattr(os, "open", refuse)
+        assert Path(scratch.path()).parent == Path(tempfile.gettempdir())
+        assert list(tmp_path.iterdir()) == []
+        scratch.remove()
+
+    def test_folder_without_a_lock(self, tmp_path: Path) -> None:
+        """If it is old, its process died before it locked it; a new one may be about to be locked."""
+        tmp_path.chmod(0o700)
+        for name, age in (("scratch-old", 100), ("scratch-new", 0)):
+            (tmp_path / name).mkdir(mode=0o700)
+            os.utime(tmp_path / name, (time.time() - age,) * 2)
+        scratch = ScratchDir(tmp_path)
+        scratch.path()
+        scratch.remove()
+        assert [path.name for path in tmp_path.iterdir()] == ["scratch-new"]
 
     def test_folder_of_a_dead_process(self, tmp_path: Path) -> None:
         """It is removed by the next worker; that of a live one is not."""
