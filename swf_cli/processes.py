@@ -173,6 +173,7 @@ def end_group(
     number: int = signal.SIGTERM,
     *,
     grace: float,
+    kill: threading.Event | None = None,
     reap: Callable[[], bool] = lambda: False,
     shield: Callable[[], AbstractContextManager[object]] = nullcontext,
     is_same: Callable[[], bool] = lambda: True,
@@ -183,6 +184,7 @@ def end_group(
         group: ID of the group
         number: signal that asks it to end
         grace: seconds to wait
+        kill: ends the grace when it is set
         reap: reaps the group's leader, if it is a child of this process and has ended; returns whether it did
         shield: keeps a signal that arrives here from interrupting the killing; one that arrives before ends the grace
         is_same: returns whether the group is still the one meant; asked before each signal
@@ -192,16 +194,20 @@ def end_group(
     """
     is_gone = False
     try:
-        is_gone = not is_same() or _signal_and_wait(group, number, grace, reap)
+        is_gone = not is_same() or _signal_and_wait(group, number, grace, reap, kill or threading.Event())
     finally:
         if not is_gone:
             with shield():
-                is_gone = not is_same() or _signal_and_wait(group, signal.SIGKILL, min(grace, _KILL_TIMEOUT), reap)
+                is_gone = not is_same() or _signal_and_wait(
+                    group, signal.SIGKILL, min(grace, _KILL_TIMEOUT), reap, threading.Event()
+                )
     return is_gone
 
 
-def _signal_and_wait(group: int, number: int, timeout: float, reap: Callable[[], bool]) -> bool:
-    """Signal a process group, and return whether it is gone in time."""
+def _signal_and_wait(
+    group: int, number: int, timeout: float, reap: Callable[[], bool], stop: threading.Event
+) -> bool:
+    """Signal a process group, and return whether it is gone in time, or once `stop` is set."""
     asked_jobs = number in (signal.SIGTERM, signal.SIGKILL)
     end = time.monotonic() + timeout
     if not signal_and_continue_group(group, number):
@@ -213,11 +219,12 @@ def _signal_and_wait(group: int, number: int, timeout: float, reap: Callable[[],
         if not group_is_running(group):
             reap()
             return True
-        time.sleep(_POLL_INTERVAL)
+        if stop.wait(_POLL_INTERVAL):
+            break
     return False
 
 
-def terminate_group_if_same(pid: int, started: str, *, grace: float) -> bool:
+def terminate_group_if_same(pid: int, started: str, *, grace: float, kill: threading.Event | None = None) -> bool:
     """Stop the process group that a process leads, if it is ours and has this start ID; return whether it was.
 
     Once its leader has ended, the group keeps its number for as long as a process of it is left.
@@ -228,7 +235,7 @@ def terminate_group_if_same(pid: int, started: str, *, grace: float) -> bool:
 
     with suppress(OSError):
         if start_id(pid) == started and _is_ours(pid):
-            return end_group(pid, grace=grace, is_same=is_same)
+            return end_group(pid, grace=grace, kill=kill, is_same=is_same)
     return False
 
 

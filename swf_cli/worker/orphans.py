@@ -1,9 +1,12 @@
 """What workers that died left behind: commands that still run, and tasks that nobody will close."""
 
+import logging
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
+from ..ledger.locks import command_pid
 from ..ledger.records import HeldTask, PollSource
 from ..ledger.store import Ledger
 from ..processes import host_name, terminate_group_if_same
@@ -11,6 +14,8 @@ from ..responding import Outcome, Responder, Settlement
 from .task_runner import TaskLog
 
 _WORKER_DIED = "worker died"
+
+_log = logging.getLogger(__name__)
 
 
 def find_orphans(ledger: Ledger, source: PollSource) -> list[HeldTask]:
@@ -27,12 +32,18 @@ def find_orphans(ledger: Ledger, source: PollSource) -> list[HeldTask]:
     ]
 
 
-def stop_commands(orphans: Sequence[HeldTask], grace: float) -> None:
-    """Stop the commands of orphans that still run, in parallel; never a group that another process leads."""
+def stop_commands(orphans: Sequence[HeldTask], grace: float, kill: threading.Event) -> None:
+    """Stop the commands of orphans that still run, in parallel; never a group that another process leads.
+
+    They get SIGTERM, and after `grace` seconds, or once `kill` is set, SIGKILL.
+    """
+    running = [f"process {held.group}" for held in orphans if command_pid(held)]
+    if running:
+        _log.info("stopping what dead workers left running: %s", ", ".join(running))
     groups = [(held.group, held.group_start_id) for held in orphans if held.group and held.group_start_id]
     if groups:
         with ThreadPoolExecutor(len(groups)) as pool:
-            list(pool.map(lambda group: terminate_group_if_same(*group, grace=grace), groups))
+            list(pool.map(lambda group: terminate_group_if_same(*group, grace=grace, kill=kill), groups))
 
 
 def fail_orphans(
@@ -45,15 +56,14 @@ def fail_orphans(
 ) -> None:
     """Fail the tasks among orphans, so that their deciders learn of it now.
 
-    Tasks that are left when `stop` is set stay in the ledger. Those that are closed are logged here, the others by
-    the responder's log.
+    Each is tried once, and stays in the ledger if it can't be closed; so do those that are left when `stop` is set.
+    Those that are closed are logged here, the others by the responder's log.
     """
-    responder_log = responder.log
     for held in (orphan for orphan in orphans if orphan.kind == "task"):
         if stop.is_set():
             return
-        responder.log = log = TaskLog(held, held.task_list, responder_log)
-        settlement = responder.deliver(held.reference, Outcome.failed(_WORKER_DIED))
+        log = TaskLog(held, held.task_list, responder.log)
+        settlement = replace(responder, log=log).respond(held.reference, Outcome.failed(_WORKER_DIED))
         if settlement.is_confirmed:
             ledger.drop(held.key)
             log = TaskLog(held, held.task_list)

@@ -5,6 +5,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from ..client.session import Session
@@ -28,6 +29,7 @@ from .stream import StreamExecution
 from .task_runner import Execution, TaskRunner, WorkerContext
 
 _TICK: Final = 0.2  # seconds between looks at the slots
+_ORPHAN_RETRIES: Final = 60.0  # seconds for which failing the task of a dead worker is retried
 _IDLE_INTERVAL: Final = 1.0  # seconds between looks at what idle handlers write
 _FATAL_DELAY: Final = 1.0  # seconds after which a fatal error is logged before the worker has ended
 
@@ -104,15 +106,8 @@ class Worker:
         orphans: list[HeldTask] = []
         if config.orphans == "fail":
             orphans = [held for source in self._sources for held in find_orphans(context.ledger, source)]
-        stop_commands(orphans, config.grace)
         self._busy_at = context.clock()
-        responder = context.responder(self.shutdown.draining, _LogOnceConnected(_log, self._poller))
-        orphan_thread = threading.Thread(
-            target=fail_orphans,
-            args=(orphans, context.ledger, responder),
-            kwargs={"stop": self.shutdown.draining, "count": self._count_orphan},
-            name="orphans",
-        )
+        orphan_thread = threading.Thread(target=self._clear, args=(orphans,), name="orphans")
         slots = [threading.Thread(target=self._guarded_slot, name=f"slot {n}") for n in range(config.slots)]
         threads = [orphan_thread, *slots] if orphans else slots
         with context.scheduler:
@@ -123,6 +118,13 @@ class Worker:
                 context.scratch.remove()
         if self._fatal is not None:
             raise self._fatal
+
+    def _clear(self, orphans: Sequence[HeldTask]) -> None:
+        """Stop what dead workers left running, and fail their tasks."""
+        stop_commands(orphans, self._context.config.grace, self.shutdown.killing)
+        responder = self._context.responder(self.shutdown.draining, _LogOnceConnected(_log, self._poller))
+        responder = replace(responder, retry_for=_ORPHAN_RETRIES, gate=None)
+        fail_orphans(orphans, self._context.ledger, responder, stop=self.shutdown.draining, count=self._count_orphan)
 
     def _check_files(self) -> None:
         """Raise SwfError if a file can't be written that every task needs, or that a probe looks at."""

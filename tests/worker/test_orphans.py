@@ -8,7 +8,7 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -129,15 +129,27 @@ class TestStopCommands:
         commands = start(
             f"touch {tmp_path}/$$.term; until {all_terminated}; do sleep 0.02; done; touch {tmp_path}/$$.clean; exit"
         )
-        stop_commands([orphan_of(process) for process in commands], grace=30)
+        stop_commands([orphan_of(process) for process in commands], 30, threading.Event())
         assert len(list(tmp_path.glob("*.clean"))) == 3
         assert not any(is_running(process.pid) for process in commands)
 
     def test_killed_after_the_grace_period(self, start: Callable[[str], list["subprocess.Popen[bytes]"]]) -> None:
         """Commands that ignore SIGTERM are killed."""
         commands = start("")
-        stop_commands([orphan_of(process) for process in commands], grace=0.1)
+        stop_commands([orphan_of(process) for process in commands], 0.1, threading.Event())
         assert [process.wait() for process in commands] == [-signal.SIGKILL] * 3
+
+    def test_killed_when_the_worker_is_to_kill(
+        self, start: Callable[[str], list["subprocess.Popen[bytes]"]], log: pytest.LogCaptureFixture
+    ) -> None:
+        """A worker that is stopped meanwhile does not wait for the grace period. What it waits for is logged."""
+        commands = start("")
+        kill = threading.Event()
+        threading.Timer(0.1, kill.set).start()
+        stop_commands([orphan_of(process) for process in commands], 3_600, kill)
+        assert [process.wait() for process in commands] == [-signal.SIGKILL] * 3
+        processes = ", ".join(f"process {process.pid}" for process in commands)
+        assert log.messages == [f"stopping what dead workers left running: {processes}"]
 
     @pytest.mark.parametrize("started", [None, "somebody else"])
     def test_group_of_another_process(
@@ -145,7 +157,7 @@ class TestStopCommands:
     ) -> None:
         """A group is left alone if its leader did not start when the ledger says, or if the ledger has no group."""
         commands = start("")
-        stop_commands([replace(orphan_of(commands[0]), group_start_id=started), ORPHAN], grace=0)
+        stop_commands([replace(orphan_of(commands[0]), group_start_id=started), ORPHAN], 0, threading.Event())
         assert all(is_running(process.pid) for process in commands)
 
 
@@ -154,23 +166,23 @@ def orphan_of(process: "subprocess.Popen[bytes]") -> HeldTask:
     return replace(ORPHAN, group=process.pid, group_start_id=start_id(process.pid))
 
 
+WORKER_DIED = Outcome.failed("worker died")
+
+
+@dataclass(slots=True)
 class FakeResponder(Responder):
     """A responder that returns the same settlement each time, and sets `stop` with the second."""
 
-    def __init__(self, settlement: Settlement) -> None:
-        super().__init__(Session().no_retry)
-        self.settlement = settlement
-        self.responses: list[tuple[TaskReference, Outcome]] = []
+    client: Any = field(default_factory=lambda: Session().no_retry)
+    settlement: Settlement = field(default_factory=lambda: Settlement("accepted", WORKER_DIED))
+    responses: list[tuple[TaskReference, Outcome]] = field(default_factory=list)
 
-    def deliver(self, task: TaskReference, outcome: Outcome) -> Settlement:
+    def respond(self, task: TaskReference, outcome: Outcome) -> Settlement:
         """Record a response."""
         self.responses.append((task, outcome))
         if len(self.responses) == 2:
             self.stop.set()
         return self.settlement
-
-
-WORKER_DIED = Outcome.failed("worker died")
 
 
 @pytest.mark.parametrize(
@@ -190,7 +202,7 @@ def test_orphans_are_failed(
     caplog.set_level(logging.INFO, logger="swf_cli")
     orphans = [replace(ORPHAN, key=f"k{n}", token=f"T{n}") for n in range(3)]
     lost = replace(ORPHAN, key="lost", kind="broken_poll", token=None)
-    ledger, responder, counts = ListLedger(*orphans), FakeResponder(settlement), list[Settlement]()
+    ledger, responder, counts = ListLedger(*orphans), FakeResponder(settlement=settlement), list[Settlement]()
     fail_orphans([lost, *orphans], ledger, responder, stop=responder.stop, count=counts.append)
     assert responder.responses == [(orphan.reference, WORKER_DIED) for orphan in orphans[:2]]
     assert (len(ledger.list_held()), counts) == (left, [settlement] * counted)
@@ -206,7 +218,7 @@ def test_stopped_before_the_first() -> None:
     """A worker that is stopping fails no orphans: they are left to the next one."""
     ledger, responder, stop = (
         ListLedger(ORPHAN),
-        FakeResponder(Settlement("accepted", WORKER_DIED)),
+        FakeResponder(),
         threading.Event(),
     )
     stop.set()

@@ -435,6 +435,17 @@ class TestOrphans:
         worker = workers.run("true", idle_exit=0)
         assert (worker.stats.ended, workers.held()) == ({}, [])
 
+    def test_orphan_that_may_not_be_closed(
+        self, stub: StubService, workers: Workers, leave: Callable[[], None]
+    ) -> None:
+        """It keeps no worker from ending, and is left to the next one."""
+        leave()
+        stub.reset()
+        offer(stub, 0)
+        stub.fault(FAIL, "AccessDeniedException", "not authorized")
+        worker = workers.run("true", idle_exit=0)
+        assert (worker.stats.ended, stub.operations().count(FAIL), len(workers.held())) == ({}, 1, 1)
+
     def test_retries_are_logged(
         self, stub: StubService, workers: Workers, leave: Callable[[], None], caplog: pytest.LogCaptureFixture
     ) -> None:
