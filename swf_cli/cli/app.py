@@ -1,10 +1,9 @@
 """The root of the command line: the commands by purpose, and the boundary where errors become exit codes."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from itertools import pairwise
-from typing import Final
+from typing import Any, Final
 
 import click
 
@@ -14,7 +13,7 @@ from ..output import shell, terminal
 from . import topics
 from .group import LazyGroup
 from .timing import Timing
-from .usage import MissingCommand, explain
+from .usage import MissingCommand, explain, read_options
 
 SECTIONS: Final = {
     "Handle one task": {
@@ -91,17 +90,10 @@ def run(args: Sequence[str], timing: Timing | None = None) -> int:
         raise
     finally:
         # A shell must learn of every failure from what it evaluates: the exit code of `$(...)` in an eval is lost.
-        if code and _is_for_eval(args):
+        if code and _read_options(args).get("for_eval"):
             _write_shell_failure(code)
         terminal.flush_stderr()
     return code
-
-
-def _is_for_eval(args: Sequence[str]) -> bool:
-    """Return whether the output of this command line is evaluated by a shell: `swf poll --eval`."""
-    own = list(_own_options(args))
-    name = next((arg for arg in own if arg in swf.list_commands(click.Context(swf))), None)
-    return name == "poll" and "--eval" in own and not {"--help", "-h"}.intersection(own)
 
 
 def _run(args: Sequence[str], timing: Timing | None) -> int:
@@ -137,10 +129,10 @@ def _run(args: Sequence[str], timing: Timing | None) -> int:
 def _print_error(args: Sequence[str], error: BaseException, message: str, hint: str | None) -> None:
     from ..output.log import configure_logging, report_error
 
-    own = list(_own_options(args))
+    options = _read_options(args)
     is_usage = isinstance(error, click.UsageError)  # where it was raised says nothing about it
-    lines = list(_traceback(error)) if "--debug" in own and not is_usage else []
-    if "--log-format=json" in own or ("--log-format", "json") in pairwise(own):
+    lines = list(_traceback(error)) if options.get("debug") and not is_usage else []
+    if options.get("log_format") == "json":
         configure_logging("json")  # the error may be one of the command line itself
     report_error(message.rstrip("."), hint, lines)
 
@@ -159,11 +151,11 @@ def _traceback(error: BaseException) -> Iterator[str]:
     yield f"{type(error).__module__}.{type(error).__qualname__}: {error}"
 
 
-def _own_options(args: Sequence[str]) -> Iterator[str]:
-    for arg in args:
-        if arg == "--":
-            return
-        yield arg
+def _read_options(args: Sequence[str]) -> Mapping[str, Any]:
+    try:
+        return read_options(click.Context(swf, info_name="swf", **swf.context_settings), args)
+    except Exception:  # a command that can't be loaded, for one, must not keep its error from being reported
+        return {"for_eval": "--eval" in args, "debug": "--debug" in args}
 
 
 def _write_shell_failure(code: int) -> None:

@@ -1,9 +1,9 @@
 """Usage errors: what is wrong in one line, and what to do about it in another."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Final
+from typing import Any, Final
 
 import click
 from click.core import ParameterSource
@@ -134,4 +134,46 @@ def _commands(root: click.Context) -> Iterator[tuple[str, click.Command]]:
 
 
 def _options(command: click.Command) -> set[str]:
-    return {name for param in command.params if isinstance(param, click.Option) for name in param.opts}
+    return {name for param in _option_params(command) for name in param.opts}
+
+
+def _option_params(command: click.Command) -> list[click.Option]:
+    return [param for param in command.params if isinstance(param, click.Option)]
+
+
+def read_options(ctx: click.Context, args: Sequence[str]) -> Mapping[str, Any]:
+    """Return the options of a command line by parameter name, without defaults and variables, despite its mistakes.
+
+    A word is read as the command's own parser reads it: the value of an option is neither an option nor a command.
+    With an unknown command or option, the options of every command count, since any may have been meant.
+    """
+    options, rest, is_wrong = _parse(ctx, args)
+    if isinstance(ctx.command, click.Group) and rest and not is_wrong:
+        name, *args = rest
+        if found := ctx.command.get_command(ctx, name):
+            inner = click.Context(found, parent=ctx, info_name=name, **found.context_settings)
+            return {**options, **read_options(inner, args)}
+        is_wrong = True
+    if is_wrong:
+        commands = [command for _, command in _commands(ctx.find_root())]
+        params = {tuple(param.opts): param for command in commands for param in _option_params(command)}
+        anything = click.Command(None, params=list(params.values()))
+        options = {**options, **_parse(click.Context(anything, parent=ctx), args)[0]}
+    return options
+
+
+def _parse(ctx: click.Context, args: Sequence[str]) -> tuple[dict[str, Any], list[str], bool]:
+    """Return a command's options, the words that are left, and whether there was a mistake, which is skipped."""
+    parser, words, is_wrong = ctx.command.make_parser(ctx), list(args), False
+    while True:
+        unread = list(words)
+        try:
+            options, rest, _ = parser.parse_args(unread)
+        except click.UsageError:
+            is_wrong = True
+            # The parser takes words out of its list: the last that it took is the wrong one.
+            position = len(words) - len(unread) - 1
+            name, equals, _ = words[position].partition("=")
+            words[position : position + 1] = [name] if equals else []  # --eval=x is a mistake, but means --eval
+        else:
+            return options, rest, is_wrong

@@ -87,14 +87,6 @@ def test_common_options_alone_are_no_command(in_process: InProcess) -> None:
         assert result.stderr.startswith("Usage: swf ")
 
 
-def test_an_eval_learns_of_bad_usage_wherever_the_options_stand(in_process: InProcess) -> None:
-    """A shell that evaluates the output of `swf poll --eval` gets the exit code, also after a bad common option."""
-    result = in_process("--color", "never", "poll", "--eval", "--frobnicate")
-    assert result.stdout.endswith("(exit 2)\n")
-    result = in_process("work", "-d", "y", "-t", "x", "--frobnicate", "--", "swf", "poll", "--eval")
-    assert result.stdout == ""
-
-
 @pytest.mark.parametrize("name", [name for name in COMMANDS if name != "local"])
 def test_help_groups_the_options(in_process: InProcess, name: str) -> None:
     """A command's own options come first, then those that name a task, AWS's and the output's, in that order."""

@@ -1,5 +1,9 @@
 """Usage errors: one clear line, a hint that says what to do, exit code 2."""
 
+import json
+import sys
+from pathlib import Path
+
 import pytest
 
 from swf_cli.cli.usage import find_near
@@ -59,7 +63,7 @@ STUCK = ("stuck", "-d", "video")
         (["complete"], "no task given", "use --task, --token or --held, or set SWF_TASK_TOKEN"),
         (["complete", "--token", "T", "--held", "K"], "--token and --held are mutually exclusive", "one of them"),
         (["poll", "-d"], "-d requires a value", "see `swf poll --help`"),
-        (["poll", "--eval=x"], "--eval takes no value", "see `swf poll --help`"),
+        (["work", "--check=x"], "--check takes no value", "see `swf work --help`"),
         (["--debug=x", "poll"], "--debug takes no value", "see `swf --help`"),
         (["poll", "-d", "y", "-t", "a", "-t", "b"], "--task-list: only one task list can be polled, not 2", ""),
         (["pending", "-d", "y", "-t", "x", "--interval", "5s"], "--interval requires --watch", ""),
@@ -108,6 +112,120 @@ def test_a_mistake_with_eval_reaches_the_shell(in_process: InProcess) -> None:
     result = in_process("poll", "-d", "y", "-t", "a", "-t", "a", "--eval", "--query", "x")
     assert result.stdout.endswith("(exit 2)\n")
     error_line(Result("", result.stderr, result.code), 2, "--eval cannot be combined with --output or --query")
+
+
+POLL_AND_FAIL = ("poll", "-t", "x", "--eval", "--timeout", "soon")
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["-d", "local", *POLL_AND_FAIL],
+        ["-dlocal", *POLL_AND_FAIL],
+        ["--domain=local", *POLL_AND_FAIL],
+        ["-vd", "local", *POLL_AND_FAIL],
+        ["-d", "video", "-d", "local", *POLL_AND_FAIL],
+        ["--profile", "work", "--region", "help", *POLL_AND_FAIL],
+        [*POLL_AND_FAIL, "-d", "local", "--identity", "--"],
+        ["--", *POLL_AND_FAIL, "-d", "local"],
+        ["poll", "--eval", "-d"],
+        ["poll", "--eval=x"],
+        ["poll", "--eval", "--eval", "stray"],
+        ["poll", "--frobnicate", "local", "--eval"],
+        ["poll", "-x", "--frobnicate=x", "--eval"],
+        ["--color", "never", "poll", "--frobnicate", "--eval"],
+        ["-d", "local", "--eval", "poll"],
+        ["--timeout", "local", "poll", "--eval"],
+        ["--frobnicate", "local", "poll", "--eval"],
+        ["-d", "local", "pol", "--eval"],
+        ["--", "pol", "--eval"],
+        ["local", "poll", "--eval"],
+        ["tasks", "--eval"],
+        ["--eval"],
+    ],
+    ids=" ".join,
+)
+def test_every_mistake_with_eval_reaches_the_shell(in_process: InProcess, args: list[str]) -> None:
+    """Wherever the mistake is, a shell that evaluates the output gets the exit code; a value is not a command."""
+    result = in_process(*args)
+    assert result.code == 2
+    assert result.stdout.endswith("(exit 2)\n")
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["poll", "-d", "y", "-t", "x", "--timeout", "soon", "--identity", "--eval"],
+        ["poll", "-t", "x", "--timeout", "soon", "-d", "--eval"],
+        ["-d", "--eval", "poll", "-t", "x", "--timeout", "soon"],
+        ["-d", "poll", "fail", "--reason", "--eval"],
+        ["-d", "poll", "--frobnicate", "fail", "--reason", "--eval"],
+        ["poll", "-t", "x", "--", "--eval"],
+        ["work", "-d", "y", "-t", "x", "--frobnicate", "--", "swf", "poll", "--eval"],
+        ["work", "-d", "y", "-t", "x", "-j", "0", "swf", "poll", "--eval"],
+    ],
+    ids=" ".join,
+)
+def test_a_value_or_an_argument_is_no_eval(in_process: InProcess, args: list[str]) -> None:
+    """A word `--eval` that is the value of an option, or an argument, makes no shell code of the output."""
+    result = in_process(*args)
+    assert (result.stdout, result.code) == ("", 2)
+
+
+@pytest.mark.parametrize(
+    ("args", "is_debug"),
+    [
+        (["--debug", "held"], True),
+        (["-d", "poll", "held", "--debug", "--debug"], True),
+        (["-vd", "--", "held", "--debug"], True),
+        (["--", "held", "--debug"], True),
+        (["held", "-d", "--debug"], False),
+        (["--profile", "--debug", "held"], False),
+        (["held", "--region=--debug"], False),
+    ],
+    ids=str,
+)
+def test_a_value_is_no_debug(in_process: InProcess, tmp_path: Path, args: list[str], is_debug: bool) -> None:
+    """An error has a traceback if --debug is an option, not if it is the value of one."""
+    (tmp_path / "file").touch()
+    result = in_process(*args, SWF_STATE_DIR=str(tmp_path / "file"))
+    assert result.code == 1
+    assert ("Traceback" in result.stderr) is is_debug
+
+
+WRONG_WORK = ("work", "-d", "y", "-t", "x", "-j", "0")
+
+
+@pytest.mark.parametrize(
+    ("args", "is_json"),
+    [
+        (["--profile", "poll", *WRONG_WORK, "--log-format", "json", "--", "true"], True),
+        ([*WRONG_WORK, "--log-format", "text", "--log-format=json", "--", "true"], True),
+        (["--frobnicate", "work", "--log-format", "json"], True),
+        (["work", "--frobnicate", "x", "--log-format", "json", "--", "true"], True),
+        (["wrok", "--log-format", "json"], True),
+        ([*WRONG_WORK, "--log-format", "json", "--log-format", "text", "--", "true"], False),
+        ([*WRONG_WORK, "--identity", "--log-format=json", "--", "true"], False),
+        ([*WRONG_WORK, "true", "--log-format", "json"], False),
+    ],
+    ids=str,
+)
+def test_a_value_is_no_format_of_the_log(in_process: InProcess, args: list[str], is_json: bool) -> None:
+    """An error is JSON if the last --log-format that is an option asks for it."""
+    result = in_process(*args)
+    assert result.code == 2
+    if is_json:
+        assert json.loads(result.stderr)["event"] == "error"
+    else:
+        assert result.stderr.startswith("swf: ")
+
+
+def test_a_command_that_cannot_be_loaded(in_process: InProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error is reported all the same, also to a shell that evaluates the output."""
+    monkeypatch.setitem(sys.modules, "swf_cli.cli.commands.poll", None)
+    result = in_process("-d", "local", "poll", "-t", "x", "--eval")
+    assert (result.code, result.stdout.endswith("(exit 1)\n")) == (1, True)
+    assert result.stderr.startswith("swf: unexpected ModuleNotFoundError: ")
 
 
 @pytest.mark.parametrize(("name", "near"), [("exit-cods", ["exit-codes"]), ("x", []), ("completed", ["complete"])])

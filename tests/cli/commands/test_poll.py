@@ -514,11 +514,13 @@ def test_eval_then_fail_works_whatever_the_input(
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [
-        ("-d y -t x --timeout 0", 3),
-        ("-d y -t rejected", 1),
-        ("-d y -t forbidden", 7),
-        ("-d y", 2),
-        ("--eval --eva", 2),
+        ("poll -d y -t x --timeout 0 --eval", 3),
+        ("-d local poll -t x --timeout 0 --eval", 3),
+        ("poll -d y -t rejected --eval", 1),
+        ("--region help poll -d y -t forbidden --eval", 7),
+        ("poll -d y --eval", 2),
+        ("poll --eval --eva", 2),
+        ("-d local pol --eval", 2),
     ],
 )
 def test_without_a_task_eval_fails_and_leaves_no_task_behind(
@@ -531,7 +533,7 @@ def test_without_a_task_eval_fails_and_leaves_no_task_behind(
         stub.reply(POLL, {})
     script = f"""
         export {" ".join(f"{name}=before" for name in VARIABLES)}
-        text="$(swf poll --eval {arguments})" || echo "process $?"
+        text="$(swf {arguments})" || echo "process $?"
         (set -e; eval "$text"; echo went on)
         eval "$text" || echo "eval $?"
         for name in {" ".join(VARIABLES)}; do eval "echo \\${{$name-gone}}"; done
