@@ -315,18 +315,19 @@ class TestRejected:
         assert stub.requests[-1][1]["details"] == "half way"
         assert clock.now - began < 30
 
+    @pytest.mark.parametrize("details", ["half way", None])
     def test_cancellation_that_was_not_requested(
-        self, stub: StubService, responder: Responder, stop: InstantEvent
+        self, stub: StubService, responder: Responder, stop: InstantEvent, details: str | None
     ) -> None:
         """The task fails at once: no wait makes SWF accept it."""
         stub.fault(CANCEL, "UnknownResourceFault", "no cancellation was requested")
         show_end(stub, None)
         stub.reply(HEARTBEAT, {"cancelRequested": False})
         stub.reply(FAIL)
-        settlement = responder.deliver(TASK, STOPPED)
+        settlement = responder.deliver(TASK, Outcome("cancelled", details=details))
         assert str(settlement) == "failed (cancellation of this task was not requested)"
         assert (stub.operations(), stop.waits) == ([CANCEL, HISTORY, HEARTBEAT, FAIL], [])
-        assert stub.requests[-1][1]["details"] == "half way"
+        assert stub.requests[-1][1].get("details") == details
 
     def test_cancellation_of_a_closed_task(self, stub: StubService, responder: Responder) -> None:
         """SWF's fault is the same: a heartbeat tells the two apart, and the history shows the end."""

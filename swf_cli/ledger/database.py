@@ -260,13 +260,13 @@ class Database:
 
     def close(self) -> None:
         """Close it; the next operation opens it again."""
-        for descriptor in (self._log_file, self.folder_descriptor):
-            if descriptor >= 0:
-                os.close(descriptor)
-        self._log_file = self.folder_descriptor = -1
-        connection, self._connection = self._connection, None
+        connection, descriptors = self._connection, (self._log_file, self.folder_descriptor)
+        self._connection, self._log_file, self.folder_descriptor = None, -1, -1
         if connection is not None:
             connection.close()
+        for descriptor in descriptors:
+            if descriptor >= 0:
+                os.close(descriptor)
 
 
 class _IncompatibleError(Exception):

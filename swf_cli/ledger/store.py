@@ -135,7 +135,7 @@ class Ledger:
         # Whoever is on record goes on with other tasks.
         gone = {"kind": "broken_poll", "process_group": None, "group_started": None}
         self._write(key, gone | {"taken_at": self._rows[key]["taken_at"]})
-        self._rows.pop(key, None)
+        del self._rows[key]
 
     def _write(self, key: str, changes: dict[str, Any]) -> bool:
         """Change a row, or insert it, whole: the file may have lost it. Return whether the ledger has it."""

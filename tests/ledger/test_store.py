@@ -20,6 +20,7 @@ from pathlib import Path
 import pytest
 
 from swf_cli.errors import NetworkError, Signalled
+from swf_cli.ledger.database import Database
 from swf_cli.ledger.records import PollSource
 from swf_cli.ledger.store import Ledger, PollRecord
 from swf_cli.models import ExecutionId, TaskReference
@@ -870,3 +871,12 @@ def test_a_poll_that_ends_while_rows_are_restored(
     assert records[0].assign(TASK)
     assert clock.on_read is None
     assert len(caplog.messages) == 1
+
+
+def test_a_database_that_can_not_even_be_closed(tmp_path: Path) -> None:
+    """It is disabled all the same."""
+    database = Database(tmp_path / "state", lambda connection: None)
+    assert database.run(lambda connection: "done", "not done") == "done"
+    os.close(database.folder_descriptor)
+    assert database.run(lambda connection: str(connection.execute("no SQL")), "not done") == "not done"
+    assert not database.is_usable
