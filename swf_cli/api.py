@@ -76,8 +76,9 @@ def poll_once(task_list: str, domain: str, worker_identity: str | None, client: 
         return None
     try:
         return WorkerTask.from_api(response)
-    except KeyError as error:
-        raise InvalidResponseError(f"the response to the poll has no {error}", possibly_executed=True) from error
+    except (KeyError, TypeError) as error:
+        what = f"has no {error}" if isinstance(error, KeyError) else f"is malformed: {error}"
+        raise InvalidResponseError(f"the response to the poll {what}", possibly_executed=True) from error
 
 
 def _warn_of_short_timeout(client: "botocore.client.BaseClient") -> None:

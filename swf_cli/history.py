@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from .models import ActivityId, PartialTaskConfiguration
+from .models import ActivityId, PartialTaskConfiguration, optional_text, text_of
 
 ACTIVITY_ENDS: Final = {
     "ActivityTaskCompleted": "completed",
@@ -226,16 +226,3 @@ def execution_end(event: Mapping[str, Any]) -> End:
         reason = reason or text_of(values, "cause")  # such as EVENT_LIMIT_EXCEEDED
     cause = EXECUTION_ENDS[event["eventType"]]
     return End("gone", reason=reason, details=optional_text(values, "details"), cause=cause)
-
-
-def text_of(values: Mapping[str, Any], key: str) -> str:
-    """Return a text among the attributes of an event. Raise LookupError if it is missing, TypeError if it is none."""
-    value = values[key]
-    if not isinstance(value, str):
-        raise TypeError(f"{key} is not text")
-    return value
-
-
-def optional_text(values: Mapping[str, Any], key: str) -> str | None:
-    """Return a text among the attributes of an event, None if it is missing. Raise TypeError if it is none."""
-    return None if values.get(key) is None else text_of(values, key)

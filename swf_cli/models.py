@@ -67,6 +67,19 @@ def check_text(kind: str, text: str) -> None:
         raise ValueError(f"{kind} is not UTF-8 text")
 
 
+def text_of(values: Mapping[str, Any], key: str) -> str:
+    """Return a text of SWF API response data. Raise LookupError if it is missing, TypeError if it is none."""
+    value = values[key]
+    if not isinstance(value, str):
+        raise TypeError(f"{key} is not text")
+    return value
+
+
+def optional_text(values: Mapping[str, Any], key: str) -> str | None:
+    """Return a text of SWF API response data, None if it is missing. Raise TypeError if it is none."""
+    return None if values.get(key) is None else text_of(values, key)
+
+
 def replace_surrogates(text: str) -> str:
     """Return text with U+FFFD for each lone surrogate, such as Python has for a byte that is not UTF-8."""
     return _SURROGATE.sub("\ufffd", text)
@@ -182,7 +195,7 @@ class ActivityId:
     @classmethod
     def from_api(cls, data: Mapping[str, Any]) -> "ActivityId":
         """Return the value of SWF's ActivityType."""
-        return cls(name=data["name"], version=data["version"])
+        return cls(name=text_of(data, "name"), version=text_of(data, "version"))
 
 
 def spell_activity(activity: ActivityId) -> str:
@@ -203,7 +216,7 @@ class ExecutionId:
     @classmethod
     def from_api(cls, data: Mapping[str, Any]) -> "ExecutionId":
         """Return the value of SWF's WorkflowExecution."""
-        return cls(id=data["workflowId"], run_id=data["runId"])
+        return cls(id=text_of(data, "workflowId"), run_id=text_of(data, "runId"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,14 +334,20 @@ class WorkerTask:
 
     @classmethod
     def from_api(cls, data: Mapping[str, Any]) -> "WorkerTask":
-        """Return the value of SWF API response data (PollForActivityTask)."""
+        """Return the value of SWF API response data (PollForActivityTask).
+
+        Raise LookupError if something is missing, TypeError if it is not of its type.
+        """
+        started = data["startedEventId"]
+        if not isinstance(started, int):
+            raise TypeError("startedEventId is not a number")
         return cls(
-            token=data["taskToken"],
-            id=data["activityId"],
+            token=text_of(data, "taskToken"),
+            id=text_of(data, "activityId"),
             activity=ActivityId.from_api(data["activityType"]),
             execution=ExecutionId.from_api(data["workflowExecution"]),
-            task_started_execution_history_event_id=data["startedEventId"],
-            input=data.get("input"),
+            task_started_execution_history_event_id=started,
+            input=optional_text(data, "input"),
         )
 
 

@@ -276,6 +276,28 @@ def test_a_task_with_something_missing_is_a_broken_response(path: str, stub: Stu
     assert caught.value.possibly_executed
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"taskToken": 5}, "taskToken is not text"),
+        ({"activityId": None}, "has no 'activityId'"),
+        ({"activityType": {"name": ["resize"], "version": "1"}}, "name is not text"),
+        ({"activityType": "resize"}, "is malformed: "),
+        ({"workflowExecution": {"workflowId": "video-7", "runId": {}}}, "runId is not text"),
+        ({"startedEventId": "6"}, "startedEventId is not a number"),
+        ({"input": 7}, "input is not text"),
+    ],
+)
+def test_a_task_with_something_of_another_type_is_a_broken_response(
+    change: dict[str, Any], message: str, stub: StubService, wire: Any
+) -> None:
+    """The same if the response is not what SWF's model says."""
+    stub.reply(POLL, TASK | change)
+    with pytest.raises(InvalidResponseError, match=message) as caught:
+        request_task("l", "d", client=wire)
+    assert caught.value.possibly_executed
+
+
 @pytest.mark.parametrize("read_timeout", [60, 69.9])
 def test_a_short_read_timeout_warns(read_timeout: float) -> None:
     """A poll over a client that stops reading before 70 s warns, at the caller's line, and goes on."""

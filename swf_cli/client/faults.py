@@ -206,6 +206,9 @@ def translate(error: Exception) -> SwfError:
             return (AccessError if hint is HINT_REGION else CredentialsError)(message, hint=hint)
     if "ParamValidationError" in names:
         return InvalidRequest(message)
+    if possibly_executed and isinstance(error, AttributeError | LookupError | TypeError | ValueError):
+        # botocore's parser takes for granted that a response has the shape of SWF's model.
+        return InvalidResponseError(f"the response is malformed: {message}", possibly_executed=True)
     return NetworkError(message, possibly_executed=possibly_executed)
 
 

@@ -137,8 +137,11 @@ class Database:
                 return default
             try:
                 return operation(self._connect())
+            except UnicodeEncodeError as error:
+                _log.warning("cannot record what is not UTF-8 text in the ledger in %s: %s", self.folder, error)
+                return default
             except Exception as error:
-                # Not only SQLite's own: a damaged database holds anything, and some text can't be stored.
+                # Not only SQLite's own: a damaged database holds anything.
                 self._disable(error)
                 return default
 

@@ -84,7 +84,8 @@ def holder_is_alive(folder: int, name: str, pid: int, started: str | None) -> bo
     except FileNotFoundError:
         return started is not None and start_id(pid) == started
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # Shared: another process that looks at the same moment must not be taken for the holder.
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
     else:

@@ -15,11 +15,9 @@ from ..history import (
     activity_end,
     attributes,
     execution_end,
-    optional_text,
     seconds,
-    text_of,
 )
-from ..models import ActivityId, PartialTaskConfiguration
+from ..models import ActivityId, PartialTaskConfiguration, optional_text, text_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,6 +63,13 @@ def test_a_holder_that_has_released_its_lock_can_take_another(folder: int, path:
     lock.release()
 
 
+def test_another_process_that_looks_is_not_the_holder(folder: int, path: Path) -> None:
+    """A dead holder is dead, however many look at its file at the same moment."""
+    with (path / DEAD).open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_SH)
+        assert not is_alive(folder, DEAD)
+
+
 def test_the_file_of_a_dead_holder_is_removed(folder: int, path: Path) -> None:
     """A file that nobody locks is that of a process that died; looking at it clears it away."""
     (path / DEAD).touch()
