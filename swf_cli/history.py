@@ -33,6 +33,7 @@ _CAUSES: Final = {
     "terminated": "was terminated",
     "timed_out": "timed out",
     "continued_as_new": "continued as new",
+    "deleted": "no longer exists",
 }
 
 
@@ -53,7 +54,8 @@ class End:
 
     cause: str | None = None
     """How the execution of a task that is `gone` ended: `completed`, `failed`, `cancelled`, `terminated`,
-    `timed_out`, `continued_as_new`."""
+    `timed_out`, `continued_as_new`; `deleted` if SWF does not know the execution any more, as after the retention
+    period of its domain."""
 
     def __str__(self) -> str:
         match self.state:

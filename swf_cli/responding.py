@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeVar
 
 from .api import call_with_token, send_heartbeat
 from .client.call import call
+from .client.session import SessionClient
 from .errors import (
     AccessError,
     Cancelled,
@@ -39,6 +40,12 @@ _PAGE: Final = 100  # events; the end of a task is usually near the end of its h
 _LONGEST_DELAY: Final = 8.0  # seconds between attempts
 _CANCELLATIONS: Final = 5  # attempts of a cancellation that SWF rejects although it was requested
 _REJECTED: Final = "SWF rejected the response"
+_DELETED: Final = End("gone", cause="deleted")
+
+_UNKNOWN_EXECUTION: Final = (
+    "%s is kept: SWF does not know its workflow execution; "
+    "if these are credentials of its account, remove it with: swf fail --held %s"
+)
 
 _log = logging.getLogger(__name__)
 
@@ -89,9 +96,9 @@ class Settlement:
     """What became of a response."""
 
     status: Literal["accepted", "closed", "not_open", "rejected", "undelivered", "unknown"]
-    """`closed`: the history shows another end; `not_open`: SWF says so, but the history does not show an end;
-    `rejected`: SWF refused the response; `undelivered`: it never arrived; `unknown`: its reply was lost, and the
-    history could not tell."""
+    """`closed`: the history shows another end, or SWF knows neither the task nor its execution; `not_open`: SWF says
+    so, but the history does not show an end; `rejected`: SWF refused the response; `undelivered`: it never arrived;
+    `unknown`: its reply was lost, and the history could not tell."""
 
     outcome: Outcome | None = None
     end: End | None = None
@@ -178,14 +185,17 @@ class Responder:
         A response that SWF rejects is replaced by one that it is more likely to accept; one whose fate is unknown is
         sent again, since SWF accepts one response per task, however often it arrives.
         """
-        retrier, sent = self._new_retrier(log=self.log), None
+        retrier, lost = self._new_retrier(log=self.log), None
         while True:
             settlement = self._await_closed(task, self.respond(task, outcome))
             error = settlement.error
-            if settlement.end is not None and sent is not None and sent.matches(settlement.end):
-                return Settlement("accepted", sent)
+            if settlement.end is not None and lost is not None and lost.outcome is not None:
+                if lost.outcome.matches(settlement.end):
+                    return Settlement("accepted", lost.outcome)
+                if settlement.end == _DELETED:
+                    return lost
             if settlement.status == "unknown" and error and not isinstance(error.__cause__, UnknownResource):
-                sent, cause = outcome, error.__cause__
+                lost, cause = settlement, error.__cause__
                 error = cause if isinstance(cause, SwfError) else error
             elif settlement.status != "rejected" or error is None:
                 return settlement
@@ -241,6 +251,12 @@ class Responder:
         if lost is None and not isinstance(failure, UnknownResource):
             return Settlement("undelivered" if isinstance(failure, TRANSIENT) else "rejected", outcome, error=failure)
         end, why_not = self._await_end(task, attempts=inf if may_match else 1, time_left=time_left)
+        is_deleted = end == _DELETED
+        if lost is None and end in (None, _DELETED) and not isinstance(failure, TaskNotOpen):
+            failure = _caused_by(self._explain_rejected_cancel(task, failure), failure)
+        if is_deleted and (lost is not None or not isinstance(failure, TaskNotOpen)):
+            # How the task ended can't be known any more, or it was not its token that SWF rejected.
+            end, why_not = None, "its workflow execution no longer exists"
         if end is not None:
             if may_match and outcome.matches(end):
                 return Settlement("accepted", outcome)
@@ -249,12 +265,10 @@ class Responder:
             return Settlement("closed", outcome, end, _caused_by(closed, failure))
         if lost is not None:
             message = f"outcome unknown: the request was sent but its response was lost ({lost.message}); {why_not}"
-            hint = "check the execution history for the task's closing event"
+            hint = None if is_deleted else "check the execution history for the task's closing event"
             return Settlement(
                 "unknown", outcome, error=_caused_by(OutcomeUnknown.from_error(lost, message, hint), failure)
             )
-        if outcome.state == "cancelled" and not isinstance(failure, TaskNotOpen):
-            failure = _caused_by(self._explain_rejected_cancel(task, failure), failure)
         return Settlement("not_open" if isinstance(failure, TaskNotOpen) else "rejected", outcome, error=failure)
 
     def _await_end(self, task: TaskReference, *, attempts: float, time_left: float = inf) -> tuple[End | None, str]:
@@ -304,7 +318,9 @@ class Responder:
 def close_task(responder: Responder, task: TaskReference, outcome: Outcome, ledger: "Ledger") -> None:
     """Close a task, and drop it from the ledger once it is closed. Return only if SWF accepted this response.
 
-    The ledger knows the execution of a task that this machine received, if `task` does not.
+    The ledger knows the execution of a task that this machine received, if `task` does not. If SWF knows neither the
+    token nor the execution, the task is dropped only if the execution and the client's profile, region and endpoint
+    are those on record: another account may have a domain of the same name.
 
     Raises:
         TaskNotOpen: the task was closed by something else, or SWF does not know the token
@@ -316,33 +332,62 @@ def close_task(responder: Responder, task: TaskReference, outcome: Outcome, ledg
     if task.execution is None and held is not None:
         task = held.reference
     settlement = responder.respond(task, outcome)
+    error = settlement.error
     if held is not None and settlement.is_confirmed:
+        if error is not None and settlement.end == _DELETED and not _is_on_record(task, responder.client, held):
+            raise _explain_kept(error, held)
         ledger.drop(held.key)
-    if settlement.error is not None:
-        raise settlement.error
+    if error is not None:
+        raise error
+
+
+def _is_on_record(task: TaskReference, client: "Client", held: "HeldTask") -> bool:
+    """Return whether a row of the ledger has this execution, and the client's profile, region and endpoint."""
+    if task != held.reference or not isinstance(client, SessionClient):
+        return False
+    source = (client.session.profile, client.meta.region_name, client.meta.endpoint_url)
+    return source == (held.profile, held.region, held.endpoint)
+
+
+def _explain_kept(error: SwfError, held: "HeldTask") -> TaskNotOpen:
+    message = "SWF knows neither the task nor its workflow execution; the task may be open elsewhere"
+    profile = "no profile" if held.profile is None else f"profile {held.profile!r}"
+    hint = (
+        f"pass --held {held.key}, and use what the task was received with: {profile}, region {held.region}, "
+        f"endpoint {held.endpoint}"
+    )
+    return _caused_by(TaskNotOpen.from_error(error, message, hint), error)
 
 
 def find_end(client: "Client", task: TaskReference) -> End | None:
     """Read from the history how a task ended (GetWorkflowExecutionHistory, backwards to its start).
 
-    Return None if the history does not show an end. Raise LookupError if the execution is unknown, and SwfError if
-    its history can't be read.
+    Return None if the history does not show an end. If SWF does not know the execution, the end is `gone`, with the
+    cause `deleted`: this is no proof unless the token was rejected too, since it is also what SWF says in another
+    account that has a domain of the same name. Raise LookupError if `task` does not have the execution, and SwfError
+    if its history can't be read.
     """
-    started = task.task_started_execution_history_event_id
-    if task.domain is None or task.execution is None or started is None:
+    execution, started = task.execution, task.task_started_execution_history_event_id
+    if task.domain is None or execution is None or started is None:
         raise LookupError("the task's execution is unknown (pass --task)")
     gone = None
     token: dict[str, Any] = {}
     while True:
-        page = call(
-            client,
-            "get_workflow_execution_history",
-            domain=task.domain,
-            execution={"workflowId": task.execution.id, "runId": task.execution.run_id},
-            reverseOrder=True,
-            maximumPageSize=_PAGE,
-            **token,
-        )
+        try:
+            page = call(
+                client,
+                "get_workflow_execution_history",
+                domain=task.domain,
+                execution={"workflowId": execution.id, "runId": execution.run_id},
+                reverseOrder=True,
+                maximumPageSize=_PAGE,
+                **token,
+            )
+        except UnknownResource as error:
+            unknown = f"Unknown execution: WorkflowExecution=[workflowId={execution.id}, runId={execution.run_id}] ("
+            if unknown in error.message:
+                return _DELETED
+            raise
         events = page.get("events", [])
         end = end_of(events, started)
         if end is not None and end.state != "gone":
@@ -358,7 +403,9 @@ def prune(
 ) -> None:
     """Drop from the ledger the tasks, or those of some rows, that the history shows closed.
 
-    Log those whose history can't be read.
+    Log those whose history can't be read. A task whose execution SWF does not know is kept: the credentials may be
+    those of another account, and only a response or a heartbeat would show whether SWF knows the token. `swf fail
+    --held KEY` sends one, and drops it; that command is logged.
     """
     sessions: dict[tuple[str | None, str, str], Session] = {}
     for held in ledger.list_held() if rows is None else rows:
@@ -368,7 +415,10 @@ def prune(
         try:
             if place not in sessions:
                 sessions[place] = session_of(held)
-            if find_end(sessions[place].client, held.reference) is not None:
+            end = find_end(sessions[place].client, held.reference)
+            if end == _DELETED:
+                _log.info(_UNKNOWN_EXECUTION, held.key, held.key)
+            elif end is not None:
                 ledger.drop(held.key)
         except SwfError as error:
             _log.info("%s is kept: %s", held.key, error.message)

@@ -28,7 +28,7 @@ from swf_cli.ledger.store import Ledger
 from swf_cli.models import ExecutionId, TaskReference, WorkerTask
 from swf_cli.responding import Outcome, Responder, Settlement, close_task, find_end, prune
 from swf_cli.retry import AccessGate, Retrier
-from tests.helpers.aws import SETTINGS
+from tests.helpers.aws import SETTINGS, create_client
 from tests.helpers.cli import TASK
 from tests.helpers.clock import FakeClock, InstantEvent
 from tests.helpers.ledger import SOURCE, record_task
@@ -194,6 +194,158 @@ def test_the_history_says_how_the_task_ended(
     assert isinstance(caught.value.__cause__, UnknownResource)
     assert words in caught.value.message
     assert harness.held() == []
+
+
+# --- tasks whose execution SWF has deleted
+
+
+UNKNOWN_EXECUTION = "Unknown execution: WorkflowExecution=[workflowId=video-7, runId=RUN]"
+
+
+@pytest.fixture
+def here(shared_session: Session, stub: StubService) -> dict[str, Any]:
+    """Where the harness's responder calls SWF, for `Harness.record`."""
+    return {"profile": None, "region": shared_session.client.meta.region_name, "endpoint": stub.url}
+
+
+def delete_execution(stub: StubService) -> None:
+    """Let SWF know neither the task nor its execution, as after the retention period."""
+    for operation in (COMPLETE, FAIL, CANCEL, HEARTBEAT, HISTORY):
+        stub.fault(operation, "UnknownResourceFault", UNKNOWN_EXECUTION)
+
+
+@each_outcome
+@pytest.mark.parametrize("task", [TOKEN_ALONE, REFERENCE], ids=["token", "reference"])
+def test_a_task_whose_execution_was_deleted_is_closed(
+    task: TaskReference,
+    outcome: Outcome,
+    operation: str,
+    sent: dict[str, str],
+    harness: Harness,
+    stub: StubService,
+    here: dict[str, Any],
+) -> None:
+    """If SWF knows neither the token nor the execution: exit code 5, and out of the ledger, after one read."""
+    delete_execution(stub)
+    harness.record(**here)
+    with pytest.raises(
+        TaskClosed, match=r"^the task is not open: its workflow execution no longer exists$"
+    ) as caught:
+        harness.close_task(outcome, task)
+    assert caught.value.exit_code == 5
+    assert stub.operations() == [operation, HISTORY, *([HEARTBEAT] if operation == CANCEL else [])]
+    assert (harness.stop.waits, harness.held()) == ([], [])
+
+
+def test_a_token_that_swf_rejects_as_invalid_is_unknown_too(
+    harness: Harness, stub: StubService, here: dict[str, Any]
+) -> None:
+    """That is also what SWF may say of a token, and `swf local` says it of one from before it was restarted."""
+    stub.fault(FAIL, "ValidationException", "Invalid token")
+    stub.fault(HISTORY, "UnknownResourceFault", UNKNOWN_EXECUTION)
+    harness.record(**here)
+    with pytest.raises(TaskClosed, match="no longer exists"):
+        harness.close_task(OUTCOMES["fail"][0])
+    assert harness.held() == []
+
+
+@pytest.mark.parametrize(
+    ("different", "value", "words"),
+    [
+        ("profile", "another", "profile 'another'"),
+        ("region", "eu-west-3", "region eu-west-3"),
+        ("endpoint", "https://another.example", "endpoint https://another.example"),
+    ],
+)
+def test_a_task_that_another_account_may_know_is_kept(
+    different: str, value: str, words: str, harness: Harness, stub: StubService, here: dict[str, Any]
+) -> None:
+    """SWF says the same in another account or region: the row stays, and the hint says what the task needs."""
+    delete_execution(stub)
+    key = harness.record(**here | {different: value})
+    with pytest.raises(TaskNotOpen, match="may be open elsewhere") as caught:
+        harness.close_task(COMPLETED)
+    assert (caught.value.exit_code, isinstance(caught.value, TaskClosed)) == (5, False)
+    assert f"pass --held {key}, " in str(caught.value.hint)
+    assert words in str(caught.value.hint)
+    assert harness.held() == ["TOKEN"]
+
+
+def test_a_client_of_unknown_origin_drops_nothing(harness: Harness, stub: StubService, here: dict[str, Any]) -> None:
+    """A botocore client of a caller's own has no profile to compare."""
+    delete_execution(stub)
+    harness.record(**here)
+    with pytest.raises(TaskNotOpen, match="may be open elsewhere"):
+        close_task(Responder(create_client(stub.url)), TOKEN_ALONE, COMPLETED, harness.ledger)
+    assert harness.held() == ["TOKEN"]
+
+
+@pytest.mark.parametrize("change", [{"domain": "other"}, {"execution": ExecutionId("video-8", "RUN")}])
+def test_another_execution_than_that_on_record_proves_nothing(
+    change: dict[str, Any], harness: Harness, stub: StubService, here: dict[str, Any]
+) -> None:
+    """A file for --task may name any execution: that SWF does not know it says nothing about the row's."""
+    task = replace(REFERENCE, **change)
+    assert task.execution is not None
+    unknown = f"Unknown execution: WorkflowExecution=[workflowId={task.execution.id}, runId=RUN]"
+    stub.fault(COMPLETE, "UnknownResourceFault", "Unknown activity")
+    stub.fault(HISTORY, "UnknownResourceFault", unknown)
+    harness.record(**here)
+    with pytest.raises(TaskNotOpen, match="may be open elsewhere"):
+        harness.close_task(COMPLETED, task)
+    assert harness.held() == ["TOKEN"]
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "Unknown domain: video",
+        "Unknown execution",
+        UNKNOWN_EXECUTION.replace("runId=RUN", "runId=RUN2"),
+        UNKNOWN_EXECUTION.replace("video-7", "video-77"),
+    ],
+)
+def test_another_unknown_resource_is_not_a_deleted_execution(
+    message: str, harness: Harness, stub: StubService, here: dict[str, Any]
+) -> None:
+    """A domain that SWF does not know, as in another account, or another execution, leaves the task in the ledger."""
+    stub.fault(COMPLETE, "UnknownResourceFault", UNKNOWN_EXECUTION)
+    stub.fault(HISTORY, "UnknownResourceFault", message)
+    harness.record(**here)
+    with pytest.raises(TaskNotOpen) as caught:
+        harness.close_task(COMPLETED)
+    assert not isinstance(caught.value, TaskClosed)
+    assert harness.held() == ["TOKEN"]
+
+
+@each_outcome
+def test_a_lost_response_to_a_deleted_execution_is_unknown(
+    outcome: Outcome, operation: str, sent: dict[str, str], harness: Harness, stub: StubService, here: dict[str, Any]
+) -> None:
+    """The attempt whose reply was lost may have closed the task: exit code 6, after one read of the history."""
+    stub.reply(operation, reset=True)
+    delete_execution(stub)
+    harness.record(**here)
+    with pytest.raises(
+        OutcomeUnknown, match=r"response was lost .*; its workflow execution no longer exists$"
+    ) as caught:
+        harness.close_task(outcome)
+    assert (caught.value.exit_code, caught.value.hint) == (6, None)
+    assert stub.operations() == [operation, operation, HISTORY]
+    assert harness.held() == ["TOKEN"]
+
+
+def test_a_task_that_swf_knows_is_open_whatever_the_history_says(
+    harness: Harness, stub: StubService, here: dict[str, Any]
+) -> None:
+    """A cancellation that was not requested is rejected with the fault of a closed task; the heartbeat decides."""
+    stub.fault(CANCEL, "UnknownResourceFault", "Unknown activity")
+    stub.fault(HISTORY, "UnknownResourceFault", UNKNOWN_EXECUTION)
+    stub.reply(HEARTBEAT, {"cancelRequested": False})
+    harness.record(**here)
+    with pytest.raises(UnknownResource, match=r"^cancellation of this task was not requested$"):
+        harness.close_task(CANCELLED)
+    assert harness.held() == ["TOKEN"]
 
 
 # --- responses whose reply is lost
@@ -840,3 +992,17 @@ def test_prune_asks_each_place_itself(different: str, value: str, harness: Harne
 
     prune(harness.ledger, session_of)
     assert sorted(map(str, places)) == sorted([str(getattr(SOURCE, different)), value])
+
+
+def test_prune_keeps_a_task_whose_execution_is_unknown(
+    harness: Harness, stub: StubService, log: pytest.LogCaptureFixture, here: dict[str, Any]
+) -> None:
+    """Another account would say the same: the command that removes the row is logged, and nothing else is sent."""
+    key = harness.record(**here)
+    delete_execution(stub)
+    prune(harness.ledger, lambda _: harness.session)
+    assert harness.held() == ["TOKEN"]
+    (message,) = log.messages
+    assert message.startswith(f"{key} is kept: SWF does not know its workflow execution; ")
+    assert message.endswith(f": swf fail --held {key}")
+    assert stub.operations() == [HISTORY]

@@ -20,6 +20,7 @@ DONE = Outcome("completed", result="done")
 STOPPED = Outcome("cancelled", details="half way")
 
 TIMED_OUT = "it timed out (HEARTBEAT)"
+DELETED = "Unknown execution: WorkflowExecution=[workflowId=video-7, runId=RUN]"
 
 
 @pytest.fixture
@@ -191,6 +192,20 @@ class TestLostResponse:
         assert str(settlement).startswith("outcome unknown: ")
         assert 112 <= clock.now - began <= 121
 
+    @pytest.mark.parametrize("cause", ["UnknownResourceFault", "ExpiredTokenException"])
+    def test_execution_was_deleted(self, stub: StubService, responder: Responder, cause: str) -> None:
+        """The attempt may have closed the task, also if it was sent again since: nobody can know any more."""
+        stub.reply(COMPLETE, reset=True)
+        stub.fault(COMPLETE, cause, "no")
+        stub.fault(COMPLETE, "UnknownResourceFault", DELETED)
+        if cause == "ExpiredTokenException":
+            stub.fault(HISTORY, cause, "no")
+        stub.fault(HISTORY, "UnknownResourceFault", DELETED)
+        settlement = responder.deliver(TASK, DONE)
+        assert (settlement.status, settlement.is_confirmed) == ("unknown", False)
+        assert str(settlement).startswith("outcome unknown: ")
+        assert stub.operations().count(HISTORY) <= 2
+
     def test_no_task_reference(self, stub: StubService, responder: Responder) -> None:
         """Without an execution to read the history of, the outcome is unknown at once."""
         stub.reply(COMPLETE, reset=True)
@@ -239,6 +254,27 @@ class TestNotOpen:
         assert (settlement.status, settlement.is_confirmed) == ("not_open", False)
         assert "no open task" in str(settlement)
         assert stub.operations().count(HISTORY) <= 6
+
+    @pytest.mark.parametrize(("outcome", "operation"), [(DONE, COMPLETE), (Outcome.failed("worker died"), FAIL)])
+    def test_execution_was_deleted(
+        self, stub: StubService, responder: Responder, stop: InstantEvent, outcome: Outcome, operation: str
+    ) -> None:
+        """The history will not come back: it is read once, without a wait, and the task is certainly closed."""
+        stub.fault(operation, "UnknownResourceFault", DELETED)
+        stub.fault(HISTORY, "UnknownResourceFault", DELETED)
+        settlement = responder.deliver(TASK, outcome)
+        assert (settlement.status, settlement.event, settlement.is_confirmed) == ("closed", "closed", True)
+        assert str(settlement) == "was closed elsewhere: its workflow execution no longer exists"
+        assert (stub.operations(), stop.waits) == ([operation, HISTORY], [])
+
+    def test_find_closed_of_a_deleted_execution(
+        self, stub: StubService, responder: Responder, stop: InstantEvent
+    ) -> None:
+        """A heartbeat found the task closed, and there is no history to wait for."""
+        stub.fault(HISTORY, "UnknownResourceFault", DELETED)
+        settlement = responder.find_closed(TASK)
+        assert (settlement.status, str(settlement.end)) == ("closed", "its workflow execution no longer exists")
+        assert (stub.operations(), stop.waits) == ([HISTORY], [])
 
     @pytest.mark.parametrize("kind", ["TimedOut", None])
     def test_find_closed(self, stub: StubService, responder: Responder, kind: str | None) -> None:

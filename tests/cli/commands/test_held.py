@@ -298,6 +298,42 @@ def test_prune_keeps_what_it_cannot_ask_about(ledger: Ledger, aws_env: dict[str,
     assert all(re.fullmatch(r"swf: [0-9a-f]{8} is kept: .*nobody.*", line) for line in lines)
 
 
+def test_a_task_whose_execution_was_deleted_can_be_removed(
+    ledger: Ledger, stub: StubService, env: dict[str, str]
+) -> None:
+    """The retention period is over: --prune can't be sure of it, and names the command that removes the row."""
+    unknown = "Unknown execution: WorkflowExecution=[workflowId=video-7, runId=RUN]"
+    for operation in ("GetWorkflowExecutionHistory", "RespondActivityTaskFailed"):
+        stub.fault(operation, "UnknownResourceFault", unknown)
+    key = put(ledger, source=replace(SOURCE, profile=None, endpoint=stub.url))
+    result = invoke("held", "--prune", env=env)
+    assert ([held["key"] for held in result.json], result.code) == ([key], 0)
+    command = result.stderr.rstrip().rpartition(": ")[2]
+    assert command == f"swf fail --held {key}"
+    removed = shell(command, env=env)
+    error_line(removed, 5, "not open: its workflow execution no longer exists")
+    assert held_keys(env) == []
+
+
+@pytest.mark.parametrize("flags", [["--profile", "other"], []], ids=["another profile", "another endpoint"])
+def test_a_row_is_not_removed_by_another_account(
+    flags: list[str], ledger: Ledger, stub: StubService, env: dict[str, str], tmp_path: Path
+) -> None:
+    """SWF knows nothing of the task there: exit 5, and the row stays, also if the task is named by its token."""
+    unknown = "Unknown execution: WorkflowExecution=[workflowId=video-7, runId=RUN]"
+    for operation in ("GetWorkflowExecutionHistory", "RespondActivityTaskFailed"):
+        stub.fault(operation, "UnknownResourceFault", unknown)
+    (tmp_path / "config").write_text("[profile other]\naws_access_key_id = B\naws_secret_access_key = S\n")
+    endpoint = stub.url if flags else "http://127.0.0.1:1"
+    key = put(ledger, source=replace(SOURCE, profile=None, endpoint=endpoint))
+    name = ["--held", key] if flags else ["--token", "TOKEN"]
+    result = invoke("fail", *name, *flags, env=env | {"AWS_CONFIG_FILE": str(tmp_path / "config")})
+    hint = error_line(result, 5, "may be open elsewhere")
+    assert f"pass --held {key}, " in hint
+    assert "no profile" in hint
+    assert held_keys(env) == [key]
+
+
 # --- --held
 
 
