@@ -334,15 +334,21 @@ def close_task(responder: Responder, task: TaskReference, outcome: Outcome, ledg
     settlement = responder.respond(task, outcome)
     error = settlement.error
     if held is not None and settlement.is_confirmed:
-        if error is not None and settlement.end == _DELETED and not _is_on_record(task, responder.client, held):
+        if error is not None and not may_drop(held, settlement, task, responder.client):
             raise _explain_kept(error, held)
         ledger.drop(held.key)
     if error is not None:
         raise error
 
 
-def _is_on_record(task: TaskReference, client: "Client", held: "HeldTask") -> bool:
-    """Return whether a row of the ledger has this execution, and the client's profile, region and endpoint."""
+def may_drop(held: "HeldTask", settlement: Settlement, task: TaskReference, client: "Client") -> bool:
+    """Return whether a row of the ledger can be dropped, since its task is certainly closed.
+
+    If SWF does not know the execution, only if the row has that execution, and the client's profile, region and
+    endpoint.
+    """
+    if settlement.end != _DELETED:
+        return settlement.is_confirmed
     if task != held.reference or not isinstance(client, SessionClient):
         return False
     source = (client.session.profile, client.meta.region_name, client.meta.endpoint_url)

@@ -10,7 +10,7 @@ from ..ledger.locks import command_pid
 from ..ledger.records import HeldTask, PollSource
 from ..ledger.store import Ledger
 from ..processes import host_name, terminate_group_if_same
-from ..responding import Outcome, Responder, Settlement
+from ..responding import Outcome, Responder, Settlement, may_drop
 from .task_runner import TaskLog
 
 _WORKER_DIED = "worker died"
@@ -64,7 +64,7 @@ def fail_orphans(
             return
         log = TaskLog(held, held.task_list, responder.log)
         settlement = replace(responder, log=log).respond(held.reference, Outcome.failed(_WORKER_DIED))
-        if settlement.is_confirmed:
+        if may_drop(held, settlement, held.reference, responder.client):
             ledger.drop(held.key)
             log = TaskLog(held, held.task_list)
         if settlement.status == "accepted":

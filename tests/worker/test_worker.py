@@ -6,6 +6,7 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -390,11 +391,11 @@ class TestOrphans:
     """Tasks of a worker that died."""
 
     @pytest.fixture
-    def leave(self, workers: Workers) -> Callable[[], None]:
+    def leave(self, workers: Workers) -> Callable[..., None]:
         """Record a task of a worker that has ended."""
 
-        def leave() -> None:
-            source = poll_source(workers.session, "media", "work", "them")
+        def leave(**change: Any) -> None:
+            source = replace(poll_source(workers.session, "media", "work", "them"), **change)
             with Ledger(workers.state) as ledger:
                 ledger.record_poll(source, "work").assign(WorkerTask.from_api(TASK))
 
@@ -445,6 +446,20 @@ class TestOrphans:
         stub.fault(FAIL, "AccessDeniedException", "not authorized")
         worker = workers.run("true", idle_exit=0)
         assert (worker.stats.ended, stub.operations().count(FAIL), len(workers.held())) == ({}, 1, 1)
+
+    @pytest.mark.parametrize(("profile", "left"), [(None, 0), ("another", 1)])
+    def test_deleted_execution(
+        self, stub: StubService, workers: Workers, leave: Callable[..., None], profile: str | None, left: int
+    ) -> None:
+        """What SWF does not know any more is dropped, but not with another profile, maybe of another account."""
+        leave(profile=profile)
+        stub.reset()
+        offer(stub, 0)
+        stub.fault(FAIL, "UnknownResourceFault", "no open task")
+        unknown = "Unknown execution: WorkflowExecution=[workflowId=video-7, runId=RUN]"
+        stub.fault(HISTORY, "UnknownResourceFault", unknown)
+        workers.run("true", idle_exit=0)
+        assert len(workers.held()) == left
 
     def test_retries_are_logged(
         self, stub: StubService, workers: Workers, leave: Callable[[], None], caplog: pytest.LogCaptureFixture
