@@ -86,8 +86,9 @@ class Choice(ParamType):
         """Return the words as help shows them: `[table|json|text]`."""
         return f"[{'|'.join(self.words)}]"
 
-    def get_missing_message(self, param: click.Parameter | None, ctx: click.Context | None = None) -> str:
-        """Return what to pass."""
+    @property
+    def hint(self) -> str:
+        """What to do if there is none, or another word."""
         return f"pass {', '.join(self.words[:-1])} or {self.words[-1]}"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:

@@ -85,8 +85,8 @@ def _plain(message: str) -> str:
 
 def _explain_missing(param: click.Parameter, ctx: click.Context | None, help_hint: str) -> tuple[str, str]:
     if isinstance(param, click.Argument):
-        what_to_pass = param.type.get_missing_message(param, ctx)
-        return f"no {param.human_readable_name.upper().rstrip('.')} given", what_to_pass or help_hint
+        hint: str = getattr(param.type, "hint", help_hint)
+        return f"no {param.human_readable_name.upper().rstrip('.')} given", hint
     name = max(param.opts, key=len)
     return f"{name} is required", f"pass {name}, or set {param.envvar}" if param.envvar else help_hint
 

@@ -1,6 +1,7 @@
 """A process that a worker starts: in its own process group, its stderr read by lines."""
 
 import logging
+import os
 import signal
 import subprocess
 import time
@@ -44,7 +45,7 @@ class WorkerProcess:
     def __init__(
         self,
         command: Sequence[str],
-        env: Mapping[str, str],
+        env: Mapping[str, str | bytes],
         executable: str | None,
         streams: tuple[int, int],
         files: ExitStack,
@@ -107,24 +108,32 @@ class WorkerProcess:
         left to end by itself, see `is_stuck`. `on_tick` is called now and then. Only before `returncode`: the group
         is its own until then.
         """
-        signal_and_continue_group(self.group, signal.SIGTERM)
+        self._signal(signal.SIGTERM)
         kill_at = time.monotonic() + grace
         while not self.wait(TICK) or group_is_running(self.group):
             on_tick()
             if kill.wait(TICK / 4) or time.monotonic() >= kill_at:
                 break
         for _ in range(_KILL_TICKS):
-            signal_and_continue_group(self.group, signal.SIGKILL)
+            self._signal(signal.SIGKILL)
             if self.wait(TICK):
                 return
             on_tick()
         self.is_stuck = True
         _log.warning("%s; it is left to end by itself", self.describe_exit())
 
+    def _signal(self, number: int) -> None:
+        """Send a signal to the process group, and to the process itself if it has left the group."""
+        signal_and_continue_group(self.group, number)
+        with suppress(OSError):
+            if os.getpgid(self.group) != self.group:
+                os.kill(self.group, number)
+                os.kill(self.group, signal.SIGCONT)
+
     def close(self) -> None:
         """Kill it if it has not ended, reap it, and close its files."""
         if not self._watch.wait(0):
-            signal_and_continue_group(self.group, signal.SIGKILL)
+            self._signal(signal.SIGKILL)
         with suppress(subprocess.TimeoutExpired):
             self._popen.wait(1)
             OrphanReaper.own_children.discard(self.group)

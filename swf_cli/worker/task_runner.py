@@ -196,10 +196,10 @@ class TaskRunner:
         """Record the process group that works on the task in the ledger, so that it can be stopped if we die."""
         self.context.ledger.set_command(self._row, group, start_id)
 
-    def environment(self) -> dict[str, str]:
-        """Return the environment variables that describe the task to a command."""
+    def environment(self) -> dict[str, bytes]:
+        """Return the environment variables that describe the task to a command: in UTF-8, whatever the locale."""
         task = self.task
-        return {
+        variables = {
             "SWF_TASK_TOKEN": task.token,
             "SWF_TASK_ID": task.id,
             "SWF_ACTIVITY_NAME": task.activity.name,
@@ -209,6 +209,7 @@ class TaskRunner:
             "SWF_DOMAIN": self.source.domain,
             "SWF_TASK_LIST": self.source.task_list,
         }
+        return {name: value.encode("utf-8", "surrogatepass") for name, value in variables.items()}
 
     def forward_stderr(self, process: WorkerProcess, *, ended: bool = False) -> None:
         """Log the lines that a process wrote to stderr; that is progress of the slot."""

@@ -17,7 +17,7 @@ class Shell(Choice):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Return the shell's name. Raise UsageError if it is not supported."""
         if value not in self.words:
-            raise UsageError(f"shell {value!r} is not supported", ctx, hint=self.get_missing_message(param))
+            raise UsageError(f"shell {value!r} is not supported", ctx, hint=self.hint)
         return str(value)
 
 
