@@ -1,9 +1,11 @@
 """Keeping secrets out of messages: AWS secret keys, session tokens, and task tokens."""
 
 import re
+import threading
 from typing import Final
 
 _MIN_SECRET: Final = 16  # characters; shorter ones are made up, and may be words
+_MAX_CREDENTIALS: Final = 16  # pairs of secret key and session token; every text is searched for each
 
 MAX_SECRET: Final = 4_096
 """Characters of the longest secret: a session token."""
@@ -14,58 +16,90 @@ _TOKEN: Final = re.compile("AAAAKgAAAAE[A-Za-z0-9+/=]{100,}")
 _ONE_TOKEN: Final = re.compile("AAAAKgAAAAE(?:(?!AAAAKgAAAAE)[A-Za-z0-9+/=]){100,1013}")
 """The same, of SWF's length at most, and without a second one right behind it."""
 
-_secrets: dict[str, str] = {}
-"""What to redact in every text, and what stands for it."""
+
+class Redactor:
+    """Replaces the secrets that are registered with it, in any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._credentials: tuple[tuple[str | None, ...], ...] = ((),)
+        """The secrets of each, the most recently used last."""
+        self._secrets: tuple[str, ...] = ()
+        """The secrets of all, without short ones. Never changed, but replaced: other threads may be reading it."""
+        self._token: str | None = None
+
+    def register_secrets(self, secret_key: str | None, session_token: str | None) -> None:
+        """Redact the secrets of credentials from now on. Cheap for those that were registered last.
+
+        Those of the last 16 credentials are redacted: a command may still print what was in use before a refresh.
+        """
+        credentials = secret_key, session_token
+        if credentials == self._credentials[-1]:
+            return
+        with self._lock:
+            others = [it for it in self._credentials if it != credentials]
+            kept = (*others, credentials)[-_MAX_CREDENTIALS:]
+            known = [secret for pair in kept for secret in pair if isinstance(secret, str)]
+            self._secrets = tuple(secret for secret in dict.fromkeys(known) if len(secret) >= _MIN_SECRET)
+            self._credentials = kept  # last: another thread goes on without the lock if it sees them here
+
+    def register_token(self, token: str) -> None:
+        """Redact this task token from now on, instead of an earlier one: it is the one that a command is about."""
+        self._token = token
+
+    def redact(self, text: str, token: str | None = None) -> str:
+        """Return text with `SECRET` for each secret, and `TOKEN` for `token` and whatever looks like one of SWF's.
+
+        A text may have been cut: the beginning of a secret at its end is redacted too, and the end of one at its
+        beginning. What is shorter than any secret is left alone: it may be a word of the text.
+        """
+        for secret in self._secrets:
+            text = _replace(text, secret, "SECRET")
+        for known in self._tokens(token):
+            text = _replace(text, known, "TOKEN")
+        return _TOKEN.sub("TOKEN", text) if "AAAAKgAAAAE" in text else text
+
+    def safe_length(self, text: str, token: str | None = None) -> int:
+        """Return where to cut a text that goes on, so that `redact` finds each secret in the one part or the other.
+
+        That is before the last `MAX_SECRET` characters of it, of which a secret may be the beginning.
+        """
+        cut = max(0, len(text) - MAX_SECRET)
+        spans = [match.span() for match in _ONE_TOKEN.finditer(text)]
+        for secret in (*self._tokens(token), *self._secrets):
+            end = 0
+            while (start := text.find(secret, end)) >= 0:
+                end = start + len(secret)
+                spans.append((start, end))
+        for start, end in sorted(spans, reverse=True):
+            if start < cut < end:
+                cut = start
+        return cut
+
+    def _tokens(self, token: str | None) -> list[str]:
+        """Return the tokens to redact: the registered one, and another."""
+        return [it for it in dict.fromkeys((self._token, token)) if it and len(it) >= _MIN_SECRET]
 
 
-def register_secret(secret: str | None) -> None:
-    """Redact this secret key or session token from now on, in this process."""
-    if secret and len(secret) >= _MIN_SECRET:
-        _secrets[secret] = "SECRET"
-
-
-def register_token(token: str) -> None:
-    """Redact this task token from now on, in this process: it is the one that a command is about."""
-    if len(token) >= _MIN_SECRET:
-        _secrets[token] = "TOKEN"
-
-
-def redact(text: str, token: str | None = None) -> str:
-    """Return text with `SECRET` for each secret, and `TOKEN` for `token` and whatever looks like one of SWF's.
-
-    A text may have been cut: the beginning of a secret at its end is redacted too, and the end of one at its
-    beginning. What is shorter than any secret is left alone: it may be a word of the text.
-    """
-    known = dict(_secrets)
-    if token and len(token) >= _MIN_SECRET:
-        known[token] = "TOKEN"
-    for secret, name in known.items():
-        text = _redact_cut(text.replace(secret, name), secret, name)
-    return _TOKEN.sub("TOKEN", text) if "AAAAKgAAAAE" in text else text
-
-
-def _redact_cut(text: str, secret: str, name: str) -> str:
-    """Replace the part of a secret with which a text ends or begins."""
-    lengths = range(len(secret) - 1, _MIN_SECRET - 1, -1)
-    if secret[:_MIN_SECRET] in text[-len(secret) :]:
+def _replace(text: str, secret: str, name: str) -> str:
+    """Replace a secret in a text, and the part of it with which the text ends or begins."""
+    size = len(secret)
+    text = text.replace(secret, name)
+    if secret[:_MIN_SECRET] in text[-size:]:
+        lengths = range(size - 1, _MIN_SECRET - 1, -1)
         part = next((length for length in lengths if text.endswith(secret[:length])), 0)
         text = text[: len(text) - part] + name * bool(part)
-    if secret[-_MIN_SECRET:] in text[: len(secret)]:
+    if secret[-_MIN_SECRET:] in text[:size]:
+        lengths = range(size - 1, _MIN_SECRET - 1, -1)
         part = next((length for length in lengths if text.startswith(secret[-length:])), 0)
         text = name * bool(part) + text[part:]
     return text
 
 
-def safe_length(text: str, token: str | None = None) -> int:
-    """Return where to cut a text that goes on, so that `redact` finds each secret in the one part or the other.
+_process: Final = Redactor()
+"""What this process redacts."""
 
-    That is before the last `MAX_SECRET` characters of it, of which a secret may be the beginning.
-    """
-    cut = max(0, len(text) - MAX_SECRET)
-    known = [secret for secret in (token, *list(_secrets)) if secret and len(secret) >= _MIN_SECRET]
-    patterns = [_ONE_TOKEN, *(re.compile(re.escape(secret)) for secret in known)]
-    spans = [match.span() for pattern in patterns for match in pattern.finditer(text)]
-    for start, end in sorted(spans, reverse=True):
-        if start < cut < end:
-            cut = start
-    return cut
+register_secrets: Final = _process.register_secrets
+register_token: Final = _process.register_token
+redact: Final = _process.redact
+safe_length: Final = _process.safe_length

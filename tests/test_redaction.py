@@ -2,19 +2,19 @@
 
 import pytest
 
-from swf_cli import redaction
-from swf_cli.redaction import redact, register_secret, register_token, safe_length
+from swf_cli.redaction import Redactor
 
 KEY = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
 TOKEN = "AAAAKgAAAAE" + "b+/=" * 50
 MADE_UP = "A-token-of-a-service-that-is-not-AWS"
 
 
-@pytest.fixture(autouse=True)
-def secrets(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Register a secret key, in a process that has registered none."""
-    monkeypatch.setattr(redaction, "_secrets", {})
-    register_secret(KEY)
+@pytest.fixture
+def redactor() -> Redactor:
+    """A redactor that knows a secret key."""
+    redactor = Redactor()
+    redactor.register_secrets(KEY, None)
+    return redactor
 
 
 @pytest.mark.parametrize(
@@ -27,49 +27,75 @@ def secrets(monkeypatch: pytest.MonkeyPatch) -> None:
         ("", ""),
     ],
 )
-def test_whole(text: str, expected: str) -> None:
+def test_whole(redactor: Redactor, text: str, expected: str) -> None:
     """Each is replaced, wherever it stands: the token of the task, tokens of SWF's form, registered secrets."""
-    assert redact(text, MADE_UP) == expected
+    assert redactor.redact(text, MADE_UP) == expected
 
 
 @pytest.mark.parametrize(("secret", "name"), [(KEY, "SECRET"), (MADE_UP, "TOKEN"), (TOKEN, "TOKEN")])
-def test_cut(secret: str, name: str) -> None:
+def test_cut(redactor: Redactor, secret: str, name: str) -> None:
     """Texts are cut to what SWF accepts: what is left of a secret at either end is replaced, unless it is short."""
     token = secret if name == "TOKEN" else None
     for length in range(1, len(secret)):
-        head, tail = redact(f"a {secret[:length]}", token), redact(f"{secret[-length:]} b", token)
+        head, tail = redactor.redact(f"a {secret[:length]}", token), redactor.redact(f"{secret[-length:]} b", token)
         if length < 16:
             assert (head, tail) == (f"a {secret[:length]}", f"{secret[-length:]} b")
         else:
             assert (head, tail) == (f"a {name}", f"{name} b")
 
 
-def test_cut_at_both_ends() -> None:
+def test_cut_at_both_ends(redactor: Redactor) -> None:
     """Also if a text is nothing but parts of secrets, or of one that repeats itself."""
-    assert redact(f"{KEY[1:]} {KEY[:-1]}") == "SECRET SECRET"
-    assert redact(KEY[:20]) == redact(KEY[20:]) == "SECRET"
+    assert redactor.redact(f"{KEY[1:]} {KEY[:-1]}") == "SECRET SECRET"
+    assert redactor.redact(KEY[:20]) == redactor.redact(KEY[20:]) == "SECRET"
     repeated = "0123456789abcdef" * 3
-    assert redact(f"a {repeated}{repeated[:20]}", repeated) == "a TOKENTOKEN"
-    assert redact(f"a {repeated[:40]}", repeated) == "a TOKEN"
+    assert redactor.redact(f"a {repeated}{repeated[:20]}", repeated) == "a TOKENTOKEN"
+    assert redactor.redact(f"a {repeated[:40]}", repeated) == "a TOKEN"
 
 
-def test_parts_elsewhere_are_left_alone() -> None:
+def test_parts_elsewhere_are_left_alone(redactor: Redactor) -> None:
     """The beginning or end of a secret within a text is not what a cut left of it."""
     for text in (f"a {KEY[:20]} b", f"a {KEY[20:]} b", f"{KEY[:20]} b", f"a {KEY[20:]}"):
-        assert redact(text) == text
+        assert redactor.redact(text) == text
 
 
-@pytest.mark.parametrize("register", [register_secret, register_token])
-def test_words_are_no_secrets(register: object) -> None:
+def test_words_are_no_secrets(redactor: Redactor) -> None:
     """What is shorter than any secret may be a word."""
-    register("local-secret")  # type: ignore[operator]
-    assert redact("local-secret", "local-secret") == "local-secret"
+    redactor.register_secrets("local-secret", "local-secret")
+    redactor.register_token("local-secret")
+    assert redactor.redact("local-secret", "local-secret") == "local-secret"
 
 
-def test_safe_length() -> None:
+def test_the_token_of_a_command(redactor: Redactor) -> None:
+    """It is redacted in every text; and so is the token of a task that the text is about."""
+    redactor.register_token(MADE_UP)
+    assert redactor.redact(f"a {MADE_UP} b") == "a TOKEN b"
+    assert redactor.redact(f"{MADE_UP} {MADE_UP[::-1]}", MADE_UP[::-1]) == "TOKEN TOKEN"
+
+
+def test_earlier_credentials(redactor: Redactor) -> None:
+    """The secrets of the last 16 credentials are redacted, and their number does not grow."""
+    issued = [(f"{number:020} secret key", f"{number:020} session token") for number in range(40)]
+    for credentials in issued:
+        redactor.register_secrets(*credentials)
+    for credentials in issued[-16:]:
+        assert redactor.redact("; ".join(credentials)) == "SECRET; SECRET"
+    for text in ("; ".join(issued[0]), "; ".join(issued[-17]), KEY):
+        assert redactor.redact(text) == text
+
+
+def test_credentials_in_use(redactor: Redactor) -> None:
+    """They are redacted, however many others are registered meanwhile."""
+    for number in range(40):
+        redactor.register_secrets(KEY, None)
+        redactor.register_secrets(f"{number:020} secret key", f"{number:020} session token")
+        assert redactor.redact(f"a {KEY} b {number:020} secret key") == "a SECRET b SECRET"
+
+
+def test_safe_length(redactor: Redactor) -> None:
     """A text that goes on is cut before what may become a secret, and never within one."""
-    assert safe_length("a" * 5_000) == 904
+    assert redactor.safe_length("a" * 5_000) == 904
     for start in (850, 880, 904, 905):
         text = f"{'a' * start}{KEY}{'a' * 5_000}"[:5_000]
-        cut = safe_length(text)
-        assert redact(text[:cut]) + redact(text[cut:]) == redact(text)
+        cut = redactor.safe_length(text)
+        assert redactor.redact(text[:cut]) + redactor.redact(text[cut:]) == redactor.redact(text)

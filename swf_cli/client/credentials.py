@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import AccessError, CredentialsError, CredentialsUnavailable, SwfError
-from ..redaction import register_secret
+from ..redaction import register_secrets
 from .faults import HINT_CREDENTIALS, HINT_EXPIRED, describe, is_transient, kinds, translate
 
 if TYPE_CHECKING:
@@ -57,8 +57,7 @@ class CredentialSource:
         for name, value in (("access key ID", frozen.access_key), ("secret key", frozen.secret_key)):
             self._check(name, value)
         self._check("session token", frozen.token or "")
-        register_secret(frozen.secret_key)
-        register_secret(frozen.token)
+        register_secrets(frozen.secret_key, frozen.token)
         return frozen
 
     def _tracing(self, method: str, load: Callable[[], Any]) -> Callable[[], Any]:
