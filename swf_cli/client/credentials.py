@@ -44,10 +44,11 @@ class CredentialSource:
         for provider in self._session.get_component("credential_provider").providers:
             provider.load = self._tracing(provider.METHOD, provider.load)
         try:
-            credentials = self._session.get_credentials()
+            credentials: Any = self._session.get_credentials()
             if credentials is None:
                 raise CredentialsError(self._explain_missing(), hint=HINT_CREDENTIALS)
             self._method = credentials.method
+            credentials.get_frozen_credentials = _registering(credentials.get_frozen_credentials)
             # Those of a role or of SSO are fetched here: a failure to get them is not a failed call to SWF.
             frozen = credentials.get_frozen_credentials()
         except SwfError:
@@ -57,7 +58,6 @@ class CredentialSource:
         for name, value in (("access key ID", frozen.access_key), ("secret key", frozen.secret_key)):
             self._check(name, value)
         self._check("session token", frozen.token or "")
-        register_secrets(frozen.secret_key, frozen.token)
         return frozen
 
     def _tracing(self, method: str, load: Callable[[], Any]) -> Callable[[], Any]:
@@ -128,6 +128,20 @@ class CredentialSource:
                 except (PermissionError, IsADirectoryError, NotADirectoryError) as error:
                     return f"no AWS credentials were found: cannot read {path}: {error.strerror}"
         return "no AWS credentials were found"
+
+
+def _registering(freeze: Callable[[], Any]) -> Callable[[], Any]:
+    """Return what botocore calls to get the credentials to sign a request with: their secrets are redacted by then.
+
+    It may have refreshed them.
+    """
+
+    def freeze_and_register() -> Any:
+        frozen = freeze()
+        register_secrets(frozen.secret_key, frozen.token)
+        return frozen
+
+    return freeze_and_register
 
 
 _METHODS: Final = {

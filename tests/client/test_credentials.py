@@ -1,6 +1,7 @@
 """Credentials: what is wrong is named and never shows a secret; those that changed are used at once."""
 
 import json
+import logging
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -44,10 +45,10 @@ aws_secret_access_key = sup3r-secret-key-of-mine
 """
 
 
-def issued(key: str = "AKIDISSUED", expires: str | None = None, token: str = "t") -> bytes:
+def issued(key: str = "AKIDISSUED", expires: str | None = None, secret: str = "s" * 40, token: str = "t") -> bytes:
     """Return credentials as an endpoint issues them; by default they are valid for an hour."""
     end = expires or f"{datetime.now(UTC) + timedelta(hours=1):%Y-%m-%dT%H:%M:%SZ}"
-    return json.dumps({"AccessKeyId": key, "SecretAccessKey": "s" * 40, "Token": token, "Expiration": end}).encode()
+    return json.dumps({"AccessKeyId": key, "SecretAccessKey": secret, "Token": token, "Expiration": end}).encode()
 
 
 def process(script: str) -> str:
@@ -215,6 +216,38 @@ def test_a_secret_is_registered_before_it_can_be_shown(stub: StubService, set_en
     with pytest.raises(SwfError) as raised:
         count(Session())
     assert redact(raised.value.message).endswith("odd header: SECRET (ValidationException)")
+
+
+class RedactedLog(logging.Filter):
+    """Keeps what is logged, redacted at that moment."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.messages: list[str] = []
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Keep a record's message."""
+        self.messages.append(redact(record.getMessage()))
+        return True
+
+
+def test_the_secrets_of_a_refresh_are_registered(
+    issuer: Issuer, stub: StubService, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What botocore fetched to sign a request is redacted, also in its own log; so is what it used before."""
+    soon = datetime.now(UTC) + timedelta(minutes=11)
+    first, second = ("first-secret-key", "first-session-token"), ("second-secret-key", "second-session-token")
+    issuer.reply = issued("AKIDFIRST", f"{soon:%Y-%m-%dT%H:%M:%SZ}", *first)
+    session = Session()
+    stub.fault(COUNT, "ValidationException", f"odd header: {' '.join(first + second)}")
+    _ = session.client.botocore
+    issuer.reply = issued("AKIDSECOND", None, *second)
+    caplog.set_level(logging.DEBUG, "botocore.auth")
+    log = RedactedLog()
+    with caplog.filtering(log), pytest.raises(SwfError, match="odd header: SECRET SECRET SECRET SECRET"):
+        count(session)
+    assert stub.access_keys == ["AKIDSECOND"]
+    assert "x-amz-security-token:SECRET" in "\n".join(log.messages)
 
 
 # --- rotation
