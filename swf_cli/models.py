@@ -80,6 +80,13 @@ def optional_text(values: Mapping[str, Any], key: str) -> str | None:
     return None if values.get(key) is None else text_of(values, key)
 
 
+def _number_of(values: Mapping[str, Any], key: str) -> int:
+    value = values[key]
+    if not isinstance(value, int):
+        raise TypeError(f"{key} is not a number")
+    return value
+
+
 def replace_surrogates(text: str) -> str:
     """Return text with U+FFFD for each lone surrogate, such as Python has for a byte that is not UTF-8."""
     return _SURROGATE.sub("\ufffd", text)
@@ -338,15 +345,12 @@ class WorkerTask:
 
         Raise LookupError if something is missing, TypeError if it is not of its type.
         """
-        started = data["startedEventId"]
-        if not isinstance(started, int):
-            raise TypeError("startedEventId is not a number")
         return cls(
             token=text_of(data, "taskToken"),
             id=text_of(data, "activityId"),
             activity=ActivityId.from_api(data["activityType"]),
             execution=ExecutionId.from_api(data["workflowExecution"]),
-            task_started_execution_history_event_id=started,
+            task_started_execution_history_event_id=_number_of(data, "startedEventId"),
             input=optional_text(data, "input"),
         )
 
