@@ -105,7 +105,7 @@ class Settlement:
     """How the task ended, if `closed`."""
 
     error: SwfError | None = None
-    """What to raise; None if accepted."""
+    """What to raise, if `respond` or `deliver` was to close the task and did not."""
 
     @property
     def event(self) -> str:
@@ -145,7 +145,7 @@ class Responder:
     """Seconds, at most, of looking for a lost response in the history."""
 
     end_attempts: float = 1
-    """How often `deliver` and `find_closed` read the history for the end of a task that is not open."""
+    """How many times `deliver` and `find_closed` read the history for the end of a task that is not open."""
 
     stop: threading.Event = field(default_factory=threading.Event)
     """Ends every wait."""

@@ -33,7 +33,10 @@ def find_open_tasks(scanner: DomainScanner, wanted: TaskFilter, lists: set[str])
 
 
 def count_open_tasks(scanner: DomainScanner, wanted: TaskFilter, lists: set[str], field: str) -> list[TaskCount]:
-    """Count the open activity tasks of a domain that match by a field, a key of `groups.FIELDS`; else as above."""
+    """Count the open activity tasks of a domain that match, by a field: a key of `groups.FIELDS`.
+
+    Errors are those of `find_open_tasks`.
+    """
     counter = TaskCounter(field)
     _for_each(scanner, wanted, lists, counter.add)
     return counter.counts()

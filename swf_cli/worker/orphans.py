@@ -18,17 +18,18 @@ _WORKER_DIED = "worker died"
 _log = logging.getLogger(__name__)
 
 
-def find_orphans(ledger: Ledger, source: PollSource) -> list[HeldTask]:
-    """Return what `swf work` took from the same list, on this machine, in a process that is dead.
+def find_orphans(ledger: Ledger, *sources: PollSource) -> list[HeldTask]:
+    """Return what `swf work` took from the same lists, on this machine, in processes that are dead.
 
     These are tasks and lost polls: a handler that is kept running may have outlived its worker while it had no task.
     """
-    here = (source.endpoint, source.region, source.domain, source.task_list, host_name())
+    lists = {(source.endpoint, source.region, source.domain, source.task_list) for source in sources}
     return [
         held
         for held in ledger.list_held()
         if (held.taken_by, held.holder_alive) == ("work", False)
-        and (held.endpoint, held.region, held.domain, held.task_list, held.host) == here
+        and (held.endpoint, held.region, held.domain, held.task_list) in lists
+        and held.host == host_name()
     ]
 
 

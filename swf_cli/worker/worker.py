@@ -105,7 +105,7 @@ class Worker:
         context.ledger.start_sync_thread()
         orphans: list[HeldTask] = []
         if config.orphans == "fail":
-            orphans = [held for source in self._sources for held in find_orphans(context.ledger, source)]
+            orphans = find_orphans(context.ledger, *self._sources)
         self._busy_at = context.clock()
         orphan_thread = threading.Thread(target=self._clear, args=(orphans,), name="orphans")
         slots = [threading.Thread(target=self._guarded_slot, name=f"slot {n}") for n in range(config.slots)]

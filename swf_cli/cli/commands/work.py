@@ -175,12 +175,13 @@ def _find_programs(command: tuple[str, ...], handlers: str | None, stream: bool)
 
 
 def _configure(programs: "Programs", settings: dict[str, Any]) -> "WorkerConfig":
+    from ...output.progress import count_of
     from ...processes import raise_open_file_limit
     from ...worker.config import WorkerConfig
 
     config = WorkerConfig(programs, **settings)
     if not raise_open_file_limit(files := config.slots * _FILES_PER_SLOT + _FILES):
-        message = f"{config.slots} jobs need {files} open files (see `ulimit -n`)"
+        message = f"{count_of(config.slots, 'job')} would need {files} open files (see `ulimit -n`)"
         raise click.BadParameter(message, param_hint="--jobs")
     return config
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from ....models import ActivityId, PartialTaskConfiguration, check_text, format_timeout
+from ....models import ActivityId, PartialTaskConfiguration, check_text
 from ....output import terminal
 from ....output.cards import card
 from ...command import command, option
@@ -25,12 +25,7 @@ class Timeout(Duration):
         """Return a timedelta, or None for unlimited."""
         if isinstance(value, str) and value.lower() == "none":
             return None
-        timeout = timedelta(seconds=super().convert(value, param, ctx))
-        try:
-            format_timeout(timeout)
-        except ValueError as error:
-            self.fail(f"{error}.", param, ctx)
-        return timeout
+        return timedelta(seconds=super().convert(value, param, ctx))
 
 
 class Activity(ParamType):
