@@ -79,6 +79,18 @@ def diagnose(
     return _diagnose_started(execution, task, task.started_at, now, facts)
 
 
+def may_look_stuck_later(task: ActivityTask | DecisionTask, now: float, facts: DomainFacts) -> bool:
+    """Return whether a task that does not look stuck may do so, as of `now`, once more of the domain was read.
+
+    One whose activity has a completed run can't become overdue: the longest of them only gets longer.
+    """
+    if isinstance(task, DecisionTask) or task.started_at is None:
+        return False
+    is_long = now - task.started_at >= facts.older_than
+    # Whether a poll was lost depends on the clock skew, which each response corrects.
+    return (is_long and task.activity not in facts.runs) or bool(facts.holdings.lost_polls(task))
+
+
 def _diagnose_decision(task: DecisionTask, now: float, facts: DomainFacts) -> Diagnosis | None:
     task_list = shlex.quote(task.task_list)
     if task.started_at is None and now - task.waiting_since >= facts.older_than:

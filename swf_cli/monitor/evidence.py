@@ -72,10 +72,11 @@ class Holdings:
             return False
         earliest = task.started_at - max(0.0, clock_skew) - _LONGEST_POLL
         latest = task.started_at - min(0.0, clock_skew) + _CLOCKS_DIFFER
-        return any(
-            (row.identity, row.task_list) == (task.identity, task.task_list) and earliest <= row.taken_at <= latest
-            for row in self._lost
-        )
+        return any(earliest <= row.taken_at <= latest for row in self.lost_polls(task))
+
+    def lost_polls(self, task: ActivityTask) -> list[HeldTask]:
+        """Return the polls that were lost, at any time, under the identity of a task's worker and on its list."""
+        return [row for row in self._lost if (row.identity, row.task_list) == (task.identity, task.task_list)]
 
     def executions_since(self, time: float) -> dict[str, ExecutionId]:
         """Return the executions of tasks received since a time of this machine's clock, by run ID."""

@@ -1,16 +1,17 @@
 """Find the open tasks of a domain that look stuck."""
 
 import logging
-from dataclasses import dataclass, field
+from collections.abc import Hashable
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice, takewhile, zip_longest
 from math import inf
-from typing import Final
+from typing import Any, Final
 
 from ..errors import SwfError
 from ..history import ActivityTask, DecisionTask
 from ..models import ExecutionId
-from .diagnosis import Diagnosis, diagnose
+from .diagnosis import Diagnosis, diagnose, may_look_stuck_later
 from .evidence import DomainFacts
 from .execution import ExecutionTasks
 from .filters import TaskFilter
@@ -29,6 +30,8 @@ class StuckTask:
     execution: ExecutionId
     task: ActivityTask | DecisionTask
     diagnosis: Diagnosis
+    lacks_input: bool = False
+    """Whether the task has an input that was not kept."""
 
 
 @dataclass(slots=True)
@@ -45,25 +48,50 @@ class StuckReport:
     """For the filter's task lists that no task was on, names of lists that were probably meant."""
 
 
-def find_stuck(scanner: DomainScanner, facts: DomainFacts, wanted: TaskFilter) -> StuckReport:
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """A task that looked stuck when it was read, or may do so by the end of the scan."""
+
+    execution: ExecutionId
+    task: ActivityTask | DecisionTask
+    read_at: float
+    lacks_input: bool
+
+
+def find_stuck(
+    scanner: DomainScanner, facts: DomainFacts, wanted: TaskFilter, *, with_input: int | None = None
+) -> StuckReport:
     """Return the open tasks of a domain that look stuck, and match the filter.
 
     Read the executions that started at least `facts.older_than` seconds ago, and those of tasks held here; and, if
     tasks wait on lists where none of these shows a worker, the newest pages of at most 50 others.
 
+    Of the first `with_input` rows, all if it is None, the tasks have their inputs.
+
+    Memory grows with the tasks that look stuck; with their inputs too, unless `with_input` is 0. Of a task that has
+    run for long, and may turn out to be overdue because no completed run of its activity was read so far, about 600
+    bytes are kept, without its input: if that is needed in the end, its execution is read again.
+
     Raise SwfError if no execution could be read; see `ScanCalls.failure` for a scan that ended early.
     """
-    return _Search(scanner, facts, wanted).run()
+    return _Search(scanner, facts, wanted, with_input).run()
 
 
 class _Search:
-    def __init__(self, scanner: DomainScanner, facts: DomainFacts, wanted: TaskFilter) -> None:
+    def __init__(
+        self, scanner: DomainScanner, facts: DomainFacts, wanted: TaskFilter, with_input: int | None
+    ) -> None:
         self._scanner = scanner
         self._calls = scanner.calls
         self._facts = facts
         self._wanted = wanted
+        self._with_input = with_input
         self._report = StuckReport()
-        self._candidates: list[tuple[ExecutionId, ActivityTask | DecisionTask, float]] = []
+        self._candidates: list[_Candidate] = []
+        self._found_lists: set[str] = set()
+        """Those of the filter's task lists that a task was on that has waited long, or looks stuck."""
+        self._shared: dict[Hashable, Any] = {}
+        """Values that many candidates have in common, each once."""
         self._held_runs = facts.holdings.executions_since(-inf).keys()
         self._read_runs: set[str] = set()
         """Those of the held ones that were read."""
@@ -73,13 +101,13 @@ class _Search:
         self._scanner.scan(self._on_execution, older_than=self._facts.older_than)
         self._read_held()
         self._look_for_workers()
-        for execution, task, now in self._candidates:
-            diagnosis = diagnose(execution, task, now, self._facts)
+        for each in self._candidates:
+            diagnosis = diagnose(each.execution, each.task, each.read_at, self._facts)
             if diagnosis is not None:
-                self._report.rows.append(StuckTask(execution, task, diagnosis))
-        found = {*self._facts.lists, *(task.task_list for _, task, _ in self._candidates)}
-        self._report.near_lists = self._wanted.near_lists(found)
+                self._report.rows.append(StuckTask(each.execution, each.task, diagnosis, each.lacks_input))
+        self._report.near_lists = self._wanted.near_lists(self._found_lists.union(self._facts.lists))
         self._report.rows.sort(key=lambda row: (row.diagnosis.rank, row.execution.id, row.execution.run_id))
+        self._read_inputs()
         return self._report
 
     def _on_execution(self, found: ExecutionTasks) -> None:
@@ -92,9 +120,34 @@ class _Search:
         now = self._calls.now()
         for task in filter(self._wanted.matches, found.open_tasks):
             self._report.matched += 1
-            # Of the young ones, only those that look stuck at once are kept: memory does not grow with them.
-            if now - task.scheduled_at >= facts.older_than or diagnose(found.execution, task, now, facts):
-                self._candidates.append((found.execution, task, now))
+            looks_stuck = diagnose(found.execution, task, now, facts) is not None
+            if looks_stuck or now - task.scheduled_at >= facts.older_than:
+                self._consider(found.execution, task, now, looks_stuck)
+
+    def _consider(
+        self, execution: ExecutionId, task: ActivityTask | DecisionTask, now: float, looks_stuck: bool
+    ) -> None:
+        """Keep a task if it looks stuck, or may do so later: memory does not grow with the others."""
+        if task.task_list in self._wanted.task_lists:
+            self._found_lists.add(task.task_list)
+        if not looks_stuck and not may_look_stuck_later(task, now, self._facts):
+            return
+        lacks_input = False
+        if isinstance(task, ActivityTask):
+            keeps_input = looks_stuck and self._with_input != 0
+            lacks_input = task.input is not None and not keeps_input
+            task = replace(
+                task,
+                activity=self._share(task.activity),
+                task_list=self._share(task.task_list),
+                configuration=self._share(task.configuration),
+                identity=self._share(task.identity),
+                input=task.input if keeps_input else None,
+            )
+        self._candidates.append(_Candidate(execution, task, now, lacks_input))
+
+    def _share(self, value: Any) -> Any:
+        return self._shared.setdefault(value, value)
 
     def _read_held(self) -> None:
         """Read the executions of tasks held here that are too young for the scan."""
@@ -108,9 +161,11 @@ class _Search:
     def _unexplained(self) -> list[ActivityTask]:
         """Return the tasks that have waited long on lists that show no sign of a worker."""
         return [
-            task
-            for _, task, _ in self._candidates
-            if isinstance(task, ActivityTask) and task.started_at is None and not self._facts.list_is_worked(task)
+            each.task
+            for each in self._candidates
+            if isinstance(each.task, ActivityTask)
+            and each.task.started_at is None
+            and not self._facts.list_is_worked(each.task)
         ]
 
     def _look_for_workers(self) -> None:
@@ -135,3 +190,23 @@ class _Search:
         in_turn = (execution for pair in zip_longest(*lists) for execution in pair if execution is not None)
         unread = (execution for execution in in_turn if execution.run_id not in self._read_runs)
         return list(islice(unread, MAX_EVIDENCE))
+
+    def _read_inputs(self) -> None:
+        """Read the executions of rows that need an input that was not kept."""
+        rows = self._report.rows
+        lacking = {
+            (row.execution.run_id, row.task.started_event_id): (number, row.task)
+            for number, row in enumerate(rows[: self._with_input])
+            if row.lacks_input and isinstance(row.task, ActivityTask)
+        }
+
+        def on_execution(found: ExecutionTasks) -> None:
+            for read in found.tasks:
+                number, task = lacking.pop((found.execution.run_id, read.started_event_id), (None, read))
+                if number is not None:
+                    rows[number] = replace(rows[number], task=replace(task, input=read.input), lacks_input=False)
+
+        executions = dict.fromkeys(rows[number].execution for number, _ in lacking.values())
+        self._scanner.read_each(executions, on_execution)
+        if lacking:
+            _log.info("stuck tasks whose input could not be read again: %d", len(lacking))
