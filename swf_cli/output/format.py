@@ -58,6 +58,11 @@ class Output:
         return self._format == "table" and self.query is None
 
     @property
+    def needs_data(self) -> bool:
+        """Whether `emit` prints the JSON shape, or what a query finds in it."""
+        return self._format == "json" or self.query is not None
+
+    @property
     def _format(self) -> str:
         return self.format or ("table" if sys.stdout.isatty() else "json")
 

@@ -219,3 +219,10 @@ def test_an_invalid_query(expression: str) -> None:
     """It is rejected before there is any data."""
     with pytest.raises(ValueError, match=r"."):
         compile_query(expression)
+
+
+@pytest.mark.parametrize("output_format", ["table", "json", "text"])
+def test_only_json_and_queries_need_all_the_data(output_format: str) -> None:
+    """Screens and text show what they show, whatever else the data has."""
+    assert Output(output_format).needs_data == (output_format == "json")
+    assert Output(output_format, compile_query("[].input")).needs_data

@@ -74,7 +74,8 @@ def stuck(
     scan, wanted = Scan(common, **bounds), TaskFilter(task_lists, activity)
     facts = _facts(common, scan, older_than)
     with scan.running(older_than) as scanner:
-        report = find_stuck(scanner, facts, wanted)
+        with_input = (limit or None) if common.output.needs_data else 0
+        report = find_stuck(scanner, facts, wanted, with_input=with_input)
     screen = StuckScreen(scanner.progress, scan.calls.now(), common.invocation, is_filtered=bool(wanted))
     left_out = show_stuck(common.output, report, screen, limit)
     scan.log_near_lists(report.near_lists)

@@ -223,6 +223,17 @@ def test_a_row_is_that_of_tasks(service: Service, flow: Flow, service_env: dict[
     assert text == f"unclaimed\t{row['since']}\twork\tresize-1\tw\t{run_id}\t{hint}\n"
 
 
+def test_inputs_are_part_of_the_data(service: Service, flow: Flow, service_env: dict[str, str]) -> None:
+    """JSON and queries have the whole input of each row."""
+    for number in (1, 2):
+        start(flow, f"w{number}", open_task(input=f"{number}" * 8000))
+    service.advance(660)
+    whole = ["1" * 8000, "2" * 8000]
+    assert [row["input"] for row in invoke(*STUCK, env=service_env).json] == whole
+    assert [row["input"] for row in invoke(*STUCK, "--limit", "1", env=service_env).json] == whole[:1]
+    assert invoke(*STUCK, "--query", "[].input", "-o", "text", env=service_env).stdout.split() == whole
+
+
 def test_a_task_that_went_to_a_lost_poll(service: Service, flow: Flow, service_env: dict[str, str]) -> None:
     """The ledger has a poll that was lost, and a task was started under its identity: nobody has its token."""
     source = PollSource("media", "work", "me-1", None, "us-east-1", service.url)
