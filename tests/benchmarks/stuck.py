@@ -5,7 +5,8 @@ Prints calls by operation, whether the rows are those of reading everything, and
 - 10,000 open executions of which 9,700 are younger than --older-than;
 - one execution of 25,000 events as recorded from the real service, its open tasks in the newest page, with
   heartbeats, and further back;
-- 2,000 and 20,000 executions: the memory.
+- 2,000 and 20,000 executions, each with a task that runs normally and has an input of 8 kB: the memory, in the worst
+  case, where no completed run shows how long such tasks take. Fails if it grows with the inputs.
 The local SWF is in a process of its own, and so is what is measured.
 """
 
@@ -25,6 +26,7 @@ from swf_cli.monitor.execution import ExecutionReader, ExecutionTasks
 from swf_cli.monitor.filters import TaskFilter
 from swf_cli.monitor.scanner import DomainScanner
 from swf_cli.monitor.stuck import StuckReport, find_stuck
+from tests.benchmarks.timing import ratio
 from tests.helpers.big_domain import Recorder, big_domain, limited, no_op, open_task, start
 from tests.helpers.local_service import local_service
 from tests.helpers.recorded_execution import RecordedExecution
@@ -33,16 +35,29 @@ _WORKING = 100
 """Executions with an open task."""
 
 _OLD, _YOUNG = 300, 9_700
+_INPUT = 8_000  # characters
+_MOST_MEMORY = 1.3
+"""Ratio for ten times the executions: about 600 bytes are kept of each task that may turn out to be overdue."""
+
 _OLDER_THAN = 600.0  # seconds
 
 ENV = {**os.environ, "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "secret"}
 
 
-def serve(executions: int, long: int) -> None:
-    """Serve a domain until stdin ends: a big one or, of no executions, one whose executions are nearly all young."""
+def serve(what: str, executions: int, long: int) -> None:
+    """Serve a domain until stdin ends.
+
+    To be weighed, one whose tasks all run normally; else a big one or, of no executions, one that is mostly young.
+    """
     with local_service() as service:
         flow = service.flow("media")
-        if executions:
+        if what == "weigh":
+            for number in range(executions):
+                task_input = f"{number:010}".ljust(_INPUT, "x")
+                start(flow, f"w{number:05}", open_task(startToCloseTimeout="86400", input=task_input))
+                flow.poll("work", identity="host:1")
+            service.advance(1200)
+        elif executions:
             big_domain(flow, executions, _WORKING, long, 24_900)
             service.advance(1200)
         else:
@@ -96,8 +111,10 @@ def measure(url: str, quotas: bool) -> None:
 
 
 def weigh(url: str) -> None:
-    """Scan a domain, and print the MiB that took."""
-    scan(Session(region="us-east-1", endpoint_url=url).no_retry)
+    """Scan a domain where nothing is stuck, and print the MiB that took."""
+    _, report = scan(Session(region="us-east-1", endpoint_url=url).no_retry)
+    assert not report.rows
+    assert report.matched
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024**2 if sys.platform == "darwin" else 1024))
 
 
@@ -133,7 +150,7 @@ def read_long_executions() -> None:
 
 def run(what: str, executions: int, long: int = 0, *, quotas: bool = False) -> str:
     """Serve a domain and measure, each in a process of its own; return what is printed."""
-    serving = [sys.executable, "-m", __spec__.name, "serve", str(executions), str(long)]
+    serving = [sys.executable, "-m", __spec__.name, "serve", what, str(executions), str(long)]
     with subprocess.Popen(serving, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=ENV) as server:
         assert server.stdout
         assert server.stdin
@@ -147,20 +164,23 @@ def run(what: str, executions: int, long: int = 0, *, quotas: bool = False) -> s
 def main() -> None:
     """Print it all."""
     match sys.argv[1:]:
-        case ["serve", executions, long]:
-            serve(int(executions), int(long))
+        case ["serve", what, executions, long]:
+            serve(what, int(executions), int(long))
         case ["measure", url, quotas]:
             measure(url, quotas == "1")
         case ["weigh", url, _]:
             weigh(url)
         case _:
+            # First: the peak of a process is at least what its parent had when it began.
+            few, many = float(run("weigh", 2000)), float(run("weigh", 20_000))
+            print(f"MiB at 2,000 and at 20,000 executions: {few:.1f}, {many:.1f}")
+            ratio("MiB at 20,000 / at 2,000", many, few, _MOST_MEMORY)
             print("2,000 executions, 4 of them with nearly 25,000 events, under quotas:")
             print(run("measure", 2000, 4, quotas=True))
             print(f"{_OLD + _YOUNG:,} executions, {_YOUNG:,} of them young:")
             print(run("measure", 0))
             read_long_executions()
-            few, many = float(run("weigh", 2000)), float(run("weigh", 20_000))
-            print(f"MiB at 2,000 and at 20,000 executions: {few:.1f}, {many:.1f}: {many / few:.2f} x (flat is 1)")
+            assert many / few <= _MOST_MEMORY, "memory grows with the inputs"
 
 
 if __name__ == "__main__":

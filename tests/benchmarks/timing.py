@@ -21,7 +21,7 @@ def race(runs: Mapping[str, Sequence[str]], env: Mapping[str, str], rounds: int 
 
 
 def ratio(title: str, ours: float, theirs: float, most: float) -> None:
-    """Print how a time of ours compares with another, and the most that is promised."""
+    """Print how a time or a size of ours compares with another, and the most that is promised."""
     print(f"{title:60} {ours / theirs:6.2f}   at most {most:.2f}")
 
 
