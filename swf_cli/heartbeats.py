@@ -6,20 +6,18 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import partial
 from math import inf
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any, Final, Literal, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from .api import send_heartbeat
-from .client.call import call
 from .errors import Cancelled, CredentialsError, InvalidRequest, NetworkError, SwfError, TaskNotOpen
-from .history import attributes
-from .models import WorkerTask, parse_timeout
+from .heartbeat_timeouts import TimeoutLookup
 from .retry import TRANSIENT
 
 if TYPE_CHECKING:
@@ -28,15 +26,11 @@ if TYPE_CHECKING:
     Log = logging.Logger | logging.LoggerAdapter[logging.Logger]
 
 _FIRST_LOOKUP: Final = 0.5  # seconds a command runs before its task's heartbeat timeout is looked up
-_UNKNOWN_TIMEOUT: Final = 60.0  # seconds; the heartbeat timeout if it can't be found, or is unlimited
 _LONGEST_INTERVAL: Final = 60.0  # seconds; only its response reports a cancellation request
-_LOOKUP_TIMEOUT: Final = 5.0  # seconds
-_LOOKUPS: Final = 5  # of a task that the history does not show yet
 _SHORTEST_RETRY: Final = 0.1  # seconds
 _LONGEST_RETRY: Final = 5.0  # seconds
 _END_CHECK: Final = 0.2  # seconds between looks at what a heartbeat said
 _SENDERS: Final = 32  # threads; started as they are needed
-_MALFORMED: Final = (LookupError, TypeError, ValueError)  # what reading a response of another shape raises
 _REMOVED: Final = 1_000  # entries of removed tasks that may wait in the heap until they are due
 
 _log = logging.getLogger(__name__)
@@ -137,15 +131,14 @@ class HeartbeatSender:
 class AutomaticHeartbeatSender(HeartbeatSender):
     """Sends the heartbeats of a worker's task, at an interval that goes by the task's heartbeat timeout.
 
-    `interval` is in seconds; `auto` looks the timeout up and uses a third of it; `off` never sends one.
+    `interval` is in seconds; a lookup finds the timeout, a third of which is used; None never sends one.
     """
 
-    def __init__(  # noqa: PLR0913 - the last two only for tests
+    def __init__(
         self,
         session: "Session",
-        domain: str,
-        task: WorkerTask,
-        interval: float | Literal["auto", "off"],
+        token: str,
+        interval: float | TimeoutLookup | None,
         *,
         details: Callable[[], str | None] = lambda: None,
         on_success: Callable[[], None] = lambda: None,
@@ -153,93 +146,37 @@ class AutomaticHeartbeatSender(HeartbeatSender):
         clock: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] = random.random,
     ) -> None:
+        lookup = interval if isinstance(interval, TimeoutLookup) else None
         fixed = interval if isinstance(interval, float | int) else _FIRST_LOOKUP
-        super().__init__(session, task.token, fixed, details=details, log=log, clock=clock)
+        super().__init__(session, token, fixed, details=details, log=log, clock=clock)
         self._on_success = on_success
-        self._domain = domain
-        self._task = task
+        self._lookup = lookup  # kept when the interval is known: tasks of the same run share what was read
         self._jitter = jitter
         self._began = self.due
-        self._lookups = 0
-        self.due = inf if interval == "off" else self._began + fixed
-        if interval == "auto":
+        self.due = inf if interval is None else self._began + fixed
+        if lookup is not None:
             self._interval = None
 
     def send(self) -> None:
-        """Look the interval up, if it is not known, or send a heartbeat."""
-        if self._interval is None:
-            self._interval = self._look_up_interval()
-            if self._interval is not None:
-                self.due = self._began + self._spread(self._interval)
-                return
-        super().send()
-        if self._interval is None and self.error is None:
-            self.due = min(self.due, self._clock() + min(_LONGEST_RETRY, 1.0 + self._lookups))
+        """Send a heartbeat. While the interval is not known, look it up instead, and send one if that takes long."""
+        if self._lookup is None or self._interval is not None:
+            super().send()
+            return
+        timeout = self._lookup.step()
+        if timeout is not None:
+            self._interval = min(timeout / 3, _LONGEST_INTERVAL)
+            self.due = self._began + self._spread(self._interval)
+            return
+        if self._lookup.is_waiting:
+            self.due = inf
+        else:
+            super().send()
+        if self.error is None:
+            self.due = min(self.due, self._clock() + self._lookup.delay)
 
     def _spread(self, interval: float) -> float:
         # Randomness spreads the load. If the network is down for 4 s of a timeout of 6 s, 2 are left: under a third.
         return interval * (0.7 + 0.2 * self._jitter())
-
-    def _look_up_interval(self) -> float | None:
-        """Return the seconds between heartbeats; None if they may be found later."""
-        client = self._session.with_timeout(_LOOKUP_TIMEOUT)
-        self._lookups += 1
-        longest = inf
-        try:
-            scheduled = self._read_scheduled(client)
-            if scheduled is None and self._lookups < _LOOKUPS:
-                return None
-            timeout = _read_timeout(scheduled, "heartbeatTimeout") or self._read_default(client)
-        except TRANSIENT as error:
-            self.log.info("cannot look up the heartbeat timeout yet: %s", error.message)
-            return None
-        except (SwfError, *_MALFORMED):
-            # Such as without permission to read the history: the task may have a shorter timeout than its type's.
-            timeout, longest = self._read_default_if_possible(client), _UNKNOWN_TIMEOUT
-        return min(min(timeout or _UNKNOWN_TIMEOUT, longest) / 3, _LONGEST_INTERVAL)
-
-    def _read_scheduled(self, client: "SessionClient") -> dict[str, Any] | None:
-        """Return the attributes of the task's scheduled event (GetWorkflowExecutionHistory, backwards), or None.
-
-        History is eventually consistent: what is not in it yet may appear.
-        """
-        task, scheduled = self._task, None
-        arguments: dict[str, Any] = {
-            "domain": self._domain,
-            "execution": {"workflowId": task.execution.id, "runId": task.execution.run_id},
-            "reverseOrder": True,
-        }
-        while True:
-            page = call(client, "get_workflow_execution_history", **arguments)
-            for event in page.get("events", []):
-                if event["eventId"] == task.task_started_execution_history_event_id:
-                    scheduled = attributes(event)["scheduledEventId"]
-                elif event["eventId"] == scheduled:
-                    return dict(attributes(event))
-            if not page.get("nextPageToken"):
-                return None
-            arguments["nextPageToken"] = page["nextPageToken"]
-
-    def _read_default(self, client: "SessionClient") -> float | None:
-        """Return the default heartbeat timeout, in seconds, of the task's activity type (DescribeActivityType)."""
-        activity = {"name": self._task.activity.name, "version": self._task.activity.version}
-        response = call(client, "describe_activity_type", domain=self._domain, activityType=activity)
-        return _read_timeout(response["configuration"], "defaultTaskHeartbeatTimeout")
-
-    def _read_default_if_possible(self, client: "SessionClient") -> float | None:
-        try:
-            return self._read_default(client)
-        except (SwfError, *_MALFORMED):
-            return None
-
-
-def _read_timeout(settings: Mapping[str, Any] | None, key: str) -> float | None:
-    """Return the seconds of a timeout, those of an unknown one if it is unlimited; None if it is not given."""
-    found = (settings or {}).get(key)
-    if not found:
-        return None
-    timeout = parse_timeout(found)
-    return timeout.total_seconds() if timeout else _UNKNOWN_TIMEOUT
 
 
 @dataclass(order=True, slots=True)

@@ -13,6 +13,7 @@ import pytest
 
 from swf_cli.client.session import Session
 from swf_cli.errors import AccessError, NetworkError, SwfError, TaskNotOpen
+from swf_cli.heartbeat_timeouts import HeartbeatTimeouts
 from swf_cli.heartbeats import (
     AutomaticHeartbeatSender,
     HeartbeatScheduler,
@@ -24,6 +25,7 @@ from swf_cli.local.clock import Clock
 from swf_cli.models import WorkerTask
 from tests.helpers.cli import TASK, wait_until
 from tests.helpers.clock import FakeClock
+from tests.helpers.events import other, scheduled, started
 from tests.helpers.faulty_proxy import RESET_BEFORE, FaultyProxy
 from tests.helpers.local_service import Service, local_service
 from tests.helpers.operations import DESCRIBE_ACTIVITY, HEARTBEAT, HISTORY
@@ -125,8 +127,7 @@ class TestAutomaticInterval:
     @pytest.fixture
     def sender(self, session: Session, clock: FakeClock) -> AutomaticHeartbeatSender:
         """A sender for a task that began at this moment; its jitter is half of what it may be."""
-        task = WorkerTask.from_api(TASK)
-        return AutomaticHeartbeatSender(session, "media", task, "auto", clock=clock, jitter=lambda: 0.5)
+        return automatic(session, WorkerTask.from_api(TASK), clock)
 
     def test_short_task_costs_no_call(self, sender: HeartbeatSender, clock: FakeClock) -> None:
         """Nothing is due before half a second has passed."""
@@ -173,25 +174,8 @@ class TestAutomaticInterval:
     def test_jitter(self, session: Session, stub: StubService, clock: FakeClock, jitter: float, part: float) -> None:
         """Heartbeats are sent after 0.7 to 0.9 of the interval, which spreads the load."""
         accept_heartbeats(stub)
-        task = WorkerTask.from_api(TASK)
-        sender = AutomaticHeartbeatSender(session, "media", task, 30, clock=clock, jitter=lambda: jitter)
+        sender = AutomaticHeartbeatSender(session, "TOKEN", 30, clock=clock, jitter=lambda: jitter)
         assert [step(sender, clock) for _ in range(3)] == pytest.approx([30, 30 * part, 30 * part])
-
-    def test_history_is_read_backwards(self, sender: HeartbeatSender, stub: StubService, clock: FakeClock) -> None:
-        """Page by page from its end, and no further than the event that scheduled the task."""
-        pages = events("6")
-        for page in ({"events": pages[:2], "nextPageToken": "P2"}, {"events": pages[2:], "nextPageToken": "P3"}):
-            stub.reply(HISTORY, page)
-        accept_heartbeats(stub)
-        step(sender, clock)
-        step(sender, clock)
-        reads = [arguments for operation, arguments in stub.requests if operation == HISTORY]
-        first = {
-            "domain": "media",
-            "execution": {"workflowId": "video-7", "runId": "RUN"},
-            "reverseOrder": True,
-        }
-        assert reads == [first, {**first, "nextPageToken": "P2"}]
 
     def test_task_that_history_does_not_show_yet(
         self, sender: HeartbeatSender, stub: StubService, clock: FakeClock
@@ -295,7 +279,7 @@ class TestAutomaticInterval:
             # Right after a heartbeat: the longest time to the next one that can get through.
             began, down_at = clock.now, math.inf
             proxy.on(None, RESET_BEFORE, lambda: down_at <= clock.now < down_at + down_for)
-            sender = AutomaticHeartbeatSender(Session(), "media", task, "auto", clock=clock)
+            sender = automatic(Session(), task, clock)
             while clock.now < began + 20:
                 service.advance(step(sender, clock))
                 if clock.now > began + 5 and math.isinf(down_at):
@@ -307,7 +291,7 @@ class TestAutomaticInterval:
 
     def test_off(self, session: Session, stub: StubService, clock: FakeClock) -> None:
         """`--heartbeat off` never sends one."""
-        sender = AutomaticHeartbeatSender(session, "media", WorkerTask.from_api(TASK), "off", clock=clock)
+        sender = AutomaticHeartbeatSender(session, "TOKEN", None, clock=clock)
         assert sender.due == math.inf
         with HeartbeatScheduler() as scheduler:
             scheduler.add(sender)
@@ -315,24 +299,15 @@ class TestAutomaticInterval:
         assert stub.requests == []
 
 
+def automatic(session: Session, task: WorkerTask, clock: FakeClock) -> AutomaticHeartbeatSender:
+    """Return a sender that looks the task's timeout up; its jitter is half of what it may be."""
+    lookup = HeartbeatTimeouts(session).lookup("media", task, logging.getLogger("swf_cli"))
+    return AutomaticHeartbeatSender(session, task.token, lookup, clock=clock, jitter=lambda: 0.5)
+
+
 def events(heartbeat: str | None) -> list[dict[str, Any]]:
     """Return a history with the task's events, newest first."""
-    scheduled = {"activityId": "resize-1", **({} if heartbeat is None else {"heartbeatTimeout": heartbeat})}
-    return [
-        {"eventId": 9, "eventType": "WorkflowExecutionSignaled"},
-        {
-            "eventId": 6,
-            "eventType": "ActivityTaskStarted",
-            "activityTaskStartedEventAttributes": {"scheduledEventId": 4},
-        },
-        {"eventId": 5, "eventType": "ActivityTaskScheduled", "activityTaskScheduledEventAttributes": {}},
-        {
-            "eventId": 4,
-            "eventType": "ActivityTaskScheduled",
-            "activityTaskScheduledEventAttributes": scheduled,
-        },
-        {"eventId": 3, "eventType": "DecisionTaskCompleted"},
-    ]
+    return [other(9), started(6, 4), scheduled(5, None), scheduled(4, heartbeat), other(3)]
 
 
 def show_timeout(stub: StubService, heartbeat: str | None, default: str | None = None) -> None:
@@ -354,8 +329,7 @@ class TestSignal:
     @pytest.fixture
     def sender(self, session: Session, clock: FakeClock) -> AutomaticHeartbeatSender:
         """A sender that is due in 30 s, and then every 24."""
-        task = WorkerTask.from_api(TASK)
-        return AutomaticHeartbeatSender(session, "media", task, 30, clock=clock, jitter=lambda: 0.5)
+        return AutomaticHeartbeatSender(session, "TOKEN", 30, clock=clock, jitter=lambda: 0.5)
 
     def test_cancellation(self, sender: HeartbeatSender, stub: StubService, clock: FakeClock) -> None:
         """Cancellation was requested; heartbeats go on while the command cleans up."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
+from ..heartbeat_timeouts import HeartbeatTimeouts, TimeoutLookup
 from ..heartbeats import AutomaticHeartbeatSender, HeartbeatScheduler, HeartbeatSignal
 from ..models import LIMITS, TaskReference, WorkerTask, spell_activity
 from ..polling import ReceivedTask
@@ -48,6 +49,7 @@ class WorkerContext:
     access_gate: AccessGate
     start_gate: StartGate
     scheduler: HeartbeatScheduler
+    heartbeat_timeouts: HeartbeatTimeouts
     scratch: ScratchDir
     progress: Progress
     retrier: Callable[..., Retrier] = Retrier
@@ -121,14 +123,22 @@ class TaskRunner:
         self._execution = execution
         self._sender = AutomaticHeartbeatSender(
             context.session,
-            received.source.domain,
-            received.task,
-            context.config.heartbeat,
+            received.task.token,
+            self._heartbeat_interval(),
             details=lambda: redact(self.progress() or "", received.task.token) or None,
             on_success=context.progress.touch,
             log=self.log,
             clock=context.clock,
         )
+
+    def _heartbeat_interval(self) -> float | TimeoutLookup | None:
+        match self.context.config.heartbeat:
+            case "auto":
+                return self.context.heartbeat_timeouts.lookup(self.source.domain, self.task, self.log)
+            case "off":
+                return None
+            case seconds:
+                return seconds
 
     def run(self) -> Settlement:
         """Execute the task and respond; return what became of it."""

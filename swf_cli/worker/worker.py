@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from ..client.session import Session
 from ..errors import AccessError, ConfigurationError, SwfError
+from ..heartbeat_timeouts import HeartbeatTimeouts
 from ..heartbeats import HeartbeatScheduler
 from ..ledger.records import HeldTask, PollSource
 from ..ledger.store import Ledger
@@ -70,6 +71,7 @@ class Worker:
             access_gate=AccessGate(session.reset, wait_for=access_wait, clock=clock),
             start_gate=StartGate(config.grace, self._give_up_starting, retrier=retrier, clock=clock),
             scheduler=HeartbeatScheduler(clock=clock),
+            heartbeat_timeouts=HeartbeatTimeouts(session),
             scratch=ScratchDir(ledger.folder),
             progress=Progress(environ, config.alive_file, clock=clock),
             retrier=retrier,

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from swf_cli.client.session import Session
+from swf_cli.heartbeat_timeouts import HeartbeatTimeouts
 from swf_cli.heartbeats import HeartbeatScheduler
 from swf_cli.ledger.records import PollSource
 from swf_cli.ledger.store import Ledger
@@ -52,6 +53,7 @@ class Tasks:
             access_gate=AccessGate(lambda: None),
             start_gate=StartGate(0, lambda error: None),
             scheduler=self.scheduler,
+            heartbeat_timeouts=HeartbeatTimeouts(self._session),
             scratch=ScratchDir(None),
             progress=Progress({}),
             retrier=partial(Retrier, first=0.01),

@@ -27,6 +27,7 @@ from swf_cli.worker.worker import Worker
 from tests.helpers.aws import SETTINGS
 from tests.helpers.cli import TASK, wait_until
 from tests.helpers.clock import FakeClock
+from tests.helpers.events import scheduled, started
 from tests.helpers.operations import COMPLETE, FAIL, HEARTBEAT, HISTORY, POLL
 from tests.helpers.processes import is_running, written_pids
 from tests.helpers.stub_service import StubService
@@ -255,22 +256,32 @@ class TestShutdown:
 def test_heartbeats_are_sent_as_the_timeout_asks(stub: StubService, workers: Workers, tmp_path: Path) -> None:
     """With `--heartbeat auto` the timeout is looked up once a command runs for longer, and heartbeats are sent."""
     offer(stub, 1)
-    events = [
-        {
-            "eventId": 6,
-            "eventType": "ActivityTaskStarted",
-            "activityTaskStartedEventAttributes": {"scheduledEventId": 5},
-        },
-        {
-            "eventId": 5,
-            "eventType": "ActivityTaskScheduled",
-            "activityTaskScheduledEventAttributes": {"heartbeatTimeout": "1"},
-        },
-    ]
-    stub.reply(HISTORY, {"events": events})
+    stub.reply(HISTORY, {"events": [started(6, 5), scheduled(5, "1")]})
     stub.reply(HEARTBEAT, {"cancelRequested": False})
     _, running = workers.start(until(tmp_path / "go"), heartbeat="auto", max_tasks=1)
     wait_until(lambda: stub.operations().count(HEARTBEAT) >= 2)
+    (tmp_path / "go").touch()
+    running.result(60)
+    assert stub.operations().count(HISTORY) == 1
+
+
+def test_tasks_of_an_execution_share_its_history(stub: StubService, workers: Workers, tmp_path: Path) -> None:
+    """The timeout of a task that an earlier page of the history showed is found without a call."""
+    is_known = threading.Event()
+    stub.reply(POLL, {**TASK, "taskToken": "TOKEN-6", "startedEventId": 6})
+    stub.reply(POLL, {**TASK, "taskToken": "TOKEN-7", "startedEventId": 7}, wait=is_known)
+    stub.reply(POLL, NO_TASK, wait=Hold())
+    stub.reply(
+        HISTORY,
+        {"events": [*(started(number, number - 2) for number in (7, 6)), scheduled(5, "1"), scheduled(4, "1")]},
+    )
+    stub.reply(HEARTBEAT, {"cancelRequested": False}, action=is_known.set)
+    _, running = workers.start(until(tmp_path / "go"), heartbeat="auto", max_tasks=2, slots=2)
+
+    def tokens() -> set[str]:
+        return {arguments["taskToken"] for operation, arguments in stub.requests if operation == HEARTBEAT}
+
+    wait_until(lambda: tokens() == {"TOKEN-6", "TOKEN-7"})
     (tmp_path / "go").touch()
     running.result(60)
     assert stub.operations().count(HISTORY) == 1
