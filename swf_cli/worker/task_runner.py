@@ -14,8 +14,8 @@ from ..redaction import redact
 from ..responding import Outcome, Responder, Settlement
 from ..retry import AccessGate, Retrier
 from .config import WorkerConfig
+from .liveness import Progress
 from .process import WorkerProcess
-from .progress import Progress
 from .scratch import ScratchDir
 from .shutdown import Shutdown
 from .start_gate import StartGate

@@ -21,8 +21,8 @@ from ..turns import Turns
 from .command import CommandExecution
 from .config import WorkerConfig, WorkerStats
 from .files import check_temporary_space, describe_open_error
+from .liveness import RETRY_ALLOWANCE, SERVICE_VARIABLES, Progress
 from .orphans import fail_orphans, find_orphans, stop_commands
-from .progress import RETRY_ALLOWANCE, SERVICE_VARIABLES, Progress
 from .scratch import ScratchDir
 from .shutdown import Shutdown
 from .start_gate import StartGate

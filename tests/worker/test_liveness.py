@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from swf_cli.errors import NetworkError, ThrottlingError
-from swf_cli.worker.progress import Progress
+from swf_cli.worker.liveness import Progress
 from swf_cli.worker.worker import PollProgress
 from tests.helpers.cli import wait_until
 from tests.helpers.clock import FakeClock
