@@ -35,7 +35,7 @@ class Stopped(SwfError):
 
 
 @dataclass(slots=True)
-class Progress:
+class ScanProgress:
     """How far a scan is."""
 
     executions: int = 0
@@ -109,7 +109,7 @@ class ScanCalls:
     ) -> None:
         self.domain = domain
         self.stop = stop or threading.Event()
-        self.progress = Progress()
+        self.progress = ScanProgress()
         self.lock = threading.Lock()
         """Guards `progress`."""
         self.failure: SwfError | None = None

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from ..errors import AccessError, SwfError, UnknownResource
 from ..models import ExecutionId
-from .calls import Progress, ScanCalls, Stopped
+from .calls import ScanCalls, ScanProgress, Stopped
 from .execution import BAD_TOKEN, PAGE_SIZE, ExecutionReader, ExecutionTasks
 from .names import names_meant
 
@@ -48,7 +48,7 @@ class DomainScanner:
         """Why executions were skipped, since one was read."""
 
     @property
-    def progress(self) -> Progress:
+    def progress(self) -> ScanProgress:
         """How far the scan is."""
         return self.calls.progress
 

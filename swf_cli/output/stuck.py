@@ -21,7 +21,7 @@ from .tables import table, table_width
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from ..monitor.calls import Progress
+    from ..monitor.calls import ScanProgress
     from ..monitor.stuck import StuckReport, StuckTask
 
 _DEFAULT_LIMIT: Final = 5
@@ -38,7 +38,7 @@ _BAD: Final = ("holder-gone", "no-decider", "decider-failing", "endless")
 class StuckScreen:
     """What the screen shows besides the tasks."""
 
-    progress: Progress
+    progress: ScanProgress
     now: float
     invocation: Invocation = field(default_factory=Invocation)
     is_filtered: bool = False

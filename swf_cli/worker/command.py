@@ -52,7 +52,7 @@ class CommandExecution:
         Raise OSError if it can't be started, even after some time.
         """
         files = TaskFiles()
-        runner.progress = lambda: files.read_progress(LIMITS["heartbeat details"][1])
+        runner.heartbeat_details = lambda: files.read_heartbeat(LIMITS["heartbeat details"][1])
         try:
             with waiting():
                 command = runner.context.start_gate.start(

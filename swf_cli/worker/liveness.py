@@ -26,7 +26,7 @@ _LONGEST_INTERVAL: Final = 3_600.0  # seconds
 _log = logging.getLogger(__name__)
 
 
-class Progress:
+class Liveness:
     """Signs of life of a worker's slots, for systemd (sd_notify) and for a file that a probe looks at.
 
     Args:

@@ -112,7 +112,7 @@ class TaskFiles:
                     os.unlink(self._prefix + suffix)
             self._prefix = ""
 
-    def read_progress(self, maximum: int) -> str | None:
+    def read_heartbeat(self, maximum: int) -> str | None:
         """Return the last line of the heartbeat file, at most this many characters; None if there is none."""
         if not self._prefix:
             return None

@@ -272,7 +272,7 @@ class _Exchange:
         self._cancelled_at: float | None = None
         self._closed_at: float | None = None
         """Since when the handler can't read its task, or can't respond."""
-        runner.progress = lambda: self._details
+        runner.heartbeat_details = lambda: self._details
 
     def run(self) -> Outcome | None:
         """Pass the task, and return its outcome; None if the handler is to be stopped.

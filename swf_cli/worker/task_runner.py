@@ -14,7 +14,7 @@ from ..redaction import redact
 from ..responding import Outcome, Responder, Settlement
 from ..retry import AccessGate, Retrier
 from .config import WorkerConfig
-from .liveness import Progress
+from .liveness import Liveness
 from .process import WorkerProcess
 from .scratch import ScratchDir
 from .shutdown import Shutdown
@@ -51,7 +51,7 @@ class WorkerContext:
     scheduler: HeartbeatScheduler
     heartbeat_timeouts: HeartbeatTimeouts
     scratch: ScratchDir
-    progress: Progress
+    liveness: Liveness
     retrier: Callable[..., Retrier] = Retrier
     clock: Callable[[], float] = time.monotonic
 
@@ -117,7 +117,7 @@ class TaskRunner:
         self.task = received.task
         self.source = received.source
         self.log = TaskLog(received.task, received.source.task_list)
-        self.progress: Callable[[], str | None] = lambda: None
+        self.heartbeat_details: Callable[[], str | None] = lambda: None
         """Returns the details of the next heartbeat."""
         self._row = received.row
         self._execution = execution
@@ -125,8 +125,8 @@ class TaskRunner:
             context.session,
             received.task.token,
             self._heartbeat_interval(),
-            details=lambda: redact(self.progress() or "", received.task.token) or None,
-            on_success=context.progress.touch,
+            details=lambda: redact(self.heartbeat_details() or "", received.task.token) or None,
+            on_success=context.liveness.touch,
             log=self.log,
             clock=context.clock,
         )
@@ -148,7 +148,7 @@ class TaskRunner:
         self.context.scheduler.add(self._sender)
         try:
             outcome = self._execute()
-            self.context.progress.end()  # the responder's calls and waits are limited each, but not together
+            self.context.liveness.end()  # the responder's calls and waits are limited each, but not together
             responder = self.context.responder(self.context.shutdown.killing, self.log)
             started = task.task_started_execution_history_event_id
             reference = TaskReference(task.token, self.source.domain, task.execution, started)
@@ -187,7 +187,7 @@ class TaskRunner:
 
     def is_over(self) -> bool:
         """Return whether the task is not to be executed, or not any longer."""
-        self.context.progress.beat()
+        self.context.liveness.beat()
         return self.context.shutdown.terminating.is_set() or self._sender.signal is not None
 
     def outcome_of_stopped(self, process: WorkerProcess | None) -> Outcome | None:
@@ -222,8 +222,8 @@ class TaskRunner:
         return {name: value.encode("utf-8", "surrogatepass") for name, value in variables.items()}
 
     def forward_stderr(self, process: WorkerProcess, *, ended: bool = False) -> None:
-        """Log the lines that a process wrote to stderr; that is progress of the slot."""
-        self.context.progress.beat()
+        """Log the lines that a process wrote to stderr; that is a sign of life of the slot."""
+        self.context.liveness.beat()
         self.log_stderr(process, ended=ended)
 
     def log_stderr(self, process: WorkerProcess, *, ended: bool = False) -> None:

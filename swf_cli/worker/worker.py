@@ -21,7 +21,7 @@ from ..turns import Turns
 from .command import CommandExecution
 from .config import WorkerConfig, WorkerStats
 from .files import check_temporary_space, describe_open_error
-from .liveness import RETRY_ALLOWANCE, SERVICE_VARIABLES, Progress
+from .liveness import RETRY_ALLOWANCE, SERVICE_VARIABLES, Liveness
 from .orphans import fail_orphans, find_orphans, stop_commands
 from .scratch import ScratchDir
 from .shutdown import Shutdown
@@ -73,12 +73,12 @@ class Worker:
             scheduler=HeartbeatScheduler(clock=clock),
             heartbeat_timeouts=HeartbeatTimeouts(session),
             scratch=ScratchDir(ledger.folder),
-            progress=Progress(environ, config.alive_file, clock=clock),
+            liveness=Liveness(environ, config.alive_file, clock=clock),
             retrier=retrier,
             clock=clock,
         )
         self._poller = Poller(
-            session, ledger, taken_by="work", observer=PollProgress(self._context.progress), retrier=retrier
+            session, ledger, taken_by="work", observer=PollLiveness(self._context.liveness), retrier=retrier
         )
         self._turns = Turns()
         self._executions: list[Execution] = []
@@ -116,7 +116,7 @@ class Worker:
             try:
                 self._run_threads(threads, orphan_thread)
             finally:
-                context.progress.stop()
+                context.liveness.stop()
                 context.scratch.remove()
         if self._fatal is not None:
             raise self._fatal
@@ -136,7 +136,7 @@ class Worker:
             hint = "free some space there, or set TMPDIR"
             raise SwfError(f"cannot write to temporary files: {error.strerror}", hint=hint) from error
         try:
-            self._context.progress.start()
+            self._context.liveness.start()
         except OSError as error:
             message = f"cannot write to {self._context.config.alive_file}: {describe_open_error(error)}"
             raise ConfigurationError(message) from error
@@ -155,7 +155,7 @@ class Worker:
                 self._log_fatal()
                 self._forward_idle_stderr()
                 if self.shutdown.draining.is_set():
-                    self._context.progress.stopping()
+                    self._context.liveness.stopping()
                 if not orphan_thread.is_alive():
                     self._check_idle()
 
@@ -182,25 +182,25 @@ class Worker:
         finally:
             self._context.ledger.drop_reusable()
             execution.close()
-            self._context.progress.end()
+            self._context.liveness.end()
 
     def _slot(self, execution: Execution) -> None:
         while self._take_permit():
-            self._context.progress.end()
+            self._context.liveness.end()
             self._context.start_gate.wait_until_open(self.shutdown.draining)
             received = self._receive()
             if received is None:
                 return
             with self._lock:
                 self.stats.running += 1
-                self._context.progress.running += 1
+                self._context.liveness.running += 1
             try:
                 settlement = TaskRunner(self._context, received, execution).run()
                 self._count(settlement)
             finally:
                 with self._lock:
                     self.stats.running -= 1
-                    self._context.progress.running -= 1
+                    self._context.liveness.running -= 1
                     self._busy_at = self._context.clock()
             if settlement.is_confirmed:
                 self._context.ledger.drop(received.row, reuse=True)
@@ -224,7 +224,7 @@ class Worker:
             except AccessError as error:
                 if not self.is_connected:
                     raise
-                self._context.progress.answered()
+                self._context.liveness.answered()
                 self._context.access_gate.wait(error, draining)
             except TRANSIENT as error:
                 # The poller retries its own, once SWF was reached: another slot reached it since.
@@ -261,32 +261,32 @@ class Worker:
             self.stats.count(settlement)
 
 
-class PollProgress(PollObserver):
+class PollLiveness(PollObserver):
     """Reports what happens to a worker's polls as its progress."""
 
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
+    def __init__(self, liveness: Liveness) -> None:
+        self._liveness = liveness
 
     def on_poll(self) -> None:
         """Allow the poll its time."""
-        self._progress.polled()
+        self._liveness.polled()
 
     def on_sent(self) -> None:
         """Report that the worker is ready."""
-        self._progress.ready()
+        self._liveness.ready()
 
     def on_response(self) -> None:
         """Report that SWF responded."""
-        self._progress.ready()  # where it is not known when a request was sent
-        self._progress.answered()
-        self._progress.touch()
+        self._liveness.ready()  # where it is not known when a request was sent
+        self._liveness.answered()
+        self._liveness.touch()
 
     def on_failure(self, error: SwfError) -> None:
         """Report a failure that came at once; one that came when the time was up is no answer."""
         if error.possibly_executed:
-            self._progress.beat(RETRY_ALLOWANCE)
+            self._liveness.beat(RETRY_ALLOWANCE)
         else:
-            self._progress.answered()
+            self._liveness.answered()
 
 
 class _LogOnceConnected(logging.LoggerAdapter[logging.Logger]):

@@ -18,7 +18,7 @@ from swf_cli.retry import AccessGate, Retrier
 from swf_cli.worker.command import CommandExecution
 from swf_cli.worker.config import WorkerConfig
 from swf_cli.worker.handlers import FixedCommand, Programs
-from swf_cli.worker.liveness import Progress
+from swf_cli.worker.liveness import Liveness
 from swf_cli.worker.scratch import ScratchDir
 from swf_cli.worker.shutdown import Shutdown
 from swf_cli.worker.start_gate import StartGate
@@ -55,7 +55,7 @@ class Tasks:
             scheduler=self.scheduler,
             heartbeat_timeouts=HeartbeatTimeouts(self._session),
             scratch=ScratchDir(None),
-            progress=Progress({}),
+            liveness=Liveness({}),
             retrier=partial(Retrier, first=0.01),
         )
         self._contexts.append(context)

@@ -11,7 +11,7 @@ import pytest
 from swf_cli.history import ActivityTask, DecisionTask
 from swf_cli.invocation import Invocation
 from swf_cli.models import ActivityId, ExecutionId, PartialTaskConfiguration
-from swf_cli.monitor.calls import Progress
+from swf_cli.monitor.calls import ScanProgress
 from swf_cli.monitor.diagnosis import Diagnosis
 from swf_cli.monitor.stuck import StuckReport, StuckTask
 from swf_cli.output.format import Output
@@ -47,7 +47,9 @@ DECIDES = StuckTask(
     DecisionTask("deciders", PartialTaskConfiguration("deciders"), 1000.0, 1010.0),
     Diagnosis("no-decider", 1010.0, "its decision task has waited for 1m30s", "start a decider on deciders"),
 )
-SCREEN = StuckScreen(Progress(executions=30, tasks=42), now=1100.0, invocation=Invocation({"--domain": ["media"]}))
+SCREEN = StuckScreen(
+    ScanProgress(executions=30, tasks=42), now=1100.0, invocation=Invocation({"--domain": ["media"]})
+)
 
 
 def screen(draw: Draw, *rows: StuckTask, columns: int = 80, limit: int | None = None, **more: Any) -> list[str]:
@@ -119,7 +121,7 @@ def test_the_worst_are_shown(draw: Draw, limit: int | None, cards: int, more: st
 
 def test_one_task(draw: Draw) -> None:
     """One task looks stuck; that of one execution with a single open task."""
-    lines = screen(draw, GONE, progress=Progress(executions=1, tasks=1))
+    lines = screen(draw, GONE, progress=ScanProgress(executions=1, tasks=1))
     assert lines[0] == "1 task looks stuck: 1 execution and 1 open task read."
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from swf_cli.errors import NetworkError, ThrottlingError
-from swf_cli.worker.liveness import Progress
-from swf_cli.worker.worker import PollProgress
+from swf_cli.worker.liveness import Liveness
+from swf_cli.worker.worker import PollLiveness
 from tests.helpers.cli import wait_until
 from tests.helpers.clock import FakeClock
 
@@ -47,20 +47,20 @@ def clock() -> FakeClock:
 
 
 @pytest.fixture
-def progress(clock: FakeClock) -> Progress:
-    """The progress of a worker that nobody watches."""
-    return Progress({}, clock=clock)
+def liveness(clock: FakeClock) -> Liveness:
+    """The liveness of a worker that nobody watches."""
+    return Liveness({}, clock=clock)
 
 
 def test_ready_and_stopping(systemd: Systemd) -> None:
     """Each is sent once, without waiting."""
-    progress = Progress({"NOTIFY_SOCKET": systemd.address})
-    progress.start()
+    liveness = Liveness({"NOTIFY_SOCKET": systemd.address})
+    liveness.start()
     for _ in range(2):
-        progress.ready()
+        liveness.ready()
     for _ in range(2):
-        progress.stopping()
-    progress.stop()
+        liveness.stopping()
+    liveness.stop()
     assert [systemd.read(), systemd.read()] == ["READY=1", "STOPPING=1"]
     systemd.socket.setblocking(False)
     with pytest.raises(BlockingIOError):
@@ -69,10 +69,10 @@ def test_ready_and_stopping(systemd: Systemd) -> None:
 
 def test_ready_is_sent_again_if_it_could_not_be(tmp_path: Path) -> None:
     """A service manager that is not there yet, or whose queue is full, hears of it with a later poll."""
-    progress = Progress({"NOTIFY_SOCKET": f"{tmp_path}/notify"})
-    progress.ready()
+    liveness = Liveness({"NOTIFY_SOCKET": f"{tmp_path}/notify"})
+    liveness.ready()
     systemd = Systemd(f"{tmp_path}/notify")
-    progress.ready()
+    liveness.ready()
     assert systemd.read() == "READY=1"
     systemd.socket.close()
 
@@ -80,10 +80,10 @@ def test_ready_is_sent_again_if_it_could_not_be(tmp_path: Path) -> None:
 @pytest.mark.parametrize("address", ["", "/no/such/socket", "@", "/etc/passwd", "x" * 200, "/tmp/a\0b", "é"])
 def test_address_of_nobody(address: str) -> None:
     """It is no error."""
-    progress = Progress({"NOTIFY_SOCKET": address})
-    progress.start()
-    progress.ready()
-    progress.stop()
+    liveness = Liveness({"NOTIFY_SOCKET": address})
+    liveness.start()
+    liveness.ready()
+    liveness.stop()
 
 
 class TestWatchdog:
@@ -91,10 +91,10 @@ class TestWatchdog:
 
     def test_interval(self, systemd: Systemd) -> None:
         """Twice within the time that the service manager waits."""
-        progress = Progress({"NOTIFY_SOCKET": systemd.address, "WATCHDOG_USEC": "200000"})
-        progress.start()
+        liveness = Liveness({"NOTIFY_SOCKET": systemd.address, "WATCHDOG_USEC": "200000"})
+        liveness.start()
         assert [systemd.read(), systemd.read()] == ["WATCHDOG=1"] * 2
-        progress.stop()
+        liveness.stop()
         assert systemd.read() in ("WATCHDOG=1", "STOPPING=1")
 
     @pytest.mark.parametrize(
@@ -112,73 +112,73 @@ class TestWatchdog:
     def test_only_if_it_is_asked_for(self, systemd: Systemd, environ: dict[str, str], count: int) -> None:
         """By a number of microseconds, and meant for this process."""
         before = set(threading.enumerate())
-        progress = Progress({"NOTIFY_SOCKET": systemd.address, **environ})
-        progress.start()
+        liveness = Liveness({"NOTIFY_SOCKET": systemd.address, **environ})
+        liveness.start()
         assert len(set(threading.enumerate()) - before) == count
-        progress.stop()
+        liveness.stop()
 
-    def test_slot_that_hangs(self, progress: Progress, clock: FakeClock) -> None:
+    def test_slot_that_hangs(self, liveness: Liveness, clock: FakeClock) -> None:
         """A slot that shows no sign of life for a minute stops it, although others do; one that is done does not."""
-        progress.beat()
+        liveness.beat()
         clock.advance(59)
-        other = threading.Thread(target=progress.beat)
+        other = threading.Thread(target=liveness.beat)
         other.start()
         other.join()
-        assert progress.is_alive()
+        assert liveness.is_alive()
         clock.advance(2)
-        assert not progress.is_alive()
-        progress.end()
-        assert progress.is_alive()
+        assert not liveness.is_alive()
+        liveness.end()
+        assert liveness.is_alive()
 
     @pytest.mark.parametrize(("seconds", "is_alive"), [(75, True), (79, True), (81, False)])
-    def test_poll_that_hangs(self, progress: Progress, clock: FakeClock, seconds: float, is_alive: bool) -> None:
+    def test_poll_that_hangs(self, liveness: Liveness, clock: FakeClock, seconds: float, is_alive: bool) -> None:
         """A poll that SWF holds is progress for 75 seconds."""
-        PollProgress(progress).on_poll()
+        PollLiveness(liveness).on_poll()
         clock.advance(seconds)
-        assert progress.is_alive() is is_alive
+        assert liveness.is_alive() is is_alive
 
-    def test_service_that_hangs(self, progress: Progress, clock: FakeClock) -> None:
+    def test_service_that_hangs(self, liveness: Liveness, clock: FakeClock) -> None:
         """That polls are given up and sent again is no progress if none of them is ever answered."""
-        polls = PollProgress(progress)
+        polls = PollLiveness(liveness)
         for _ in range(2):
             polls.on_poll()
             clock.advance(75)
             polls.on_failure(NetworkError("no response in time", possibly_executed=True))
-        assert not progress.is_alive()
+        assert not liveness.is_alive()
         polls.on_poll()
         polls.on_response()
-        assert progress.is_alive()
+        assert liveness.is_alive()
 
-    def test_service_that_hangs_while_a_task_runs(self, progress: Progress, clock: FakeClock) -> None:
+    def test_service_that_hangs_while_a_task_runs(self, liveness: Liveness, clock: FakeClock) -> None:
         """Nobody is to kill a worker that works."""
-        polls = PollProgress(progress)
-        progress.running = 1
+        polls = PollLiveness(liveness)
+        liveness.running = 1
         for _ in range(3):
             polls.on_poll()
             clock.advance(75)
             polls.on_failure(NetworkError("no response in time", possibly_executed=True))
             clock.advance(60)
-            assert progress.is_alive()
+            assert liveness.is_alive()
 
     @pytest.mark.parametrize("error", [NetworkError("connection refused"), ThrottlingError("slow down")])
-    def test_service_that_refuses(self, progress: Progress, clock: FakeClock, error: NetworkError) -> None:
-        """A restart would not help: failures that come at once, and the waits after them, are progress."""
-        polls = PollProgress(progress)
+    def test_service_that_refuses(self, liveness: Liveness, clock: FakeClock, error: NetworkError) -> None:
+        """A restart would not help: failures that come at once, and the waits after them, are liveness."""
+        polls = PollLiveness(liveness)
         for _ in range(5):
             polls.on_poll()
             polls.on_failure(error)
             clock.advance(60)  # the longest wait
-            assert progress.is_alive()
+            assert liveness.is_alive()
 
-    def test_poll_after_a_long_wait(self, progress: Progress, clock: FakeClock) -> None:
+    def test_poll_after_a_long_wait(self, liveness: Liveness, clock: FakeClock) -> None:
         """The time that a poll may take begins when it is sent, not with the answer before."""
-        polls = PollProgress(progress)
+        polls = PollLiveness(liveness)
         polls.on_poll()
         polls.on_failure(ThrottlingError("slow down"))
         clock.advance(60)
         polls.on_poll()
         clock.advance(75)
-        assert progress.is_alive()
+        assert liveness.is_alive()
 
 
 class TestAliveFile:
@@ -202,12 +202,12 @@ class TestAliveFile:
 
     def test_moves_with_answers(self, file: Path, is_touched: Callable[[Callable[[], None]], bool]) -> None:
         """It is made at the start, and touched by each answered poll and heartbeat; not by what fails."""
-        progress = Progress({}, str(file))
-        progress.start()
+        liveness = Liveness({}, str(file))
+        liveness.start()
         assert file.read_bytes() == b""
-        polls = PollProgress(progress)
+        polls = PollLiveness(liveness)
         assert is_touched(polls.on_response)
-        assert is_touched(progress.touch)
+        assert is_touched(liveness.touch)
         assert not is_touched(polls.on_poll)
         assert not is_touched(polls.on_sent)
         assert not is_touched(lambda: polls.on_failure(ThrottlingError("slow down")))
@@ -216,23 +216,23 @@ class TestAliveFile:
     def test_content_is_kept(self, file: Path) -> None:
         """A file that was given by mistake loses nothing."""
         file.write_text("precious")
-        Progress({}, str(file)).start()
+        Liveness({}, str(file)).start()
         assert file.read_text() == "precious"
 
     def test_deleted(self, file: Path, caplog: pytest.LogCaptureFixture) -> None:
         """It is made again; if that is not possible, it is no error any more, but logged once each time it begins."""
-        progress = Progress({}, str(file))
-        progress.start()
+        liveness = Liveness({}, str(file))
+        liveness.start()
         file.unlink()
-        progress.touch()
+        liveness.touch()
         assert file.exists()
         for _ in range(2):
             file.unlink()
             file.symlink_to("other")
-            progress.touch()
-            progress.touch()
+            liveness.touch()
+            liveness.touch()
             file.unlink()
-            progress.touch()
+            liveness.touch()
             assert file.exists()
         assert caplog.messages == [f"cannot touch {file}: it is a symbolic link"] * 2
 
@@ -248,22 +248,22 @@ class TestAliveFile:
                 os.mkfifo(file)
         path = file / "none" if kind == "missing" else file
         with pytest.raises(OSError, match=r"\[Errno"):
-            Progress({}, str(path)).start()
+            Liveness({}, str(path)).start()
 
 
 def test_nothing_waits_for_systemd(tmp_path: Path) -> None:
     """A service manager that reads nothing delays nobody."""
     systemd = Systemd(f"{tmp_path}/notify")
-    progress = Progress({"NOTIFY_SOCKET": systemd.address, "WATCHDOG_USEC": "1"})
-    progress.start()
+    liveness = Liveness({"NOTIFY_SOCKET": systemd.address, "WATCHDOG_USEC": "1"})
+    liveness.start()
     done = threading.Event()
 
     def notify_often() -> None:
         for _ in range(2_000):
-            Progress({"NOTIFY_SOCKET": systemd.address}).ready()
+            Liveness({"NOTIFY_SOCKET": systemd.address}).ready()
         done.set()
 
     threading.Thread(target=notify_often, daemon=True).start()
     wait_until(done.is_set)
-    progress.stop()
+    liveness.stop()
     systemd.socket.close()

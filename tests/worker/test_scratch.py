@@ -134,12 +134,12 @@ def test_progress_before_and_after_the_command(tmp_path: Path, monkeypatch: pyte
     monkeypatch.chdir(tmp_path)
     Path("-heartbeat").write_text("not of this task")
     files = TaskFiles()
-    assert files.read_progress(100) is None
+    assert files.read_heartbeat(100) is None
     variables = files.create(str(tmp_path))
     Path(variables["SWF_HEARTBEAT_FILE"]).write_text("half")
-    assert files.read_progress(100) == "half"
+    assert files.read_heartbeat(100) == "half"
     files.remove()
-    assert files.read_progress(100) is None
+    assert files.read_heartbeat(100) is None
 
 
 def test_written_by_renaming(files: TaskFiles, result: Path, tmp_path: Path) -> None:
