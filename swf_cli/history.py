@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from .models import ActivityId, PartialTaskConfiguration, optional_text, text_of
+from .fields import optional_text, text_of
+from .models import ActivityId, PartialTaskConfiguration
 
 ACTIVITY_ENDS: Final = {
     "ActivityTaskCompleted": "completed",

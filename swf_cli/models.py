@@ -10,6 +10,8 @@ from datetime import timedelta
 from enum import Enum
 from typing import Any, Final
 
+from .fields import number_of, optional_text, text_of
+
 _SECONDS_DIGITS: Final = 8
 
 LIMITS: Final[Mapping[str, tuple[int, int]]] = {
@@ -65,26 +67,6 @@ def check_text(kind: str, text: str) -> None:
         raise ValueError(f"{kind} is {len(text):,} characters long: SWF accepts at most {maximum:,}")
     if _SURROGATE.search(text):
         raise ValueError(f"{kind} is not UTF-8 text")
-
-
-def text_of(values: Mapping[str, Any], key: str) -> str:
-    """Return a text of SWF API response data. Raise LookupError if it is missing, TypeError if it is none."""
-    value = values[key]
-    if not isinstance(value, str):
-        raise TypeError(f"{key} is not text")
-    return value
-
-
-def optional_text(values: Mapping[str, Any], key: str) -> str | None:
-    """Return a text of SWF API response data, None if it is missing. Raise TypeError if it is none."""
-    return None if values.get(key) is None else text_of(values, key)
-
-
-def _number_of(values: Mapping[str, Any], key: str) -> int:
-    value = values[key]
-    if not isinstance(value, int):
-        raise TypeError(f"{key} is not a number")
-    return value
 
 
 def replace_surrogates(text: str) -> str:
@@ -350,7 +332,7 @@ class WorkerTask:
             id=text_of(data, "activityId"),
             activity=ActivityId.from_api(data["activityType"]),
             execution=ExecutionId.from_api(data["workflowExecution"]),
-            task_started_execution_history_event_id=_number_of(data, "startedEventId"),
+            task_started_execution_history_event_id=number_of(data, "startedEventId"),
             input=optional_text(data, "input"),
         )
 

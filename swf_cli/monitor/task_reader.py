@@ -6,6 +6,7 @@ from itertools import takewhile
 from math import inf
 from typing import Any
 
+from ..fields import optional_text, text_of
 from ..history import (
     ACTIVITY_ENDS,
     EXECUTION_ENDS,
@@ -17,7 +18,7 @@ from ..history import (
     execution_end,
     seconds,
 )
-from ..models import ActivityId, PartialTaskConfiguration, optional_text, text_of
+from ..models import ActivityId, PartialTaskConfiguration
 
 
 @dataclass(frozen=True, slots=True)

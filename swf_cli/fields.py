@@ -1,0 +1,25 @@
+"""The fields of SWF's responses, which may be malformed: botocore checks no types."""
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def text_of(values: Mapping[str, Any], key: str) -> str:
+    """Return a text. Raise LookupError if it is missing, TypeError if it is not text."""
+    value = values[key]
+    if not isinstance(value, str):
+        raise TypeError(f"{key} is not text")
+    return value
+
+
+def optional_text(values: Mapping[str, Any], key: str) -> str | None:
+    """Return a text, None if it is missing. Raise TypeError if it is not text."""
+    return None if values.get(key) is None else text_of(values, key)
+
+
+def number_of(values: Mapping[str, Any], key: str) -> int:
+    """Return a whole number. Raise LookupError if it is missing, TypeError if it is not a number."""
+    value = values[key]
+    if not isinstance(value, int):
+        raise TypeError(f"{key} is not a number")
+    return value
