@@ -9,10 +9,9 @@ import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from math import inf
-from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Final, Literal, Self, TypeVar
 
 from .api import call_with_token, send_heartbeat
-from .client.call import call
 from .client.session import SessionClient
 from .errors import (
     AccessError,
@@ -25,9 +24,10 @@ from .errors import (
     TaskNotOpen,
     UnknownResource,
 )
-from .history import End, end_of
+from .history import End
 from .models import LIMITS, TaskReference, replace_surrogates
 from .retry import TRANSIENT, AccessGate, Retrier
+from .task_ends import DELETED, find_end
 
 if TYPE_CHECKING:
     from .client.session import Client, Session
@@ -36,11 +36,9 @@ if TYPE_CHECKING:
 
     Log = logging.Logger | logging.LoggerAdapter[logging.Logger]
 
-_PAGE: Final = 100  # events; the end of a task is usually near the end of its history
 _LONGEST_DELAY: Final = 8.0  # seconds between attempts
 _CANCELLATIONS: Final = 5  # attempts of a cancellation that SWF rejects although it was requested
 _REJECTED: Final = "SWF rejected the response"
-_DELETED: Final = End("gone", cause="deleted")
 
 _UNKNOWN_EXECUTION: Final = (
     "%s is kept: SWF does not know its workflow execution; "
@@ -192,7 +190,7 @@ class Responder:
             if settlement.end is not None and lost is not None and lost.outcome is not None:
                 if lost.outcome.matches(settlement.end):
                     return Settlement("accepted", lost.outcome)
-                if settlement.end == _DELETED:
+                if settlement.end == DELETED:
                     return lost
             if settlement.status == "unknown" and error and not isinstance(error.__cause__, UnknownResource):
                 lost, cause = settlement, error.__cause__
@@ -251,8 +249,8 @@ class Responder:
         if lost is None and not isinstance(failure, UnknownResource):
             return Settlement("undelivered" if isinstance(failure, TRANSIENT) else "rejected", outcome, error=failure)
         end, why_not = self._await_end(task, attempts=inf if may_match else 1, time_left=time_left)
-        is_deleted = end == _DELETED
-        if lost is None and end in (None, _DELETED) and not isinstance(failure, TaskNotOpen):
+        is_deleted = end == DELETED
+        if lost is None and end in (None, DELETED) and not isinstance(failure, TaskNotOpen):
             failure = _caused_by(self._explain_rejected_cancel(task, failure), failure)
         if is_deleted and (lost is not None or not isinstance(failure, TaskNotOpen)):
             # How the task ended can't be known any more, or it was not its token that SWF rejected.
@@ -347,7 +345,7 @@ def may_drop(held: "HeldTask", settlement: Settlement, task: TaskReference, clie
     If SWF does not know the execution, only if the row has that execution, and the client's profile, region and
     endpoint.
     """
-    if settlement.end != _DELETED:
+    if settlement.end != DELETED:
         return settlement.is_confirmed
     if task != held.reference or not isinstance(client, SessionClient):
         return False
@@ -363,45 +361,6 @@ def _explain_kept(error: SwfError, held: "HeldTask") -> TaskNotOpen:
         f"endpoint {held.endpoint}"
     )
     return _caused_by(TaskNotOpen.from_error(error, message, hint), error)
-
-
-def find_end(client: "Client", task: TaskReference) -> End | None:
-    """Read from the history how a task ended (GetWorkflowExecutionHistory, backwards to its start).
-
-    Return None if the history does not show an end. If SWF does not know the execution, the end is `gone`, with the
-    cause `deleted`: this is no proof unless the token was rejected too, since it is also what SWF says in another
-    account that has a domain of the same name. Raise LookupError if `task` does not have the execution, and SwfError
-    if its history can't be read.
-    """
-    execution, started = task.execution, task.task_started_execution_history_event_id
-    if task.domain is None or execution is None or started is None:
-        raise LookupError("the task's execution is unknown (pass --task)")
-    gone = None
-    token: dict[str, Any] = {}
-    while True:
-        try:
-            page = call(
-                client,
-                "get_workflow_execution_history",
-                domain=task.domain,
-                execution={"workflowId": execution.id, "runId": execution.run_id},
-                reverseOrder=True,
-                maximumPageSize=_PAGE,
-                **token,
-            )
-        except UnknownResource as error:
-            unknown = f"Unknown execution: WorkflowExecution=[workflowId={execution.id}, runId={execution.run_id}] ("
-            if unknown in error.message:
-                return _DELETED
-            raise
-        events = page.get("events", [])
-        end = end_of(events, started)
-        if end is not None and end.state != "gone":
-            return end
-        gone = gone or end
-        if not page.get("nextPageToken") or any(event.get("eventId", inf) <= started for event in events):
-            return gone
-        token = {"nextPageToken": page["nextPageToken"]}
 
 
 def prune(
@@ -422,7 +381,7 @@ def prune(
             if place not in sessions:
                 sessions[place] = session_of(held)
             end = find_end(sessions[place].client, held.reference)
-            if end == _DELETED:
+            if end == DELETED:
                 _log.info(_UNKNOWN_EXECUTION, held.key, held.key)
             elif end is not None:
                 ledger.drop(held.key)

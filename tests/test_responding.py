@@ -26,8 +26,9 @@ from swf_cli.history import End
 from swf_cli.ledger.records import HeldTask
 from swf_cli.ledger.store import Ledger
 from swf_cli.models import ExecutionId, TaskReference, WorkerTask
-from swf_cli.responding import Outcome, Responder, Settlement, close_task, find_end, prune
+from swf_cli.responding import Outcome, Responder, Settlement, close_task, prune
 from swf_cli.retry import AccessGate, Retrier
+from swf_cli.task_ends import find_end
 from tests.helpers.aws import SETTINGS, create_client
 from tests.helpers.cli import TASK
 from tests.helpers.clock import FakeClock, InstantEvent
