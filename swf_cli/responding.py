@@ -25,6 +25,7 @@ from .errors import (
     UnknownResource,
 )
 from .history import End
+from .invocation import Invocation
 from .models import LIMITS, TaskReference, replace_surrogates
 from .retry import TRANSIENT, AccessGate, Retrier
 from .task_ends import DELETED, find_end
@@ -39,11 +40,7 @@ if TYPE_CHECKING:
 _LONGEST_DELAY: Final = 8.0  # seconds between attempts
 _CANCELLATIONS: Final = 5  # attempts of a cancellation that SWF rejects although it was requested
 _REJECTED: Final = "SWF rejected the response"
-
-_UNKNOWN_EXECUTION: Final = (
-    "%s is kept: SWF does not know its workflow execution; "
-    "if these are credentials of its account, remove it with: swf fail --held %s"
-)
+_NOTHING_GIVEN: Final = Invocation()
 
 _log = logging.getLogger(__name__)
 
@@ -364,13 +361,16 @@ def _explain_kept(error: SwfError, held: "HeldTask") -> TaskNotOpen:
 
 
 def prune(
-    ledger: "Ledger", session_of: Callable[["HeldTask"], "Session"], rows: "Iterable[HeldTask] | None" = None
+    ledger: "Ledger",
+    session_of: Callable[["HeldTask"], "Session"],
+    rows: "Iterable[HeldTask] | None" = None,
+    invocation: Invocation = _NOTHING_GIVEN,
 ) -> None:
     """Drop from the ledger the tasks, or those of some rows, that the history shows closed.
 
     Log those whose history can't be read. A task whose execution SWF does not know is kept: the credentials may be
-    those of another account, and only a response or a heartbeat would show whether SWF knows the token. `swf fail
-    --held KEY` sends one, and drops it; that command is logged.
+    those of another account, and only a response or a heartbeat would show whether SWF knows the token. `swf fail`
+    sends one, and drops it; that command is logged, as `invocation` spells it.
     """
     sessions: dict[tuple[str | None, str, str], Session] = {}
     for held in ledger.list_held() if rows is None else rows:
@@ -382,7 +382,12 @@ def prune(
                 sessions[place] = session_of(held)
             end = find_end(sessions[place].client, held.reference)
             if end == DELETED:
-                _log.info(_UNKNOWN_EXECUTION, held.key, held.key)
+                _log.info(
+                    "%s is kept: SWF does not know its workflow execution; "
+                    "if these are the credentials of its account, remove it with: %s",
+                    held.key,
+                    invocation.spell_held("fail", held.key, held.endpoint),
+                )
             elif end is not None:
                 ledger.drop(held.key)
         except SwfError as error:

@@ -23,6 +23,7 @@ from swf_cli.errors import (
     UnknownResource,
 )
 from swf_cli.history import End
+from swf_cli.invocation import Invocation
 from swf_cli.ledger.records import HeldTask
 from swf_cli.ledger.store import Ledger
 from swf_cli.models import ExecutionId, TaskReference, WorkerTask
@@ -1006,4 +1007,15 @@ def test_prune_keeps_a_task_whose_execution_is_unknown(
     (message,) = log.messages
     assert message.startswith(f"{key} is kept: SWF does not know its workflow execution; ")
     assert message.endswith(f": swf fail --held {key}")
+
+
+def test_the_command_for_such_a_task_confirms_an_endpoint_again(
+    harness: Harness, stub: StubService, log: pytest.LogCaptureFixture
+) -> None:
+    """One that is not encrypted: without the option the command would be refused."""
+    endpoint = "http://swf.example"
+    key = harness.record(endpoint=endpoint)
+    delete_execution(stub)
+    prune(harness.ledger, lambda _: harness.session, invocation=Invocation({"--endpoint-url": [endpoint]}))
+    assert log.messages[0].endswith(f": swf fail --endpoint-url {endpoint} --held {key}")
     assert stub.operations() == [HISTORY]

@@ -42,7 +42,7 @@ def held(common: GlobalOptions, task_lists: tuple[str, ...], prune: bool) -> Non
         if prune and rows:
             from ...responding import prune as drop_closed
 
-            drop_closed(ledger, lambda row: common.for_held_task(row).session(), rows)
+            drop_closed(ledger, lambda row: common.for_held_task(row).session(), rows, common.invocation)
             everything = ledger.list_held()
             rows = _choose(everything, common.domain, task_lists)
         if not ledger.is_usable:
