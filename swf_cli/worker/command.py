@@ -28,7 +28,7 @@ class CommandProcess(WorkerProcess):
         files = ExitStack()
         with ExitStack() as until_started, files:
             stdout = open_unlinked(files)
-            check_space(stdout, tempfile.gettempdir())
+            check_space(tempfile.gettempdir())
             stdin = open_input(until_started, task_input.encode("utf-8", "surrogatepass"))
             super().__init__(command, env, executable, (stdin, stdout), files)
         self._stdout = ResultReader(stdout)

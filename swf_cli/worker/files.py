@@ -26,7 +26,7 @@ def check_temporary_space() -> None:
     """Raise OSError unless the temporary directory has space for the files of a command."""
     with ExitStack() as stack:
         descriptor = open_unlinked(stack)
-        check_space(descriptor, tempfile.gettempdir())
+        check_space(tempfile.gettempdir())
         os.write(descriptor, b"\0" * _PIPE_CAPACITY)
 
 
@@ -199,13 +199,8 @@ def open_unlinked(stack: ExitStack) -> int:
     return descriptor
 
 
-def check_space(where: int | str, folder: str) -> None:
-    """Raise OSError unless there is space for a result: a command must not fail for the lack of it.
-
-    Args:
-        where: a descriptor, or a path
-        folder: what the error names
-    """
-    file_system = os.statvfs(where)
+def check_space(folder: str) -> None:
+    """Raise OSError unless a folder has space for a result: a command must not fail for the lack of it."""
+    file_system = os.statvfs(folder)
     if file_system.f_bavail * file_system.f_frsize < LIMITS["result"][1] * _MAX_BYTES_PER_CHARACTER:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), folder)

@@ -44,7 +44,7 @@ class ScratchDir:
             if not self._path or not _is_private_folder(self._path):
                 self._close()
                 self._create()
-            check_space(self._path, self._path)
+            check_space(self._path)
             return self._path
 
     def remove(self) -> None:
@@ -63,7 +63,7 @@ class ScratchDir:
                     _remove_abandoned(parent, folder)
                 finally:
                     os.close(folder)
-                check_space(str(parent), str(parent))
+                check_space(str(parent))
                 path = parent / f"{_PREFIX}{secrets.token_hex(8)}"
                 path.mkdir(mode=0o700)
                 try:
