@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from .client.call import call
 from .client.session import POLL_READ_TIMEOUT, default_session
 from .errors import Cancelled, InvalidResponseError, TaskNotOpen, UnknownResource
+from .fields import number_of
 from .models import PendingCount, WorkerTask, check_text
 
 if TYPE_CHECKING:
@@ -227,9 +228,11 @@ def count_pending_tasks(task_list: str, domain: str, client: "Client | None" = N
     check_text("domain", domain)
     ready = default_session().client if client is None else client
     response = call(ready, "count_pending_activity_tasks", domain=domain, taskList={"name": task_list})
-    if "count" not in response:
-        raise InvalidResponseError("the response to CountPendingActivityTasks has no count")
-    return PendingCount(domain, task_list, response["count"], bool(response.get("truncated", False)))
+    try:
+        count = number_of(response, "count")
+    except (LookupError, TypeError) as error:
+        raise InvalidResponseError("the response to CountPendingActivityTasks has no count") from error
+    return PendingCount(domain, task_list, count, bool(response.get("truncated", False)))
 
 
 def get_number_of_pending_tasks(

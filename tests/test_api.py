@@ -341,9 +341,10 @@ def test_a_truncated_count_warns(shared_client: Any, swf: Stubber) -> None:
     assert [warning.filename for warning in caught] == [__file__]
 
 
-def test_a_missing_count_is_a_broken_response(stub: StubService, wire: Any) -> None:
+@pytest.mark.parametrize("reply", [{}, {"truncated": False}, {"count": "many"}, {"count": [3]}])
+def test_a_missing_count_is_a_broken_response(reply: dict[str, Any], stub: StubService, wire: Any) -> None:
     """A response without a count is an error, not zero."""
-    stub.reply(COUNT, {"truncated": False})
+    stub.reply(COUNT, reply)
     with pytest.raises(InvalidResponseError, match="no count"):
         get_number_of_pending_tasks("l", "d", wire)
 

@@ -8,7 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, Final
 
-from ..errors import AccessError, SwfError, UnknownResource
+from ..errors import AccessError, InvalidResponseError, SwfError, UnknownResource
+from ..fields import number_of
 from ..models import ExecutionId
 from .calls import ScanCalls, ScanProgress, Stopped
 from .execution import BAD_TOKEN, PAGE_SIZE, ExecutionReader, ExecutionTasks
@@ -141,7 +142,11 @@ class DomainScanner:
     def count_open(self, older_than: float = 0.0) -> int:
         """Return the number of open executions that `scan` reads (CountOpenWorkflowExecutions)."""
         times = self._times(older_than)
-        return int(self.calls.call("count_open_workflow_executions", startTimeFilter=times)["count"])
+        response = self.calls.call("count_open_workflow_executions", startTimeFilter=times)
+        try:
+            return number_of(response, "count")
+        except (LookupError, TypeError) as error:
+            raise InvalidResponseError("the response to CountOpenWorkflowExecutions has no count") from error
 
     def find(self, workflow_id: str) -> ExecutionId:
         """Return the open run of a workflow ID, else its newest. Raise UnknownResource if there is none."""
@@ -228,7 +233,10 @@ class DomainScanner:
 
     def _executions_of(self, page: dict[str, Any]) -> Iterator[tuple[ExecutionId, float]]:
         """Yield the executions of a page and their start times; skip and count malformed rows."""
-        for info in page.get("executionInfos", ()):
+        infos = page.get("executionInfos")
+        if not isinstance(infos, list):
+            raise InvalidResponseError("the response to a list of workflow executions has no executions")
+        for info in infos:
             try:
                 execution = ExecutionId.from_api(info["execution"])
                 yield execution, info["startTimestamp"].timestamp()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from swf_cli.errors import AccessError, InvalidRequest, SwfError, UnknownResource
+from swf_cli.errors import AccessError, InvalidRequest, InvalidResponseError, SwfError, UnknownResource
 from swf_cli.models import ExecutionId
 from swf_cli.monitor.calls import ScanCalls
 from swf_cli.monitor.execution import ExecutionTasks
@@ -133,6 +133,24 @@ class TestScan:
         scanner = new_scanner(Recorder.of(stub.url))
         assert open_ids(scanner) == {"w": []}
         assert isinstance(scanner.calls.failure, InvalidRequest)
+
+    @pytest.mark.parametrize("reply", [{}, {"nextPageToken": "T"}])
+    def test_a_list_without_executions_is_not_an_empty_one(self, stub: StubService, reply: dict[str, Any]) -> None:
+        """Whatever sent that is not SWF: an alarm must not be silent."""
+        stub.reply("ListOpenWorkflowExecutions", reply)
+        stub.reply("ListClosedWorkflowExecutions", reply)
+        scanner = new_scanner(Recorder.of(stub.url))
+        with pytest.raises(InvalidResponseError, match="no executions"):
+            open_ids(scanner)
+        with pytest.raises(InvalidResponseError, match="no executions"):
+            scanner.find("w")
+
+    @pytest.mark.parametrize("reply", [{}, {"count": "many"}])
+    def test_a_count_that_is_none(self, stub: StubService, reply: dict[str, Any]) -> None:
+        """It is an error of SWF's like any other."""
+        stub.reply("CountOpenWorkflowExecutions", reply)
+        with pytest.raises(InvalidResponseError, match="no count"):
+            new_scanner(Recorder.of(stub.url)).count_open()
 
     def test_malformed_rows_are_skipped_and_counted(self, stub: StubService) -> None:
         """The executions that can be read are."""

@@ -387,6 +387,19 @@ def test_a_timeout_shows_what_was_found_so_far(waiting: StubService, env: dict[s
     assert result.code == 1
 
 
+def test_an_alarm_is_not_silent_if_something_else_than_swf_responds(stub: StubService, env: dict[str, str]) -> None:
+    """A list of executions without executions is an error, also after a page that had some."""
+    stub.reply("ListOpenWorkflowExecutions", {})
+    error_line(invoke("stuck", "-d", "media", "--check", env=env), 1, "no executions")
+    stub.reset()
+    stub.reply("ListOpenWorkflowExecutions", {**_executions(2), "nextPageToken": "T"})
+    stub.reply("ListOpenWorkflowExecutions", {})
+    stub.reply("ListClosedWorkflowExecutions", {"executionInfos": []})
+    stub.reply("GetWorkflowExecutionHistory", _waiting_since(time.time()))
+    result = invoke("stuck", "-d", "media", "--check", "-o", "json", env=env)
+    assert (result.code, "no executions" in result.stderr) == (1, True)
+
+
 def test_a_scan_that_breaks_off_shows_what_it_has(stub: StubService, env: dict[str, str]) -> None:
     """If the list can't be read on, what was found is printed, and the exit code is that of the failure."""
     stub.reply("ListOpenWorkflowExecutions", {**_executions(2), "nextPageToken": "T"})
