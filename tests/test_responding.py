@@ -293,8 +293,12 @@ def test_another_execution_than_that_on_record_proves_nothing(
     stub.fault(COMPLETE, "UnknownResourceFault", "Unknown activity")
     stub.fault(HISTORY, "UnknownResourceFault", unknown)
     harness.record(**here)
-    with pytest.raises(TaskNotOpen, match="may be open elsewhere"):
+    with pytest.raises(TaskNotOpen) as caught:
         harness.close_task(COMPLETED, task)
+    message = "SWF knows neither the task nor its workflow execution; the task may be open elsewhere"
+    assert caught.value.message == message
+    assert f"what the task was received with: no profile, region {here['region']}, " in str(caught.value.hint)
+    assert isinstance(caught.value.__cause__, TaskClosed)
     assert harness.held() == ["TOKEN"]
 
 

@@ -11,8 +11,8 @@ from swf_cli.history import ActivityTask, DecisionTask, End
 from swf_cli.invocation import Invocation
 from swf_cli.ledger.records import HeldTask
 from swf_cli.models import ActivityId, ExecutionId, PartialTaskConfiguration
-from swf_cli.monitor.diagnosis import REASONS, Diagnosis, diagnose
-from swf_cli.monitor.evidence import DomainFacts, Holdings
+from swf_cli.monitor.diagnosis import REASONS, Diagnosis, diagnose, may_look_stuck_later
+from swf_cli.monitor.evidence import CompletedRuns, DomainFacts, Holdings
 from tests.helpers.held import held_task, lost_poll
 
 EXECUTION = ExecutionId("video-7", "RUN")
@@ -517,3 +517,24 @@ class TestHints:
         found = diagnose(EXECUTION, ENDLESS, NOW, DomainFacts(600.0))
         assert found is not None
         assert found.hint.endswith("only closing its workflow ends it")
+
+
+@pytest.mark.parametrize(
+    ("task", "rows", "has_runs", "expected"),
+    [
+        pytest.param(STARTED, [], False, True, id="long run, nothing to compare it with"),
+        pytest.param(STARTED, [], True, False, id="long run, others are known"),
+        pytest.param(replace(STARTED, started_at=NOW - 10 * MINUTE), [], False, True, id="just as long as allowed"),
+        pytest.param(replace(STARTED, started_at=NOW - 5 * MINUTE), [], False, False, id="short run"),
+        pytest.param(STARTED, [LOST], True, True, id="may have been lost with a poll"),
+        pytest.param(WAITING, [LOST], False, False, id="not started"),
+        pytest.param(DECISION, [], False, False, id="decision task"),
+        pytest.param(TAKEN, [], False, False, id="decision task that is started"),
+    ],
+)
+def test_what_may_look_stuck_later(
+    task: ActivityTask | DecisionTask, rows: list[HeldTask], has_runs: bool, expected: bool
+) -> None:
+    """Only a started activity task, whose verdict depends on what is read later."""
+    runs = {ActivityId("resize", "1"): CompletedRuns(count=1, longest=60.0)} if has_runs else {}
+    assert may_look_stuck_later(task, NOW, facts_of(*rows, runs=runs)) is expected
