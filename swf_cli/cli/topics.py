@@ -175,10 +175,9 @@ Commands of `swf work`
   end. Any other exit code or a signal fails it: the reason is `exit N` or
   `signal NAME`, the details are the end of stderr. A result over 32,768
   characters or not valid UTF-8 fails it too, and the command is stopped as soon
-  as its stdout cannot be a result any more: one that prints more than a result
-  must write $SWF_RESULT_FILE first.
-  Its stdout and stderr are files: `> /dev/stderr` empties one, `>&2` and
-  `>> /dev/stderr` append.
+  as its stdout cannot be a result any more. To print more than that, write
+  $SWF_RESULT_FILE first. stdout and stderr are files: `> /dev/stderr` truncates
+  one, while `>&2` and `>> /dev/stderr` append to it.
   Three files, fresh for each task, say more if the command writes to them:
     $SWF_RESULT_FILE     the result, instead of stdout
     $SWF_REASON_FILE     the reason of a failure, instead of `exit N`; its first

@@ -131,9 +131,9 @@ class CredentialSource:
 
 
 def _registering(freeze: Callable[[], Any]) -> Callable[[], Any]:
-    """Return what botocore calls to get the credentials to sign a request with: their secrets are redacted by then.
+    """Return a `get_frozen_credentials` that registers the secrets for redaction.
 
-    It may have refreshed them.
+    botocore calls it to sign each request, and may have refreshed the credentials.
     """
 
     def freeze_and_register() -> Any:

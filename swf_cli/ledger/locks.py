@@ -59,7 +59,7 @@ class HolderLock:
 
 
 def _create_locked_file(folder: int) -> tuple[str, int]:
-    """Return the name and the descriptor of a new file in a folder, locked. Raise OSError if it can't be."""
+    """Create and lock a file in a folder; return its name and descriptor. Raise OSError if that fails."""
     for _ in range(_ATTEMPTS):
         name = f"holder-{secrets.token_hex(8)}"
         descriptor = open_file(folder, name, create=True, exclusive=True)

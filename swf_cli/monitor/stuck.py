@@ -89,7 +89,7 @@ class _Search:
         self._report = StuckReport()
         self._candidates: list[_Candidate] = []
         self._found_lists: set[str] = set()
-        """Those of the filter's task lists that a task was on that has waited long, or looks stuck."""
+        """Task lists of the filter on which a task has waited long, or looks stuck."""
         self._shared: dict[Hashable, Any] = {}
         """Values that many candidates have in common, each once."""
         self._held_runs = facts.holdings.executions_since(-inf).keys()

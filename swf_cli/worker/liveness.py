@@ -1,4 +1,4 @@
-"""Whether a worker makes progress, as a watchdog and a liveness probe want to know it."""
+"""Whether a worker makes progress: for a watchdog, and for a liveness probe."""
 
 import logging
 import os

@@ -262,7 +262,7 @@ class Worker:
 
 
 class PollLiveness(PollObserver):
-    """Reports what happens to a worker's polls as its progress."""
+    """Reports what happens to a worker's polls as signs of life."""
 
     def __init__(self, liveness: Liveness) -> None:
         self._liveness = liveness

@@ -146,8 +146,8 @@ class TestScan:
             scanner.find("w")
 
     @pytest.mark.parametrize("reply", [{}, {"count": "many"}])
-    def test_a_count_that_is_none(self, stub: StubService, reply: dict[str, Any]) -> None:
-        """It is an error of SWF's like any other."""
+    def test_a_response_without_a_count(self, stub: StubService, reply: dict[str, Any]) -> None:
+        """It is an error like any other of SWF's."""
         stub.reply("CountOpenWorkflowExecutions", reply)
         with pytest.raises(InvalidResponseError, match="no count"):
             new_scanner(Recorder.of(stub.url)).count_open()
