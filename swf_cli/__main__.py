@@ -56,13 +56,14 @@ def _flush_stderr() -> None:
 def _open_standard_streams() -> None:
     """Open the null device for each standard stream that is closed, so that no socket or file takes its place.
 
-    The one for stdout can't be written to: losing data silently would not be an error otherwise.
+    The one for stdin can't be read and that for stdout can't be written to: an empty result, or losing data, would
+    not be an error otherwise.
     """
-    for descriptor in range(3):
+    for descriptor, access in enumerate((os.O_WRONLY, os.O_RDONLY, os.O_RDWR)):
         try:
             os.fstat(descriptor)
         except OSError:
-            os.open(os.devnull, os.O_RDWR if descriptor == 2 else os.O_RDONLY)
+            os.open(os.devnull, access)
     if sys.stdin is None:
         sys.stdin = open(0, encoding="utf-8")  # noqa: SIM115 - open as long as the process
     if sys.stdout is None:

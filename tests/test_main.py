@@ -11,7 +11,7 @@ import pytest
 
 from swf_cli import __version__
 from tests.helpers.cli import TASK, Result, Unwritable, invoke, run, run_unwritable, shell
-from tests.helpers.operations import COUNT, HEARTBEAT, POLL
+from tests.helpers.operations import COMPLETE, COUNT, FAIL, HEARTBEAT, POLL
 from tests.helpers.stub_service import StubService
 from tests.helpers.terminal import FULL_DEVICE, error_line
 
@@ -82,6 +82,16 @@ def test_a_closed_stderr_or_stdin_does_no_harm(counting: StubService, env: dict[
     assert shell("swf poll 2>&-", env=env) == Result("", "", 2)
     assert shell("swf poll 0<&- >&- 2>&-", env=env) == Result("", "", 2)
     error_line(shell("swf heartbeat --task - <&-", env=env), 2, "--task")
+
+
+@pytest.mark.parametrize("command", ["complete --result-file -", "fail --details-file -"])
+def test_a_closed_stdin_is_not_an_empty_one(command: str, stub: StubService, env: dict[str, str]) -> None:
+    """What can't be read is wrong usage; an empty file is an empty text."""
+    error_line(shell(f"swf {command} --token T <&-", env=env), 2, "cannot read stdin")
+    assert stub.requests == []
+    stub.reply(COMPLETE)
+    stub.reply(FAIL)
+    assert shell(f"swf {command} --token T < /dev/null", env=env).code == 0
 
 
 @FULL_DEVICE
