@@ -99,14 +99,17 @@ class Output:
             write_stdout("".join(f"{_format_fields([row])}\n" for row in rows))
 
     def _search(self, shape: Any) -> Any:
-        from jmespath.exceptions import JMESPathError
+        from jmespath.exceptions import JMESPathError, JMESPathTypeError
 
         try:
             return self.query.search(shape)
         except JMESPathError as error:
             # The data may be a task that nobody else has: print it before the error.
             write_stdout(to_json(shape) + "\n")
-            message = f"--query failed, so everything is printed: {' '.join(str(error).split())}"
+            reason = " ".join(str(error).split())
+            if isinstance(error, JMESPathTypeError):  # it has the value too, which is not for a log
+                reason = f"{error.function_name}() can't take a value of type {error.actual_type}"
+            message = f"--query failed, so everything is printed: {reason}"
             raise OutputError(message) from error
 
     def render(self, drawn: Text) -> str:

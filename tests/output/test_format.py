@@ -214,6 +214,17 @@ def test_a_query_that_fails_loses_nothing(
     assert capsys.readouterr().out == "7\n"
 
 
+def test_a_query_that_fails_does_not_log_the_data(capsys: pytest.CaptureFixture[str]) -> None:
+    """It may be the input of a task, which is nobody's but the task's."""
+    with pytest.raises(OutputError) as caught:
+        Output("text", compile_query("sum(@)")).emit(
+            {"input": "private"}, screen=lambda width: pytest.fail("no"), text=[]
+        )
+    message = "--query failed, so everything is printed: sum() can't take a value of type object"
+    assert caught.value.message == message
+    assert capsys.readouterr().out == '{"input": "private"}\n'
+
+
 @pytest.mark.parametrize("expression", ["[", "sum(", "no_such_function(@)", "[].{a: no_such(b)}"])
 def test_an_invalid_query(expression: str) -> None:
     """It is rejected before there is any data."""
