@@ -23,7 +23,7 @@ class CommandProcess(WorkerProcess):
     """A command that runs for one task. Its stdin and stdout are unlinked files, or a pipe with all its input."""
 
     def __init__(
-        self, command: Sequence[str], env: Mapping[str, str | bytes], task_input: str, executable: str | None = None
+        self, command: Sequence[str], env: Mapping[bytes, bytes], task_input: str, executable: str | None = None
     ) -> None:
         files = ExitStack()
         with ExitStack() as until_started, files:
@@ -80,11 +80,7 @@ class CommandExecution:
         context, task = runner.context, runner.task
         command, executable = context.config.programs.find(task.activity.name)
         try:
-            env: dict[str, str | bytes] = {
-                **context.environ,
-                **runner.environment(),
-                **files.create(context.scratch.path()),
-            }
+            env = {**context.environ, **runner.environment(), **files.create(context.scratch.path())}
             return CommandProcess(command, env, task.input or "", executable)
         except OSError as error:
             raise explain_start_error(error, executable) from error

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     import threading
 
 _OF_A_TASK: Final = (
-    *("SWF_TASK_", "SWF_ACTIVITY_", "SWF_WORKFLOW_ID", "SWF_RUN_ID"),
-    *("SWF_HEARTBEAT_FILE", "SWF_RESULT_FILE", "SWF_REASON_FILE"),
+    *(b"SWF_TASK_", b"SWF_ACTIVITY_", b"SWF_WORKFLOW_ID", b"SWF_RUN_ID"),
+    *(b"SWF_HEARTBEAT_FILE", b"SWF_RESULT_FILE", b"SWF_REASON_FILE"),
 )
 
 TICK: Final = 0.2
@@ -45,7 +45,7 @@ class WorkerProcess:
     def __init__(
         self,
         command: Sequence[str],
-        env: Mapping[str, str | bytes],
+        env: Mapping[bytes, bytes],
         executable: str | None,
         streams: tuple[int, int],
         files: ExitStack,
@@ -141,7 +141,12 @@ class WorkerProcess:
         self._files.close()
 
 
-def without_task(environ: Mapping[str, str]) -> dict[str, str]:
+def encode_environ(environ: Mapping[str, str]) -> dict[bytes, bytes]:
+    """Return an environment as processes get it: encoded once for all of them."""
+    return {os.fsencode(name): os.fsencode(value) for name, value in environ.items()}
+
+
+def without_task(environ: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
     """Return an environment without variables that name a task: the worker may itself run for one."""
     return {name: value for name, value in environ.items() if not name.startswith(_OF_A_TASK)}
 

@@ -92,16 +92,16 @@ class TaskFiles:
     def __init__(self) -> None:
         self._prefix = ""
 
-    def create(self, folder: str) -> dict[str, str]:
+    def create(self, folder: str) -> dict[bytes, bytes]:
         """Create them, empty, in a private folder; return the environment variables that name them."""
         self.remove()
         self._prefix = os.path.join(folder, secrets.token_hex(8))
         for suffix in (_RESULT, _REASON):
             _create_file(self._prefix + suffix)
         return {
-            "SWF_HEARTBEAT_FILE": self._prefix + _HEARTBEAT,
-            "SWF_RESULT_FILE": self._prefix + _RESULT,
-            "SWF_REASON_FILE": self._prefix + _REASON,
+            b"SWF_HEARTBEAT_FILE": os.fsencode(self._prefix + _HEARTBEAT),
+            b"SWF_RESULT_FILE": os.fsencode(self._prefix + _RESULT),
+            b"SWF_REASON_FILE": os.fsencode(self._prefix + _REASON),
         }
 
     def remove(self) -> None:

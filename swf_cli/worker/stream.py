@@ -43,7 +43,7 @@ class Recycled(Exception):
 class StreamProcess(WorkerProcess):
     """A handler, with pipes to its stdin and from its stdout, neither of which is ever waited for."""
 
-    def __init__(self, command: "Sequence[str]", env: "Mapping[str, str]", executable: str) -> None:
+    def __init__(self, command: "Sequence[str]", env: "Mapping[bytes, bytes]", executable: str) -> None:
         files, theirs = ExitStack(), ExitStack()
         with files, theirs:
             stdin, self._stdin = os.pipe()

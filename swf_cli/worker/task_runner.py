@@ -44,7 +44,7 @@ class WorkerContext:
     session: "Session"
     ledger: "Ledger"
     config: WorkerConfig
-    environ: Mapping[str, str]
+    environ: Mapping[bytes, bytes]
     shutdown: Shutdown
     access_gate: AccessGate
     start_gate: StartGate
@@ -206,18 +206,18 @@ class TaskRunner:
         """Record the process group that works on the task in the ledger, so that it can be stopped if we die."""
         self.context.ledger.set_command(self._row, group, start_id)
 
-    def environment(self) -> dict[str, bytes]:
+    def environment(self) -> dict[bytes, bytes]:
         """Return the environment variables that describe the task to a command: in UTF-8, whatever the locale."""
         task = self.task
         variables = {
-            "SWF_TASK_TOKEN": task.token,
-            "SWF_TASK_ID": task.id,
-            "SWF_ACTIVITY_NAME": task.activity.name,
-            "SWF_ACTIVITY_VERSION": task.activity.version,
-            "SWF_WORKFLOW_ID": task.execution.id,
-            "SWF_RUN_ID": task.execution.run_id,
-            "SWF_DOMAIN": self.source.domain,
-            "SWF_TASK_LIST": self.source.task_list,
+            b"SWF_TASK_TOKEN": task.token,
+            b"SWF_TASK_ID": task.id,
+            b"SWF_ACTIVITY_NAME": task.activity.name,
+            b"SWF_ACTIVITY_VERSION": task.activity.version,
+            b"SWF_WORKFLOW_ID": task.execution.id,
+            b"SWF_RUN_ID": task.execution.run_id,
+            b"SWF_DOMAIN": self.source.domain,
+            b"SWF_TASK_LIST": self.source.task_list,
         }
         return {name: value.encode("utf-8", "surrogatepass") for name, value in variables.items()}
 

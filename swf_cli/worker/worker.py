@@ -23,6 +23,7 @@ from .config import WorkerConfig, WorkerStats
 from .files import check_temporary_space, describe_open_error
 from .liveness import RETRY_ALLOWANCE, SERVICE_VARIABLES, Liveness
 from .orphans import fail_orphans, find_orphans, stop_commands
+from .process import encode_environ
 from .scratch import ScratchDir
 from .shutdown import Shutdown
 from .start_gate import StartGate
@@ -66,7 +67,7 @@ class Worker:
             session=session,
             ledger=ledger,
             config=config,
-            environ={name: value for name, value in environ.items() if name not in SERVICE_VARIABLES},
+            environ=encode_environ({name: environ[name] for name in environ if name not in SERVICE_VARIABLES}),
             shutdown=self.shutdown,
             access_gate=AccessGate(session.reset, wait_for=access_wait, clock=clock),
             start_gate=StartGate(config.grace, self._give_up_starting, retrier=retrier, clock=clock),

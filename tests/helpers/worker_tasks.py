@@ -19,6 +19,7 @@ from swf_cli.worker.command import CommandExecution
 from swf_cli.worker.config import WorkerConfig
 from swf_cli.worker.handlers import FixedCommand, Programs
 from swf_cli.worker.liveness import Liveness
+from swf_cli.worker.process import encode_environ
 from swf_cli.worker.scratch import ScratchDir
 from swf_cli.worker.shutdown import Shutdown
 from swf_cli.worker.start_gate import StartGate
@@ -48,7 +49,7 @@ class Tasks:
             session=self._session,
             ledger=self.ledger,
             config=WorkerConfig(programs, **{"heartbeat": "off", **config}),
-            environ=self.environ,
+            environ=encode_environ(self.environ),
             shutdown=self.shutdown,
             access_gate=AccessGate(lambda: None),
             start_gate=StartGate(0, lambda error: None),

@@ -14,6 +14,7 @@ import pytest
 from swf_cli.processes import group_is_running
 from swf_cli.worker.command import CommandProcess
 from swf_cli.worker.files import InvalidResult
+from swf_cli.worker.process import encode_environ
 from tests.helpers.cli import wait_until
 from tests.helpers.processes import is_running, written_pids
 
@@ -27,7 +28,7 @@ def start() -> Iterator[Start]:
 
     def start(script: str | list[str], task_input: str = "", **env: str) -> CommandProcess:
         command = ["sh", "-c", script] if isinstance(script, str) else script
-        processes.append(CommandProcess(command, {"PATH": os.environ["PATH"], **env}, task_input))
+        processes.append(CommandProcess(command, encode_environ({"PATH": os.environ["PATH"], **env}), task_input))
         return processes[-1]
 
     yield start

@@ -136,7 +136,7 @@ def test_progress_before_and_after_the_command(tmp_path: Path, monkeypatch: pyte
     files = TaskFiles()
     assert files.read_heartbeat(100) is None
     variables = files.create(str(tmp_path))
-    Path(variables["SWF_HEARTBEAT_FILE"]).write_text("half")
+    Path(os.fsdecode(variables[b"SWF_HEARTBEAT_FILE"])).write_text("half")
     assert files.read_heartbeat(100) == "half"
     files.remove()
     assert files.read_heartbeat(100) is None
