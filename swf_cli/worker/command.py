@@ -3,7 +3,7 @@
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ..heartbeats import HeartbeatSignal
 from ..models import LIMITS
@@ -17,6 +17,8 @@ from .scratch import TaskFiles
 
 if TYPE_CHECKING:
     from .task_runner import TaskRunner
+
+_BRIEF: Final = 0.01  # seconds; a command that ends within them is not recorded: it would run for less time than that
 
 
 class CommandProcess(WorkerProcess):
@@ -63,7 +65,6 @@ class CommandExecution:
         try:
             if command is None:
                 return runner.outcome_of_stopped(None)
-            runner.record_command(command.group, start_id(command.group))
             return self._supervise(runner, command, files)
         finally:
             if command is not None:
@@ -92,6 +93,8 @@ class CommandExecution:
             runner.forward_stderr(command)
             return _check_result(command, files)
 
+        if not command.wait(_BRIEF):
+            runner.record_command(command.group, start_id(command.group))
         while not command.wait(TICK):
             invalid = look()
             if invalid or runner.is_over():
