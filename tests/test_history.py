@@ -9,12 +9,7 @@ import pytest
 
 from swf_cli.history import ActivityTask, DecisionTask, End, attributes, end_of, open_activity_ids
 from swf_cli.models import ActivityId, PartialTaskConfiguration
-
-
-def event(number: int, kind: str, **values: Any) -> dict[str, Any]:
-    """Return an event, as botocore returns it."""
-    return {"eventId": number, "eventType": kind, f"{kind[0].lower()}{kind[1:]}EventAttributes": values}
-
+from tests.helpers.events import event
 
 STARTED = event(6, "ActivityTaskStarted", scheduledEventId=5, identity="me")
 

@@ -29,10 +29,10 @@ from swf_cli.ledger.store import Ledger
 from swf_cli.models import ExecutionId, TaskReference, WorkerTask
 from swf_cli.responding import Outcome, Responder, Settlement, close_task, prune
 from swf_cli.retry import AccessGate, Retrier
-from swf_cli.task_ends import find_end
 from tests.helpers.aws import SETTINGS, create_client
 from tests.helpers.cli import TASK
 from tests.helpers.clock import FakeClock, InstantEvent
+from tests.helpers.events import event
 from tests.helpers.ledger import SOURCE, record_task
 from tests.helpers.operations import CANCEL, COMPLETE, FAIL, HEARTBEAT, HISTORY
 from tests.helpers.stub_service import StubService
@@ -49,12 +49,6 @@ OUTCOMES: dict[str, tuple[Outcome, str, dict[str, str]]] = {
 EVENTS = {COMPLETE: "ActivityTaskCompleted", FAIL: "ActivityTaskFailed", CANCEL: "ActivityTaskCanceled"}
 
 each_outcome = pytest.mark.parametrize(("outcome", "operation", "sent"), OUTCOMES.values(), ids=OUTCOMES)
-
-
-def event(number: int, kind: str, **values: Any) -> dict[str, Any]:
-    """Return a history event, as SWF sends it."""
-    attributes = f"{kind[0].lower()}{kind[1:]}EventAttributes"
-    return {"eventId": number, "eventTimestamp": 0, "eventType": kind, attributes: values}
 
 
 def closing(kind: str, **values: Any) -> dict[str, Any]:
@@ -854,76 +848,6 @@ def test_an_outcome_matches_the_end_it_causes(outcome: Outcome, end: End, matche
 def test_a_settlement_can_be_logged(settlement: Settlement, text: str, confirmed: bool) -> None:
     """A line of the log says what became of the task, and only the certain cases count as closed."""
     assert (str(settlement), settlement.is_confirmed) == (text, confirmed)
-
-
-# --- reading how a task ended
-
-
-def test_history_is_read_backwards_to_the_start_of_the_task(harness: Harness, stub: StubService) -> None:
-    """Of a long history only the end is read: backwards, page by page, no further than the task's start."""
-    stub.reply(HISTORY, {"events": [event(300, "MarkerRecorded")], "nextPageToken": "2"})
-    stub.reply(HISTORY, {"events": [event(9, "MarkerRecorded"), STARTED], "nextPageToken": "3"})
-    assert find_end(harness.session.no_retry, REFERENCE) is None
-    execution = {"workflowId": "video-7", "runId": "RUN"}
-    first = {"domain": "video", "execution": execution, "reverseOrder": True, "maximumPageSize": 100}
-    assert [arguments for _, arguments in stub.requests] == [first, {**first, "nextPageToken": "2"}]
-
-
-def test_a_history_may_have_an_empty_page(harness: Harness, stub: StubService) -> None:
-    """A page without events is no end, and not the last page."""
-    stub.reply(HISTORY, {"nextPageToken": "2"})
-    stub.reply(HISTORY, {})
-    assert find_end(harness.session.no_retry, REFERENCE) is None
-    assert len(stub.requests) == 2
-
-
-def test_a_tasks_own_end_counts_before_its_executions(harness: Harness, stub: StubService) -> None:
-    """If the execution ended too, how the task itself ended counts, even on a later page."""
-    stub.reply(HISTORY, {"events": [event(300, "WorkflowExecutionCompleted")], "nextPageToken": "2"})
-    stub.reply(HISTORY, {"events": [closing("ActivityTaskFailed", reason="bad"), STARTED]})
-    end = find_end(harness.session.no_retry, REFERENCE)
-    assert end is not None
-    assert (end.state, end.reason) == ("failed", "bad")
-
-
-@pytest.mark.parametrize("pages", [1, 2])
-def test_the_executions_end_is_the_end_of_its_tasks(pages: int, harness: Harness, stub: StubService) -> None:
-    """A task without an end of its own ended with its execution, also if its start is on a later page."""
-    end = event(300, "WorkflowExecutionTerminated")
-    if pages == 1:
-        stub.reply(HISTORY, {"events": [end, STARTED]})
-    else:
-        stub.reply(HISTORY, {"events": [end], "nextPageToken": "2"})
-        stub.reply(HISTORY, {"events": [STARTED]})
-    found = find_end(harness.session.no_retry, REFERENCE)
-    assert found is not None
-    assert (found.state, str(found)) == ("gone", "its workflow execution was terminated")
-
-
-def test_a_malformed_event_does_not_end_the_search(harness: Harness, stub: StubService) -> None:
-    """It is skipped, and older pages are read."""
-    end = closing(EVENTS[COMPLETE], result="ok")
-    malformed = {name: value for name, value in STARTED.items() if name != "eventId"}
-    stub.reply(HISTORY, {"events": [malformed], "nextPageToken": "2"})
-    stub.reply(HISTORY, {"events": [end, STARTED]})
-    assert find_end(harness.session.no_retry, REFERENCE) == End("completed", result="ok")
-
-
-@pytest.mark.parametrize(
-    "reference",
-    [
-        replace(REFERENCE, domain=None),
-        replace(REFERENCE, execution=None),
-        replace(REFERENCE, task_started_execution_history_event_id=None),
-    ],
-)
-def test_a_reference_that_lacks_a_part_has_no_history(
-    reference: TaskReference, harness: Harness, stub: StubService
-) -> None:
-    """Domain, execution and started event are all needed to find a task's end."""
-    with pytest.raises(LookupError):
-        find_end(harness.session.no_retry, reference)
-    assert stub.requests == []
 
 
 # --- prune

@@ -5,16 +5,13 @@ Times are minutes and seconds after 02:00 on 2026-11-24, UTC.
 
 from typing import Any
 
+from tests.helpers.events import event
+
 _TWO_O_CLOCK = 1_795_485_600
 
 
 def _event(number: int, minute: int, second: int, kind: str, **values: Any) -> dict[str, Any]:
-    return {
-        "eventId": number,
-        "eventTimestamp": _TWO_O_CLOCK + 60 * minute + second,
-        "eventType": kind,
-        f"{kind[0].lower()}{kind[1:]}EventAttributes": values,
-    }
+    return event(number, kind, _TWO_O_CLOCK + 60 * minute + second, **values)
 
 
 def _scheduled(activity_id: str, name: str, task_list: str, *timeouts: str, **more: str) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from swf_cli.history import ActivityTask, DecisionTask, End
 from swf_cli.models import unset
 from swf_cli.monitor.task_reader import TaskReader
+from tests.helpers.events import event
 from tests.helpers.histories import CANCELLATION, RETRIES
 
 SCHEDULED = RETRIES[4]
@@ -40,8 +41,8 @@ def test_what_is_open_is_found_on_the_way_back() -> None:
     """Read backwards, a task is known to be open once its scheduling is read without an end."""
     reader = TaskReader()
     found = []
-    for event in reversed(RETRIES):
-        reader.read([event])
+    for one in reversed(RETRIES):
+        reader.read([one])
         found.append(reader.open_found)
     assert (found[5], found[6], found[-1]) == (0, 1, 1)  # event 24 is the scheduling of the one that is open
     assert max(found) == 1
@@ -87,12 +88,6 @@ def test_a_timeout_that_is_not_given_is_not_unlimited() -> None:
     """A timeout that the event does not have is not given; NONE is unlimited."""
     settings = read(*CANCELLATION)[2].configuration
     assert (settings.heartbeat_timeout, settings.runtime_timeout) == (unset, None)
-
-
-def event(number: int, kind: str, at: float = 0.0, **values: Any) -> dict[str, Any]:
-    """Return an event."""
-    name = f"{kind[0].lower()}{kind[1:]}EventAttributes"
-    return {"eventId": number, "eventTimestamp": at or float(number), "eventType": kind, name: values}
 
 
 class TestMalformed:
@@ -151,17 +146,17 @@ def decision(*events: dict[str, Any]) -> DecisionTask | None:
     return reader.decision
 
 
-def scheduled(number: int, at: float = 0.0) -> dict[str, Any]:
+def scheduled(number: int, at: float | None = None) -> dict[str, Any]:
     """Return the event that schedules a decision task."""
     return event(number, "DecisionTaskScheduled", at, taskList={"name": "deciders"}, startToCloseTimeout="30")
 
 
-def taken(number: int, of: int, at: float = 0.0) -> dict[str, Any]:
+def taken(number: int, of: int, at: float | None = None) -> dict[str, Any]:
     """Return the event that starts a decision task."""
     return event(number, "DecisionTaskStarted", at, scheduledEventId=of, identity=f"decider-{number}")
 
 
-def completed(number: int, of: int, started: int, at: float = 0.0) -> dict[str, Any]:
+def completed(number: int, of: int, started: int, at: float | None = None) -> dict[str, Any]:
     """Return the event that completes a decision task."""
     return event(number, "DecisionTaskCompleted", at, scheduledEventId=of, startedEventId=started)
 

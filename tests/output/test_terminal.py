@@ -1,4 +1,4 @@
-"""Text made safe for a terminal, and messages to stderr that delay nobody."""
+"""Messages to stderr, which delay nobody."""
 
 import os
 import pty
@@ -10,16 +10,13 @@ from contextlib import closing
 from typing import IO, cast
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from swf_cli.output.escaping import escape_controls
 from swf_cli.output.terminal import RawStderr, StderrWriter, flush_stderr, print_message
 from tests.helpers.cli import wait_until
-from tests.helpers.terminal import CONTROLS, drain, without_escapes
+from tests.helpers.terminal import drain, without_escapes
 
 LINES = [f"line {number} {'x' * 1_000}\n" for number in range(200)]
 """More than a pipe's buffer."""
@@ -60,37 +57,6 @@ def pipe() -> Iterator[Pipe]:
     """A pipe that nobody reads yet."""
     with closing(Pipe()) as pipe:
         yield pipe
-
-
-# --- escaping
-
-
-@given(st.text(st.characters(blacklist_categories=())))
-def test_no_control_character_reaches_a_terminal(text: str) -> None:
-    """Whatever the text, each control character is escaped, line feeds too; what is safe stays as it is."""
-    escaped = escape_controls(text)
-    assert not CONTROLS.search(escaped)
-    assert "\n" not in escaped
-    assert escape_controls(escaped) == escaped
-
-
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
-        ("é 日本 ñ", "é 日本 ñ"),
-        ("👩\u200d🚀 ❤\ufe0f 1\ufe0f\u20e3", "👩\u200d🚀 ❤\ufe0f 1\ufe0f\u20e3"),
-        ("resize\u200b", "resize\\u200b"),
-        ("a\u200db", "a\\u200db"),
-        ("a\ufe0f", "a\\ufe0f"),
-        ("\u3164\u2065\U000e0041\U000e0fff", "\\u3164\\u2065\\U000e0041\\U000e0fff"),
-        ("e" + "\u0301" * 6, "e" + "\u0301" * 4 + "\\u0301" * 2),
-        ("a\u2028b\x85c\x9bd", "a\\u2028b\\x85c\\x9bd"),
-        ("\ud800", "\\ud800"),
-    ],
-)
-def test_what_is_not_seen_is_escaped(text: str, shown: str) -> None:
-    """Format characters, fillers and heaps of marks are visible as escapes; emoji and letters of any script stay."""
-    assert escape_controls(text) == shown
 
 
 # --- order and completeness

@@ -10,6 +10,7 @@ from swf_cli.ledger.records import PollSource, Taker
 from swf_cli.ledger.store import Ledger
 from swf_cli.models import ActivityId, ExecutionId, WorkerTask
 from tests.helpers.cli import TASK, Result, invoke, shell
+from tests.helpers.events import event
 from tests.helpers.operations import (
     COMPLETE,
     COUNT,
@@ -47,6 +48,7 @@ HOSTILE = (
 )
 RECORD = 'printf "%s\\0" "$@" "$SWF_TASK_ID" "$SWF_ACTIVITY_NAME" "$SWF_WORKFLOW_ID" > seen'
 NOW = 1_795_485_600.0
+A_YEAR_AGO = NOW - 31_536_000
 
 
 @pytest.fixture
@@ -131,12 +133,6 @@ def test_handlers_of_hostile_names(stub: StubService, env: dict[str, str], here:
     assert ran(here) == []
 
 
-def event(number: int, kind: str, **values: Any) -> dict[str, Any]:
-    """Return an event of a history, of a year ago."""
-    attributes = f"{kind[0].lower()}{kind[1:]}EventAttributes"
-    return {"eventId": number, "eventTimestamp": NOW - 31_536_000 + number, "eventType": kind, attributes: values}
-
-
 def history(name: str, *, is_started: bool = True) -> dict[str, Any]:
     """Return the history of an execution with one open task, all of whose names are one."""
     scheduled = {
@@ -146,15 +142,18 @@ def history(name: str, *, is_started: bool = True) -> dict[str, Any]:
         **dict.fromkeys(("scheduleToStartTimeout", "scheduleToCloseTimeout"), "NONE"),
         **dict.fromkeys(("startToCloseTimeout", "heartbeatTimeout"), "NONE"),
     }
-    started = event(6, "ActivityTaskStarted", scheduledEventId=5, identity=name)
-    waiting = [event(5, "ActivityTaskScheduled", **scheduled), event(1, "WorkflowExecutionStarted")]
+    started = event(6, "ActivityTaskStarted", A_YEAR_AGO + 6, scheduledEventId=5, identity=name)
+    waiting = [
+        event(5, "ActivityTaskScheduled", A_YEAR_AGO + 5, **scheduled),
+        event(1, "WorkflowExecutionStarted", A_YEAR_AGO + 1),
+    ]
     return {"events": [started, *waiting] if is_started else waiting}
 
 
 def open_executions() -> list[dict[str, Any]]:
     """Return an open execution for each hostile name, as a list shows it."""
     rows = [{"execution": {"workflowId": name, "runId": f"RUN-{n}"}} for n, name in enumerate(HOSTILE)]
-    return [{**row, "startTimestamp": NOW - 31_536_000, "executionStatus": "OPEN"} for row in rows]
+    return [{**row, "startTimestamp": A_YEAR_AGO, "executionStatus": "OPEN"} for row in rows]
 
 
 @pytest.fixture

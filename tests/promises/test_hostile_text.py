@@ -5,7 +5,6 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -13,6 +12,7 @@ from swf_cli.ledger.records import PollSource
 from swf_cli.ledger.store import Ledger
 from swf_cli.models import ActivityId, ExecutionId, WorkerTask
 from tests.helpers.cli import Result
+from tests.helpers.events import event
 from tests.helpers.operations import (
     CANCEL,
     COMPLETE,
@@ -64,16 +64,6 @@ def check(result: Result) -> None:
     assert "«" in result.stdout + result.stderr, "the text is not shown at all"
 
 
-def event(number: int, kind: str, **values: Any) -> dict[str, Any]:
-    """Return an event of a history."""
-    return {
-        "eventId": number,
-        "eventTimestamp": NOW + number,
-        "eventType": kind,
-        f"{kind[0].lower()}{kind[1:]}EventAttributes": values,
-    }
-
-
 EXECUTION = {"workflowId": NAME, "runId": SHORT}
 _SETTINGS = {
     "activityType": {"name": NAME, "version": SHORT},
@@ -82,16 +72,16 @@ _SETTINGS = {
     **dict.fromkeys(("startToCloseTimeout", "heartbeatTimeout"), "NONE"),
 }
 EVENTS = [
-    event(1, "WorkflowExecutionStarted"),
-    event(2, "DecisionTaskScheduled", taskList={"name": NAME}, startToCloseTimeout="30"),
-    event(3, "DecisionTaskStarted", scheduledEventId=2, identity=NAME),
-    event(4, "DecisionTaskCompleted", scheduledEventId=2, startedEventId=3),
-    event(5, "ActivityTaskScheduled", activityId=NAME, input=EVIL, control=EVIL, **_SETTINGS),
-    event(6, "ActivityTaskScheduled", activityId=f"2{NAME}", **_SETTINGS),
-    event(7, "ActivityTaskScheduled", activityId=f"3{NAME}", **_SETTINGS),
-    event(8, "ActivityTaskStarted", scheduledEventId=5, identity=NAME),
-    event(9, "ActivityTaskStarted", scheduledEventId=6, identity=NAME),
-    event(10, "ActivityTaskFailed", scheduledEventId=6, startedEventId=9, reason=EVIL, details=EVIL),
+    event(1, "WorkflowExecutionStarted", NOW + 1),
+    event(2, "DecisionTaskScheduled", NOW + 2, taskList={"name": NAME}, startToCloseTimeout="30"),
+    event(3, "DecisionTaskStarted", NOW + 3, scheduledEventId=2, identity=NAME),
+    event(4, "DecisionTaskCompleted", NOW + 4, scheduledEventId=2, startedEventId=3),
+    event(5, "ActivityTaskScheduled", NOW + 5, activityId=NAME, input=EVIL, control=EVIL, **_SETTINGS),
+    event(6, "ActivityTaskScheduled", NOW + 6, activityId=f"2{NAME}", **_SETTINGS),
+    event(7, "ActivityTaskScheduled", NOW + 7, activityId=f"3{NAME}", **_SETTINGS),
+    event(8, "ActivityTaskStarted", NOW + 8, scheduledEventId=5, identity=NAME),
+    event(9, "ActivityTaskStarted", NOW + 9, scheduledEventId=6, identity=NAME),
+    event(10, "ActivityTaskFailed", NOW + 10, scheduledEventId=6, startedEventId=9, reason=EVIL, details=EVIL),
 ]
 TASK = {
     "taskToken": f"TOKEN{NAME}TOKEN",
@@ -134,7 +124,9 @@ def closed(stub: StubService) -> None:
     """Say that a task is not open; its history says how it ended."""
     found(stub)
     stub.fault(COMPLETE, "UnknownResourceFault", EVIL)
-    ended = event(11, "ActivityTaskTimedOut", scheduledEventId=5, startedEventId=8, timeoutType=EVIL, details=EVIL)
+    ended = event(
+        11, "ActivityTaskTimedOut", NOW + 11, scheduledEventId=5, startedEventId=8, timeoutType=EVIL, details=EVIL
+    )
     stub.reply(HISTORY, {"events": [ended, *EVENTS[::-1]]})
 
 
