@@ -19,6 +19,7 @@ from .api import send_heartbeat
 from .errors import Cancelled, CredentialsError, InvalidRequest, NetworkError, SwfError, TaskNotOpen
 from .heartbeat_timeouts import TimeoutLookup
 from .retry import TRANSIENT
+from .times import format_duration
 
 if TYPE_CHECKING:
     from .client.session import Session, SessionClient
@@ -30,6 +31,7 @@ _LONGEST_INTERVAL: Final = 60.0  # seconds; only its response reports a cancella
 _SHORTEST_RETRY: Final = 0.1  # seconds
 _LONGEST_RETRY: Final = 5.0  # seconds
 _END_CHECK: Final = 0.2  # seconds between looks at what a heartbeat said
+_FIRST_REMINDER: Final = 15.0  # seconds of failures until a reminder; the next ones take twice as long each
 _SENDERS: Final = 32  # threads; started as they are needed
 _REMOVED: Final = 1_000  # entries of removed tasks that may wait in the heap until they are due
 
@@ -41,6 +43,33 @@ class HeartbeatSignal(Enum):
 
     CANCEL_REQUESTED = "cancel requested"
     TASK_CLOSED = "task closed"
+
+
+class _Outage:
+    """Logs failures in a row: the first, then ever fewer of them, and their end. A long outage fills no log."""
+
+    def __init__(self, log: "Log", clock: Callable[[], float]) -> None:
+        self._log = log
+        self._clock = clock
+        self._began: float | None = None
+        self._reminder = 0.0
+
+    def fail(self, message: str, level: int = logging.INFO) -> None:
+        """Note that a heartbeat failed."""
+        now = self._clock()
+        if self._began is None:
+            self._began, self._reminder = now, _FIRST_REMINDER
+            self._log.log(level, "heartbeat failed: %s", message)
+        elif now - self._began >= self._reminder:
+            self._reminder = 2 * (now - self._began)
+            self._log.log(level, "heartbeats still fail after %s: %s", format_duration(now - self._began), message)
+
+    def end(self) -> None:
+        """Note that SWF accepted a heartbeat."""
+        if self._began is not None:
+            duration = format_duration(max(1.0, self._clock() - self._began))
+            self._log.info("heartbeats are accepted again, after %s", duration)
+            self._began = None
 
 
 class HeartbeatSender:
@@ -73,13 +102,18 @@ class HeartbeatSender:
         """When the next step is due, by `clock`; infinite if never."""
         self.changed = threading.Event()
         """Set when `signal` or `error` is."""
+        self.failure: SwfError | None = None
+        """Why the last heartbeat failed; None if SWF accepted it."""
+        self.has_succeeded = False
+        """Whether SWF ever accepted a heartbeat."""
         self.log = log
+        self.outage = _Outage(log, clock)
         self._session = session
         self._token = token
         self._interval: float | None = interval
         self._details = details
+        self._rejected_details: str | None = None
         self._stop_on_rejection = stop_on_rejection
-        self._has_succeeded = False
         self._on_success: Callable[[], None] = lambda: None
         self._clock = clock
 
@@ -90,23 +124,30 @@ class HeartbeatSender:
         try:
             self._send(self._session.with_timeout(interval / 2))
         except Cancelled:
+            self._accept()
             self._report(HeartbeatSignal.CANCEL_REQUESTED)
         except TaskNotOpen as error:
             self._report(HeartbeatSignal.TASK_CLOSED, error)
             return
         except SwfError as error:
-            may_pass = isinstance(error, TRANSIENT) or (isinstance(error, CredentialsError) and self._has_succeeded)
+            self.failure = error
+            may_pass = isinstance(error, TRANSIENT) or (isinstance(error, CredentialsError) and self.has_succeeded)
             if self._stop_on_rejection and not may_pass:
                 self._report(None, error)
                 return
             part = 20 if isinstance(error, NetworkError) else 4
             delay = min(max(interval / part, _SHORTEST_RETRY), _LONGEST_RETRY)
             self.due = self._clock() + delay
-            self.log.info("heartbeat failed: %s", error.message)
+            self.outage.fail(error.message)
             return
-        self._has_succeeded = True
+        else:
+            self._accept()
         self._on_success()
         self.due = now + self._spread(interval)
+
+    def _accept(self) -> None:
+        self.has_succeeded, self.failure = True, None
+        self.outage.end()
 
     def _report(self, signal: HeartbeatSignal | None, error: SwfError | None = None) -> None:
         self.signal, self.error = signal or self.signal, error
@@ -119,11 +160,14 @@ class HeartbeatSender:
 
     def _send(self, client: "SessionClient") -> None:
         details = self._details()
+        if details == self._rejected_details:
+            details = None
         try:
             send_heartbeat(self._token, details, client)
         except (InvalidRequest, ValueError) as error:
             if details is None:
                 raise
+            self._rejected_details = details
             self.log.info("heartbeat details rejected, sending without them: %s", error)
             send_heartbeat(self._token, None, client)
 
@@ -271,9 +315,7 @@ class HeartbeatScheduler:
         except Exception as error:
             # Whatever it is, the next heartbeat may get through.
             sender.due = self._clock() + _LONGEST_RETRY
-            sender.log.error(  # noqa: TRY400 - one line, as of any failed heartbeat
-                "heartbeat failed: unexpected %s: %s", type(error).__name__, error
-            )
+            sender.outage.fail(f"unexpected {type(error).__name__}: {error}", logging.ERROR)
         with self._condition:
             self._push(sender)
 
@@ -338,7 +380,7 @@ def send_heartbeats(
 
     Raises:
         TaskNotOpen: the task is closed, timed out, or the token is unknown
-        SwfError: SWF rejected the heartbeat
+        SwfError: SWF rejected the heartbeat, or the work has ended and all heartbeats failed
     """
     if has_ended is not None and has_ended(0):
         return False
@@ -347,7 +389,17 @@ def send_heartbeats(
         scheduler.add(sender)
         while not sender.changed.wait(None if has_ended is None else 0):
             if has_ended is not None and has_ended(_END_CHECK):
+                _check_last(sender)
                 return False
     if sender.error is not None:
         raise sender.error
     return True
+
+
+def _check_last(sender: HeartbeatSender) -> None:
+    """Log it if the last heartbeats failed; raise SwfError if all did."""
+    if sender.failure is None:
+        return
+    if not sender.has_succeeded:
+        raise sender.failure
+    _log.warning("the process ended while heartbeats failed: %s", sender.failure.message)

@@ -107,8 +107,41 @@ class TestInterval:
         sender = HeartbeatSender(session, "TOKEN", 20, stop_on_rejection=True, clock=clock)
         assert [step(sender, clock) for _ in range(3)] == [0, delay, 20]
         assert (sender.signal, sender.error, sender.changed.is_set()) == (None, None, False)
-        (line,) = caplog.messages
-        assert line.startswith("heartbeat failed: ")
+        failure, end = caplog.messages
+        assert failure.startswith("heartbeat failed: ")
+        assert end == f"heartbeats are accepted again, after {delay}s"
+
+    def test_a_long_outage_fills_no_log(
+        self, session: Session, stub: StubService, clock: FakeClock, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """A failure is logged at once, then after 15 s, after twice the time each, and when it is over."""
+        stub.fault(HEARTBEAT, "ThrottlingException", "slow")
+        sender = HeartbeatSender(session, "TOKEN", 1, clock=clock)
+        for _ in range(4 * 100):
+            step(sender, clock)
+        accept_heartbeats(stub)
+        step(sender, clock)
+        step(sender, clock)
+        why = f"{HEARTBEAT}: slow (ThrottlingException)"
+        assert caplog.messages == [
+            f"heartbeat failed: {why}",
+            f"heartbeats still fail after 15s: {why}",
+            f"heartbeats still fail after 30s: {why}",
+            f"heartbeats still fail after 1m00s: {why}",
+            "heartbeats are accepted again, after 1m40s",
+        ]
+
+    def test_each_outage_is_logged(
+        self, session: Session, stub: StubService, clock: FakeClock, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """One that follows another is logged like the first."""
+        for _ in range(2):
+            stub.fault(HEARTBEAT, "ThrottlingException", "slow")
+            accept_heartbeats(stub)
+        sender = HeartbeatSender(session, "TOKEN", 1, clock=clock)
+        for _ in range(4):
+            step(sender, clock)
+        assert [line[:16] for line in caplog.messages] == ["heartbeat failed", "heartbeats are a"] * 2
 
     @pytest.mark.parametrize(("interval", "delay"), [(1, 0.1), (40, 2), (200, 5)])
     def test_delay_of_a_retry(
@@ -383,7 +416,7 @@ class TestSignal:
         step(sender, clock)
         assert sender.signal is None
         assert step(sender, clock) == 5
-        assert len(caplog.messages) == 1
+        assert caplog.messages[1:] == ["heartbeats are accepted again, after 5s"]
 
     def test_rejected_details(
         self, session: Session, stub: StubService, clock: FakeClock, caplog: pytest.LogCaptureFixture
@@ -396,6 +429,20 @@ class TestSignal:
         assert [arguments.get("details") for _, arguments in stub.requests] == ["odd", None]
         assert step(sender, clock) == 30
         assert caplog.messages[0].startswith("heartbeat details rejected, sending without them: ")
+
+    def test_rejected_details_are_not_sent_again(
+        self, session: Session, stub: StubService, clock: FakeClock, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """They cost one call and one line, until there are others."""
+
+        stub.fault(HEARTBEAT, "ValidationException", "no")
+        accept_heartbeats(stub)
+        details = ["odd", "odd", "new"]
+        sender = HeartbeatSender(session, "TOKEN", 30, details=lambda: details.pop(0), clock=clock)
+        for _ in range(3):
+            step(sender, clock)
+        assert [arguments.get("details") for _, arguments in stub.requests] == ["odd", None, None, "new"]
+        assert len(caplog.messages) == 1
 
 
 class RecordingSender(HeartbeatSender):
@@ -627,19 +674,33 @@ class TestSendHeartbeats:
         assert send_heartbeats(session, "TOKEN", None, every=0.01, has_ended=has_ended) is True
         assert len(stub.requests) >= 2
 
-    def test_unreachable_service(
-        self, monkeypatch: pytest.MonkeyPatch, aws_env: dict[str, str], caplog: pytest.LogCaptureFixture
-    ) -> None:
-        """While nothing listens, heartbeats are retried: the work goes on, and so may the task."""
-        for name, value in aws_env.items():
-            monkeypatch.setenv(name, value)
-        session = Session(endpoint_url="http://127.0.0.1:9")
+    def test_failed_heartbeats(self, session: Session, stub: StubService, caplog: pytest.LogCaptureFixture) -> None:
+        """They are retried until the work ends; if SWF accepted none, that is the error."""
+        stub.reply(HEARTBEAT, reset=True)
 
         def has_ended(seconds: float) -> bool:
-            return len(caplog.messages) >= 3
+            return len(stub.requests) >= 4
+
+        with pytest.raises(NetworkError) as caught:
+            send_heartbeats(session, "TOKEN", None, every=0.01, has_ended=has_ended)
+        assert caught.value.exit_code == 1
+        assert caplog.messages == [f"heartbeat failed: {caught.value.message}"]
+
+    def test_last_heartbeats_failed(
+        self, session: Session, stub: StubService, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """If SWF accepted one before, the work has ended all the same; the last failure is a warning."""
+        accept_heartbeats(stub)
+        stub.fault(HEARTBEAT, "ThrottlingException", "slow")
+
+        def has_ended(seconds: float) -> bool:
+            return bool(caplog.messages)
 
         assert send_heartbeats(session, "TOKEN", None, every=0.01, has_ended=has_ended) is False
-        assert all(line.startswith("heartbeat failed: ") for line in caplog.messages)
+        assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
+            ("INFO", f"heartbeat failed: {HEARTBEAT}: slow (ThrottlingException)"),
+            ("WARNING", f"the process ended while heartbeats failed: {HEARTBEAT}: slow (ThrottlingException)"),
+        ]
 
     @pytest.mark.parametrize(
         ("fault", "kind", "exit_code"),

@@ -26,7 +26,7 @@ def heartbeat(
     """Send a heartbeat and report whether cancellation was requested.
 
     Exits with 4 if cancellation was requested: stop the work, then run `swf cancel`. Exits with 5 if the task is
-    not open.
+    not open. With --while-pid, exits with 0 when the process ends, unless SWF accepted no heartbeat.
     """
     if while_pid is not None and every is None:
         raise UsageError("--while-pid requires --every")

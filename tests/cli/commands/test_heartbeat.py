@@ -139,7 +139,25 @@ def test_a_transient_fault_is_logged_and_the_next_heartbeat_is_sent(stub: StubSe
     stub.reply(HEARTBEAT, {"cancelRequested": True})
     result = run(*EVERY, env=env)
     assert (result.stdout, result.code) == ('{"cancel_requested": true}\n', 4)
-    assert result.stderr == f"swf: heartbeat failed: {HEARTBEAT}: too many (LimitExceededFault)\n"
+    assert result.stderr == (
+        f"swf: heartbeat failed: {HEARTBEAT}: too many (LimitExceededFault)\n"
+        "swf: heartbeats are accepted again, after 1s\n"
+    )
+
+
+def test_work_that_ends_without_a_heartbeat_is_an_error(
+    stub: StubService, env: dict[str, str], work: "subprocess.Popen[bytes]"
+) -> None:
+    """If SWF accepted no heartbeat before the process ended, the last error decides on the exit code."""
+    stub.fault(HEARTBEAT, "LimitExceededFault", "too many")
+    with started(*EVERY, "--while-pid", str(work.pid), env=env) as process:
+        assert process.stderr is not None
+        failure = process.stderr.readline()
+        work.kill()
+        stdout, stderr = process.communicate(timeout=60)
+    why = f"{HEARTBEAT}: too many (LimitExceededFault)"
+    assert failure == f"swf: heartbeat failed: {why}\n"
+    assert (stdout, stderr, process.returncode) == ("", f"swf: {why}\n", 1)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
