@@ -131,8 +131,9 @@ arn:aws:swf:REGION:ACCOUNT:/domain/DOMAIN:
 Output
   Data goes to stdout, messages to stderr. Without --output, data is a table on
   a terminal and JSON elsewhere. A JSON array that does not go to a terminal has
-  one element per line. --query takes a JMESPath expression over the JSON; a
-  single value prints bare, unless with --output json.
+  one element per line; `swf pending --watch` prints one line per refresh.
+  --query takes a JMESPath expression over the JSON; a single value prints bare,
+  unless with --output json.
   Times in JSON are ISO 8601 in UTC. Timeouts are whole seconds, and null means
   unlimited. Durations are written 45, 45s, 5m, 1h30m or 2d.
   With --output text, each row is a line of fields separated by tabs. Control

@@ -52,6 +52,9 @@ class Output:
     color: str = "auto"
     """`auto`, `always` or `never`."""
 
+    is_repeated: bool = False
+    """Whether `emit` is called again and again: if stdout is no terminal, each JSON value is a line, arrays too."""
+
     @property
     def is_screen(self) -> bool:
         """Whether `emit` draws the screen of the command."""
@@ -77,7 +80,7 @@ class Output:
         if self.query is not None:
             self._emit_result(self._search(shape))
         elif self._format == "json":
-            write_stdout(format_json(shape))
+            write_stdout(self._format_json(shape))
         elif self._format == "text":
             write_stdout("".join(f"{_format_fields(row)}\n" for row in text))
         else:
@@ -86,7 +89,7 @@ class Output:
     def _emit_result(self, result: Any) -> None:
         is_scalar = not isinstance(result, list | dict)
         if self._format == "json":
-            write_stdout(format_json(result))
+            write_stdout(self._format_json(result))
         elif self._format == "table" and not is_scalar:
             from .tables import table_of
 
@@ -97,6 +100,11 @@ class Output:
         else:
             rows = result if isinstance(result, list) else [result]
             write_stdout("".join(f"{_format_fields([row])}\n" for row in rows))
+
+    def _format_json(self, shape: Any) -> str:
+        if self.is_repeated and not sys.stdout.isatty():
+            return to_json(shape) + "\n"
+        return format_json(shape)
 
     def _search(self, shape: Any) -> Any:
         from jmespath.exceptions import JMESPathError, JMESPathTypeError

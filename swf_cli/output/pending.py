@@ -6,7 +6,7 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from ..times import format_duration
@@ -70,6 +70,7 @@ def watch_pending(
     """Count task lists every `interval` seconds until `is_over`: a live screen on a terminal, else an output each."""
     console = output.console()
     if not output.is_screen or not sys.stdout.isatty() or console.is_dumb_terminal:
+        output = replace(output, is_repeated=True)
         while True:
             monitor.refresh()
             show_counts(output, domain, monitor.samples)

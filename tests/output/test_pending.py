@@ -134,6 +134,18 @@ class TestWatchInAPipe:
         output = Output(query=compile_query("count"))
         assert draw(lambda: watch(1, 2, sleeps=1, output=output)) == ["1", "2"]
 
+    def test_a_line_of_json_each_for_several_lists(self, draw: Draw) -> None:
+        """An array, whatever a query makes of it: what reads the stream reads a line at a time."""
+        lines = draw(lambda: watch(1, 1, 2, 2, sleeps=1, lists=("a", "b")))
+        assert [[row["count"] for row in json.loads(line)] for line in lines] == [[1, 1], [2, 2]]
+        output = Output("json", compile_query("[].count"))
+        assert draw(lambda: watch(1, 1, 2, 2, sleeps=1, lists=("a", "b"), output=output)) == ["[1, 1]", "[2, 2]"]
+
+    def test_lines_of_text_for_several_lists(self, draw: Draw) -> None:
+        """One for each list, each time."""
+        lines = draw(lambda: watch(1, 1, 2, 2, sleeps=1, lists=("a", "b"), output=Output("text")))
+        assert lines == ["a\t1", "b\t1", "a\t2", "b\t2"]
+
     def test_transient_errors_are_logged(self, draw: Draw, caplog: pytest.LogCaptureFixture) -> None:
         """There is no line for a count that failed, and the next ones come."""
         caplog.set_level(logging.INFO, "swf_cli")

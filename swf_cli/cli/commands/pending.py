@@ -25,6 +25,10 @@ Examples:
 \b
 With --output text, it prints the count; for several lists, a line for each:
   task list and count, separated by a tab; no count if it is not known
+
+\b
+When piped, --watch prints one line of JSON per refresh (for several lists, an
+array), or with --output text the lines above.
 """,
 )
 @task_lists_option("Task list to count.", required=True)
