@@ -154,6 +154,9 @@ class Poller:
         self._is_loss_logged = False
         self.is_connected = False
         """Whether SWF was ever reached."""
+        self.unanswered: SwfError | None = None
+        """Why the last poll failed, if SWF never answered one, with a task or without."""
+        self._is_answered = False
 
     def receive(
         self, lists: ListRotation, *, stop: threading.Event, timeout: float | None = None
@@ -164,8 +167,8 @@ class Poller:
         one poll is sent unless `stop` is set. Transient errors are logged and retried.
 
         Raises:
-            NoTaskReceived: there was no task within `timeout`
-            SwfError: SWF refused the poll, or was never reached
+            NoTaskReceived: there was no task within `timeout`, and SWF answered a poll
+            SwfError: SWF refused the poll, or was never reached, or all polls within `timeout` failed
         """
         deadline = inf if timeout is None else self._clock() + timeout
         retrier = self._retrier(
@@ -194,11 +197,14 @@ class Poller:
                 if stop.wait(delay):
                     return None
             if self._clock() >= deadline:
+                if self.unanswered is not None:
+                    raise explain_unanswered(self.unanswered) from self.unanswered
                 raise NoTaskReceived(f"no task received on {source.task_list} within {timeout:g} s")
         return None
 
     def _note_response(self, retrier: Retrier) -> None:
-        self.is_connected = True
+        self.is_connected = self._is_answered = True
+        self.unanswered = None
         self._losses.clear()
         retrier.reset()
         self._observer.on_response()
@@ -234,6 +240,8 @@ class Poller:
             try:
                 task = poll_once(source.task_list, source.domain, source.identity, self._session.poll_client)
             except SwfError as error:
+                if not self._is_answered:
+                    self.unanswered = error
                 if error.possibly_executed:
                     record.mark_lost()
                 raise
@@ -245,6 +253,11 @@ class Poller:
             if task is None:
                 return None
             return ReceivedTask(task, source, record.key, record.assign(task))
+
+
+def explain_unanswered(failure: SwfError) -> SwfError:
+    """Return the error of a run whose polls all failed, the last one with `failure`."""
+    return type(failure).from_error(failure, f"no poll succeeded: {failure.message}")
 
 
 def _describe_failure(error: SwfError, source: PollSource) -> str:

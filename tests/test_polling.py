@@ -290,13 +290,44 @@ def test_the_timeout_includes_delays(
 ) -> None:
     """A delay that would outlast the timeout ends with it, and no poll follows; the failure is still logged."""
     stub.reply(POLL, reset=True)
-    with pytest.raises(NoTaskReceived):
+    with pytest.raises(NetworkError):
         harness.receive(timeout)
     assert len(stub.requests) == len(waits)
     assert harness.stop.waits == waits
     assert len(log.messages) == len(waits)
     assert all(message.startswith("poll failed: ") and MAY_HAVE_TASK in message for message in log.messages)
     assert ["retrying in" in message for message in log.messages] == [*[True] * (len(waits) - 1), False]
+
+
+FAILURES: dict[str, dict[str, Any]] = {
+    "a page of a proxy": {"body": b"<html>Forbidden</html>", "status": 403},
+    "throttled": {"body": {"__type": "ThrottlingException", "message": "slow down"}, "status": 400},
+    "500": {"status": 500},
+    "reset": {"reset": True},
+}
+
+
+@pytest.mark.parametrize("failure", FAILURES)
+def test_whether_there_was_a_task_is_not_known_if_all_polls_failed(
+    failure: str, harness: Harness, stub: StubService
+) -> None:
+    """After the timeout the last error is raised, with its exit code."""
+    stub.reply(POLL, reset=True)
+    stub.reply(POLL, **FAILURES[failure])
+    with pytest.raises(SwfError, match=r"^no poll succeeded: ") as caught:
+        harness.receive(30)
+    assert caught.value.exit_code == 1
+    assert isinstance(caught.value.__cause__, type(caught.value))
+    assert caught.value.message == f"no poll succeeded: {caught.value.__cause__.message}"
+
+
+@pytest.mark.parametrize("failure", FAILURES)
+def test_an_answer_among_failures(failure: str, harness: Harness, stub: StubService) -> None:
+    """If SWF answered one of the polls, no task was received, whatever came before or after."""
+    for reply in (FAILURES[failure], {"body": NO_TASK}, FAILURES[failure]):
+        stub.reply(POLL, **reply)
+    with pytest.raises(NoTaskReceived):
+        harness.receive(30)
 
 
 def test_a_stop_ends_a_delay_at_once(harness: Harness, stub: StubService) -> None:

@@ -14,7 +14,7 @@ from ..heartbeat_timeouts import HeartbeatTimeouts
 from ..heartbeats import HeartbeatScheduler
 from ..ledger.records import HeldTask, PollSource
 from ..ledger.store import Ledger
-from ..polling import ListRotation, Poller, PollObserver, ReceivedTask
+from ..polling import ListRotation, Poller, PollObserver, ReceivedTask, explain_unanswered
 from ..responding import Settlement
 from ..retry import TRANSIENT, AccessGate, Retrier
 from ..turns import Turns
@@ -89,6 +89,7 @@ class Worker:
         self._busy_at = clock()
         self._fatal: Exception | None = None
         self._fatal_at = float("inf")
+        self._was_idle = False
 
     @property
     def is_connected(self) -> bool:
@@ -96,7 +97,10 @@ class Worker:
         return self._poller.is_connected
 
     def run(self) -> None:
-        """Work until stopped. Raise SwfError if SWF refuses the polls, or was never reached."""
+        """Work until stopped.
+
+        Raise SwfError if SWF refuses the polls, was never reached, or answered none of them until `idle_exit`.
+        """
         context, config = self._context, self._context.config
         self._check_files()
         if config.slots < len(self._sources):
@@ -121,6 +125,9 @@ class Worker:
                 context.scratch.remove()
         if self._fatal is not None:
             raise self._fatal
+        failure = self._poller.unanswered
+        if self._was_idle and failure is not None:  # nobody knows whether there were tasks
+            raise explain_unanswered(failure) from failure
 
     def _clear(self, orphans: Sequence[HeldTask]) -> None:
         """Stop what dead workers left running, and fail their tasks."""
@@ -169,7 +176,10 @@ class Worker:
 
     def _check_idle(self) -> None:
         idle = self._context.config.idle_exit
-        if idle is not None and not self.stats.running and self._context.clock() - self._busy_at >= idle:
+        if idle is None or self.shutdown.draining.is_set():
+            return
+        if not self.stats.running and self._context.clock() - self._busy_at >= idle:
+            self._was_idle = True
             self.shutdown.drain()
 
     def _guarded_slot(self) -> None:

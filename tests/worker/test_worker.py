@@ -178,6 +178,35 @@ class TestSlots:
         running.result(60)
         assert worker.stats.ended == {"completed": 1}
 
+    @pytest.mark.parametrize("fault", ["ThrottlingException", "AccessDeniedException"])
+    def test_idle_without_an_answer(
+        self, stub: StubService, workers: Workers, own_session: Session, fault: str
+    ) -> None:
+        """If SWF answered no poll until then, nobody knows whether there were tasks: the last error is raised."""
+        workers.session = own_session
+        clock = workers.clock = FakeClock()
+        stub.fault(POLL, "ThrottlingException", "slow down")
+        stub.fault(POLL, fault, "the reason why")
+        _, running = workers.start("true", idle_exit=60)
+        wait_until(lambda: polls(stub) >= 3)
+        clock.now += 60
+        with pytest.raises(SwfError, match=f"^no poll succeeded: .*the reason why \\({fault}\\)$"):
+            running.result(60)
+
+    @pytest.mark.parametrize("is_answered", [True, False], ids=["answered", "stopped"])
+    def test_failing_polls_at_the_end(self, stub: StubService, workers: Workers, is_answered: bool) -> None:
+        """It ends in good order if a poll was answered before, or if it is stopped by someone."""
+        clock = workers.clock = FakeClock()
+        if is_answered:
+            stub.reply(POLL, NO_TASK)
+        stub.fault(POLL, "ThrottlingException", "slow down")
+        worker, running = workers.start("true", idle_exit=60)
+        wait_until(lambda: polls(stub) >= 3)
+        if not is_answered:
+            worker.shutdown.drain()
+        clock.now += 60
+        running.result(60)
+
     def _await_polls(self, stub: StubService) -> None:
         """Wait until an idle slot has polled for longer than the worker takes to notice that it is idle."""
         count = polls(stub)
