@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from .client.call import call
 from .client.session import POLL_READ_TIMEOUT, default_session
-from .errors import Cancelled, InvalidResponseError, TaskNotOpen, UnknownResource
+from .errors import Cancelled, IncompleteTask, InvalidResponseError, TaskNotOpen, UnknownResource
 from .fields import number_of
-from .models import PendingCount, WorkerTask, check_text
+from .models import PendingCount, WorkerTask, check_text, is_token
 
 if TYPE_CHECKING:
     import botocore.client
@@ -45,7 +45,8 @@ def request_task(
 
     Raises:
         ValueError: a name is over SWF's limits; nothing was sent
-        SwfError: the poll failed; if `possibly_executed`, SWF may have assigned a task to this worker's identity
+        SwfError: the poll failed; if `possibly_executed`, SWF may have assigned a task to this worker's identity, and
+            if it has a `token`, that is the task's, of which the response lacks something else
     """
     if client is None:
         poll_client: Client = default_session().poll_client
@@ -73,13 +74,17 @@ def poll_once(task_list: str, domain: str, worker_identity: str | None, client: 
         arguments["identity"] = worker_identity
     response = call(client, "poll_for_activity_task", **arguments)
     # According to SWF's model the token is empty if there is no task; on the wire it is missing.
-    if not response.get("taskToken"):
+    token = response.get("taskToken")
+    if not token:
         return None
     try:
         return WorkerTask.from_api(response)
     except (KeyError, TypeError) as error:
-        what = f"has no {error}" if isinstance(error, KeyError) else f"is malformed: {error}"
-        raise InvalidResponseError(f"the response to the poll {what}", possibly_executed=True) from error
+        what = f"is incomplete: it has no {error}" if isinstance(error, KeyError) else f"is malformed: {error}"
+        message = f"the response to the poll {what}"
+        if is_token(token):
+            raise IncompleteTask(message, token=token, possibly_executed=True) from error
+        raise InvalidResponseError(message, possibly_executed=True) from error
 
 
 def _warn_of_short_timeout(client: "botocore.client.BaseClient") -> None:

@@ -1,7 +1,7 @@
 """What can go wrong, as exceptions, and the exit codes of the command line."""
 
 from enum import IntEnum
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 
 class ExitCode(IntEnum):
@@ -134,6 +134,17 @@ class NetworkError(SwfError):
 
 class InvalidResponseError(NetworkError):
     """The response is cut short or isn't SWF's: the request may have been executed."""
+
+
+class IncompleteTask(SwfError):
+    """A poll received a task, and its response lacks something or has it of the wrong type, but not the token."""
+
+    def __init__(self, message: str, *, token: str = "", **known: Any) -> None:
+        super().__init__(message, **known)
+        self.token = token
+        """Task token: it is all that closing the task takes."""
+        self.key: str | None = None
+        """Its key in the ledger; None if the ledger does not have it."""
 
 
 class NoTaskReceived(SwfError):

@@ -69,6 +69,15 @@ def check_text(kind: str, text: str) -> None:
         raise ValueError(f"{kind} is not UTF-8 text")
 
 
+def is_token(value: Any) -> bool:
+    """Return whether a value may be a task token: text that SWF accepts as one."""
+    try:
+        check_text("token", value)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
 def replace_surrogates(text: str) -> str:
     """Return text with U+FFFD for each lone surrogate, such as Python has for a byte that is not UTF-8."""
     return _SURROGATE.sub("\ufffd", text)

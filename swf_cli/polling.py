@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from .api import poll_once
 from .client.attempt import attempt
-from .errors import CredentialsUnavailable, NetworkError, NoTaskReceived, Signalled, SwfError
+from .errors import CredentialsUnavailable, IncompleteTask, NetworkError, NoTaskReceived, Signalled, SwfError
 from .invocation import Invocation
 from .ledger.records import PollSource, Taker
 from .models import WorkerTask
@@ -167,6 +167,7 @@ class Poller:
         one poll is sent unless `stop` is set. Transient errors are logged and retried.
 
         Raises:
+            IncompleteTask: SWF's response lacks something of the task
             NoTaskReceived: there was no task within `timeout`, and SWF answered a poll
             SwfError: SWF refused the poll, or was never reached, or all polls within `timeout` failed
         """
@@ -203,10 +204,13 @@ class Poller:
         return None
 
     def _note_response(self, retrier: Retrier) -> None:
+        self._note_answer()
+        retrier.reset()
+
+    def _note_answer(self) -> None:
         self.is_connected = self._is_answered = True
         self.unanswered = None
         self._losses.clear()
-        retrier.reset()
         self._observer.on_response()
 
     def _note_failure(self, error: SwfError, seconds: float) -> None:
@@ -239,6 +243,11 @@ class Poller:
             attempt.on_sent = self._observer.on_sent
             try:
                 task = poll_once(source.task_list, source.domain, source.identity, self._session.poll_client)
+            except IncompleteTask as error:
+                self._note_answer()
+                if record.mark_lost(error.token):
+                    error.key = record.key
+                raise
             except SwfError as error:
                 if not self._is_answered:
                     self.unanswered = error

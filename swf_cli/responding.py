@@ -374,7 +374,7 @@ def prune(
     """
     sessions: dict[tuple[str | None, str, str], Session] = {}
     for held in ledger.list_held() if rows is None else rows:
-        if held.token is None:
+        if held.execution is None:
             continue
         place = (held.profile, held.region, held.endpoint)
         try:

@@ -14,14 +14,16 @@ from swf_cli.api import (
     count_pending_tasks,
     fail_task,
     get_number_of_pending_tasks,
+    poll_once,
     request_task,
     send_heartbeat,
 )
-from swf_cli.client.session import default_session
+from swf_cli.client.session import Session, default_session
 from swf_cli.errors import (
     AccessError,
     Cancelled,
     CredentialsError,
+    IncompleteTask,
     InvalidRequest,
     InvalidResponseError,
     LimitExceededError,
@@ -265,35 +267,52 @@ def test_a_callback_that_raises_ends_the_polling(stub: StubService, wire: Any) -
         "startedEventId",
     ],
 )
-def test_a_task_with_something_missing_is_a_broken_response(path: str, stub: StubService, wire: Any) -> None:
-    """A response with a token but not the rest of a task is an error that says so: that task may be lost."""
+def test_a_task_with_something_missing_is_incomplete(path: str, stub: StubService, wire: Any) -> None:
+    """A response with a token but not the rest of a task is an error that says so, and has the token."""
     reply = json.loads(json.dumps(TASK))
     *above, name = path.split(".")
     del (reply[above[0]] if above else reply)[name]
     stub.reply(POLL, reply)
-    with pytest.raises(InvalidResponseError, match=name) as caught:
+    with pytest.raises(IncompleteTask, match=f"it has no '{name}'") as caught:
         request_task("l", "d", client=wire)
-    assert caught.value.possibly_executed
+    assert (caught.value.token, caught.value.possibly_executed) == ("TOKEN", True)
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"taskToken": 5}, "taskToken is not text"),
         ({"activityId": None}, "has no 'activityId'"),
         ({"activityType": {"name": ["resize"], "version": "1"}}, "name is not text"),
-        ({"activityType": "resize"}, "is malformed: "),
+        ({"activityType": "resize"}, "^the response to the poll is malformed: "),
+        ({"workflowExecution": ["video-7", "RUN"]}, "is malformed: "),
         ({"workflowExecution": {"workflowId": "video-7", "runId": {}}}, "runId is not text"),
         ({"startedEventId": "6"}, "startedEventId is not a number"),
         ({"input": 7}, "input is not text"),
     ],
 )
-def test_a_task_with_something_of_another_type_is_a_broken_response(
-    change: dict[str, Any], message: str, stub: StubService, wire: Any
+def test_a_task_with_something_of_another_type_is_incomplete(
+    change: dict[str, Any], message: str, shared_stub: StubService, shared_session: Session
 ) -> None:
-    """The same if the response is not what SWF's model says."""
+    """The same if the response is not what SWF's model says, even if botocore can't read it."""
+    shared_stub.reply(POLL, TASK | change)
+    with pytest.raises(IncompleteTask, match=message) as caught:
+        poll_once("l", "d", None, shared_session.poll_client)
+    assert (caught.value.token, caught.value.possibly_executed) == ("TOKEN", True)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"taskToken": 5},
+        {"taskToken": ["TOKEN"]},
+        {"taskToken": "T" * 1_025, "activityId": None},
+        {"taskToken": "\ud800", "activityId": None},
+    ],
+)
+def test_what_is_no_token_is_a_broken_response(change: dict[str, Any], stub: StubService, wire: Any) -> None:
+    """A token that SWF would not accept closes no task."""
     stub.reply(POLL, TASK | change)
-    with pytest.raises(InvalidResponseError, match=message) as caught:
+    with pytest.raises(InvalidResponseError) as caught:
         request_task("l", "d", client=wire)
     assert caught.value.possibly_executed
 

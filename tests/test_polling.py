@@ -13,11 +13,11 @@ import pytest
 
 from swf_cli.api import poll_once
 from swf_cli.client.session import Session
-from swf_cli.errors import NetworkError, NoTaskReceived, Signalled, SwfError, TaskNotOpen
+from swf_cli.errors import IncompleteTask, NetworkError, NoTaskReceived, Signalled, SwfError, TaskNotOpen
 from swf_cli.invocation import Invocation
 from swf_cli.ledger.records import HeldTask, PollSource
 from swf_cli.ledger.store import Ledger
-from swf_cli.models import WorkerTask
+from swf_cli.models import TaskReference, WorkerTask
 from swf_cli.polling import ListRotation, Poller, PollObserver, ReceivedTask, poll_source
 from swf_cli.retry import Retrier
 from tests.helpers.aws import SETTINGS
@@ -150,7 +150,6 @@ def test_the_source_says_where_polls_are_sent(tmp_path: Path) -> None:
         pytest.param({"reset": True}, id="reset"),
         pytest.param({"body": TASK, "cut": True}, id="cut"),
         pytest.param({"body": b"<html>", "status": 200}, id="page"),
-        pytest.param({"body": {"taskToken": "T", "startedEventId": 1}}, id="half a task"),
         pytest.param({"status": 502}, id="gateway"),
     ],
 )
@@ -168,6 +167,46 @@ def test_a_lost_poll_stays_on_record_and_polling_goes_on(
     assert message.endswith("; retrying in 1.0 s")
     task, lost = sorted(harness.held(), key=lambda held: held.kind, reverse=True)
     assert (task.key, lost.kind, lost.identity, lost.token) == (received.key, "broken_poll", "me@here", None)
+
+
+INCOMPLETE = {name: value for name, value in TASK.items() if name != "activityType"}
+
+
+@pytest.mark.parametrize(
+    ("reply", "message"),
+    [
+        (INCOMPLETE, "the response to the poll is incomplete: it has no 'activityType'"),
+        (TASK | {"startedEventId": "6"}, "the response to the poll is malformed: startedEventId is not a number"),
+    ],
+)
+def test_the_token_of_an_incomplete_task_is_on_record(
+    reply: dict[str, Any], message: str, harness: Harness, stub: StubService, log: pytest.LogCaptureFixture
+) -> None:
+    """It ends the polling: the next task may be no better. The token is all that is known, and can be found."""
+    stub.reply(POLL, reply)
+    with pytest.raises(IncompleteTask, match=f"^{message}$") as caught:
+        harness.receive()
+    assert (len(stub.requests), log.messages, harness.stop.waits) == (1, [], [])
+    (held,) = harness.held()
+    assert (held.key, held.kind, held.token, held.id) == (caught.value.key, "broken_poll", "TOKEN", None)
+    assert held.reference == TaskReference("TOKEN", "d")
+
+
+def test_an_incomplete_task_without_a_ledger(shared_session: Session, stub: StubService) -> None:
+    """The error has the token, and no key."""
+    stub.reply(POLL, INCOMPLETE)
+    with pytest.raises(IncompleteTask) as caught:
+        Harness(shared_session, None).receive()
+    assert (caught.value.token, caught.value.key) == ("TOKEN", None)
+
+
+def test_an_incomplete_task_is_an_answer(harness: Harness, stub: StubService) -> None:
+    """It shows that SWF was reached and has tasks."""
+    stub.fault(POLL, "ThrottlingException")
+    stub.reply(POLL, INCOMPLETE)
+    with pytest.raises(IncompleteTask):
+        harness.receive()
+    assert (harness.poller.is_connected, harness.poller.unanswered) == (True, None)
 
 
 @pytest.mark.parametrize(("seconds", "delay"), [("7", 7.0), ("3600", 60.0), ("0", 1.0), ("soon", 1.0), ("-5", 1.0)])

@@ -91,10 +91,14 @@ def held_keys(ctx: "click.Context", param: "click.Parameter", incomplete: str) -
     """Return the keys of the tasks in the ledger, and what each is about."""
     from click.shell_completion import CompletionItem
 
+    def describe(held: "HeldTask") -> str:
+        workflow = f" of {held.execution.id}" if held.execution else ""
+        return f"{held.name}{workflow}, on {held.task_list}"
+
     return [
-        CompletionItem(held.key, help=f"{held.id} of {held.execution.id}, on {held.task_list}")
+        CompletionItem(held.key, help=describe(held))
         for held in _list_held()
-        if held.execution is not None and held.key.startswith(incomplete)
+        if held.token is not None and held.key.startswith(incomplete)
     ]
 
 

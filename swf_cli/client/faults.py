@@ -6,6 +6,7 @@ from typing import Any, Final
 from ..errors import (
     AccessError,
     CredentialsError,
+    IncompleteTask,
     InvalidRequest,
     InvalidResponseError,
     LimitExceededError,
@@ -16,6 +17,7 @@ from ..errors import (
     ThrottlingError,
     UnknownResource,
 )
+from ..models import is_token
 from .attempt import attempt
 
 HINT_CREDENTIALS: Final = "run `aws configure`, or set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
@@ -103,6 +105,9 @@ class _Call(threading.local):
     possibly_executed = False
     """Whether SWF may have executed one of them although its response was lost."""
 
+    token: Any = None
+    """The task token in the last response: it is known even if the response is malformed."""
+
 
 _call: Final = _Call()
 
@@ -110,6 +115,7 @@ _call: Final = _Call()
 def begin_call(*, is_tracked: bool) -> None:
     """Forget the attempts of this thread's previous call. `is_tracked`: whether connections report what they sent."""
     attempt.is_tracked = is_tracked
+    _call.token = None
     _call.possibly_executed = attempt.is_signed = attempt.is_sent = False
 
 
@@ -178,6 +184,8 @@ def check_response(response_dict: dict[str, Any], operation_model: Any, **_: Any
             response_dict["body"] = json.dumps({"__type": str(status), "message": page}).encode()
     elif not is_whole or not isinstance(response, dict):
         raise _unusable(operation_model)
+    else:
+        _call.token = response.get("taskToken")
 
 
 def _unusable(operation_model: Any) -> InvalidResponseError:
@@ -208,6 +216,9 @@ def translate(error: Exception) -> SwfError:
         return InvalidRequest(message)
     if possibly_executed and isinstance(error, AttributeError | LookupError | TypeError | ValueError):
         # botocore's parser takes for granted that a response has the shape of SWF's model.
+        if is_token(_call.token):
+            message = f"the response to the poll is malformed: {message}"
+            return IncompleteTask(message, token=_call.token, possibly_executed=True)
         return InvalidResponseError(f"the response is malformed: {message}", possibly_executed=True)
     return NetworkError(message, possibly_executed=possibly_executed)
 

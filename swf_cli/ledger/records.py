@@ -26,7 +26,10 @@ class PollSource:
 
 @dataclass(frozen=True, slots=True)
 class HeldTask:
-    """A task that this machine received and has not closed, or a poll that was lost."""
+    """A task that this machine received and has not closed, or a poll that was lost.
+
+    A poll whose response was incomplete has the token of its task, and knows nothing else of it.
+    """
 
     key: str
     """Names the row; so does any prefix of it that no other row has."""
@@ -61,6 +64,11 @@ class HeldTask:
     """Start ID of the leader of that group, see `processes.start_id`."""
 
     @property
+    def name(self) -> str:
+        """How to call it: its activity ID, if that is known."""
+        return self.id or ("unknown task" if self.token else "lost poll")
+
+    @property
     def reference(self) -> TaskReference:
         """The task's reference. Raises ValueError for a lost poll."""
         if self.token is None:
@@ -76,10 +84,11 @@ class HeldTask:
 def read_row(row: Mapping[str, Any], holder_is_alive: bool) -> HeldTask:
     """Return a row of the database as a value. The row is valid, see `check_row`."""
     is_task = row["kind"] == "task"
+    token = None if row["kind"] == "poll" else row["token"]
     return HeldTask(
         key=row["key"],
         kind="task" if is_task else "broken_poll",
-        token=row["token"] if is_task else None,
+        token=token,
         id=row["id"] if is_task else None,
         activity=ActivityId(row["activity_name"], row["activity_version"]) if is_task else None,
         execution=ExecutionId(row["workflow_id"], row["run_id"]) if is_task else None,
@@ -89,7 +98,7 @@ def read_row(row: Mapping[str, Any], holder_is_alive: bool) -> HeldTask:
         identity=row["identity"],
         host=row["host"],
         pid=row["pid"],
-        holder_alive=None if is_task and row["taken_by"] == "poll" and not holder_is_alive else holder_is_alive,
+        holder_alive=None if token and row["taken_by"] == "poll" and not holder_is_alive else holder_is_alive,
         taken_by=row["taken_by"],
         taken_at=row["taken_at"],
         profile=row["profile"],
@@ -118,7 +127,9 @@ _LATEST_TIME: Final = 4_102_444_800.0  # 2100-01-01
 def check_row(row: Mapping[str, Any]) -> None:
     """Raise ValueError unless each value of a row is of the kind that this program writes: none is trusted."""
     is_task = row["kind"] == "task"
-    for column, kind in (_TEXTS | (_TASK_TEXTS if is_task else {})).items():
+    has_token = row["kind"] == "broken_poll" and row["token"] is not None
+    texts = _TASK_TEXTS if is_task else {"token": "token"} if has_token else {}
+    for column, kind in (_TEXTS | texts).items():
         if not isinstance(row[column], str):
             raise ValueError(f"{column} is not text")
         check_text(kind, row[column])

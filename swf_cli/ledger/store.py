@@ -130,12 +130,16 @@ class Ledger:
             row |= command
             self._execute("UPDATE held SET process_group = ?, group_started = ? WHERE key = ?", group, start_id, key)
 
-    def mark_poll_lost(self, key: str) -> None:
-        """Record that SWF may have assigned a task to this poll that was never received."""
+    def mark_poll_lost(self, key: str, token: str | None = None) -> bool:
+        """Record that SWF may have assigned a task to this poll that was never received, or only its token.
+
+        Return whether the ledger has it now.
+        """
         # Whoever is on record goes on with other tasks.
-        gone = {"kind": "broken_poll", "process_group": None, "group_started": None}
-        self._write(key, gone | {"taken_at": self._rows[key]["taken_at"]})
+        gone = {"kind": "broken_poll", "token": token, "process_group": None, "group_started": None}
+        is_recorded = self._write(key, gone | {"taken_at": self._rows[key]["taken_at"]})
         del self._rows[key]
+        return is_recorded and (token is None or self._database.sync())
 
     def _write(self, key: str, changes: dict[str, Any]) -> bool:
         """Change a row, or insert it, whole: the file may have lost it. Return whether the ledger has it."""
@@ -212,7 +216,7 @@ class Ledger:
         """Return the held task with this token, or None."""
 
         def operation(connection: "sqlite3.Connection") -> HeldTask | None:
-            rows = connection.execute("SELECT * FROM held WHERE token = ? AND kind = 'task'", (token,)).fetchall()
+            rows = connection.execute("SELECT * FROM held WHERE token = ? AND kind != 'poll'", (token,)).fetchall()
             return next((read_row(row, self._is_alive(row)) for row in rows if self._is_valid(row)), None)
 
         return self._database.run(operation, None) if self._database.exists() else None
@@ -222,7 +226,7 @@ class Ledger:
         found = [held for held in self.list_held() if held.key.startswith(prefix)] if prefix else []
         if len(found) != 1:
             matches = f"{len(found)} rows of `swf held` have" if found else "no row of `swf held` has"
-            keys = ", ".join(f"{held.key} ({held.id or 'lost poll'})" for held in found[:_MAX_LISTED])
+            keys = ", ".join(f"{held.key} ({held.name})" for held in found[:_MAX_LISTED])
             more = ", ..." if len(found) > _MAX_LISTED else ""
             raise ValueError(f"{matches} a key that begins with {prefix!r}" + (f": {keys}{more}" if keys else ""))
         return found[0]
@@ -285,10 +289,13 @@ class PollRecord:
         self._is_settled = True
         return self._ledger.assign_task(self.key, task)
 
-    def mark_lost(self) -> None:
-        """Record that SWF may have assigned a task to this poll that was never received."""
+    def mark_lost(self, token: str | None = None) -> bool:
+        """Record that SWF may have assigned a task to this poll that was never received, or only its token.
+
+        Return whether the ledger has it now.
+        """
         self._is_settled = True
-        self._ledger.mark_poll_lost(self.key)
+        return self._ledger.mark_poll_lost(self.key, token)
 
     def __enter__(self) -> Self:
         return self

@@ -70,7 +70,7 @@ def _screen(
         [
             (
                 held.key,
-                held.id or cell("lost poll", "dim"),
+                held.id or cell(held.name, "dim"),
                 held.execution.id if held.execution else "",
                 spell_activity(held.activity) if held.activity else "",
                 held.task_list,

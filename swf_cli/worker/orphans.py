@@ -60,7 +60,7 @@ def fail_orphans(
     Each is tried once, and stays in the ledger if it can't be closed; so do those that are left when `stop` is set.
     Those that are closed are logged here, the others by the responder's log.
     """
-    for held in (orphan for orphan in orphans if orphan.kind == "task"):
+    for held in (orphan for orphan in orphans if orphan.token is not None):
         if stop.is_set():
             return
         log = TaskLog(held, held.task_list, responder.log)

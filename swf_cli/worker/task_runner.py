@@ -93,7 +93,7 @@ class TaskLog(logging.LoggerAdapter[logging.Logger]):
             "activity": activity and {"name": activity.name, "version": activity.version},
             "task_list": task_list,
         }
-        super().__init__(cast("logging.Logger", log), {"task": about})  # an adapter will do
+        super().__init__(cast("logging.Logger", log), {"task": about} if task.id else {})  # an adapter will do
         self._token = task.token
 
     def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:

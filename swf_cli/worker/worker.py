@@ -9,13 +9,15 @@ from dataclasses import replace
 from typing import Any, Final
 
 from ..client.session import Session
-from ..errors import AccessError, ConfigurationError, SwfError
+from ..errors import AccessError, ConfigurationError, IncompleteTask, SwfError
 from ..heartbeat_timeouts import HeartbeatTimeouts
 from ..heartbeats import HeartbeatScheduler
 from ..ledger.records import HeldTask, PollSource
 from ..ledger.store import Ledger
+from ..models import TaskReference
 from ..polling import ListRotation, Poller, PollObserver, ReceivedTask, explain_unanswered
-from ..responding import Settlement
+from ..redaction import redact
+from ..responding import Outcome, Settlement
 from ..retry import TRANSIENT, AccessGate, Retrier
 from ..turns import Turns
 from .command import CommandExecution
@@ -196,12 +198,19 @@ class Worker:
             self._context.liveness.end()
 
     def _slot(self, execution: Execution) -> None:
+        incomplete = self._context.retrier(stop=self.shutdown.draining, log=None)
         while self._take_permit():
             self._context.liveness.end()
             self._context.start_gate.wait_until_open(self.shutdown.draining)
-            received = self._receive()
+            try:
+                received = self._receive()
+            except IncompleteTask as error:
+                self._fail_incomplete(error)
+                incomplete.wait(error)  # the next ones may be no better: this is not to empty the list
+                continue
             if received is None:
                 return
+            incomplete.reset()
             with self._lock:
                 self.stats.running += 1
                 self._context.liveness.running += 1
@@ -215,6 +224,18 @@ class Worker:
                     self._busy_at = self._context.clock()
             if settlement.is_confirmed:
                 self._context.ledger.drop(received.row, reuse=True)
+
+    def _fail_incomplete(self, error: IncompleteTask) -> None:
+        """Fail a task of which only the token is known, so that its decider learns of it now."""
+        self._context.liveness.end()
+        responder = self._context.responder(self.shutdown.killing, _log)
+        reference = TaskReference(error.token, self._sources[0].domain)
+        settlement = responder.deliver(reference, Outcome.failed(error.message))
+        _log.warning("received a task that cannot be run: %s", redact(str(settlement), error.token))
+        self._count(settlement)
+        if settlement.is_confirmed and error.key is not None:
+            self._context.ledger.drop(error.key)
+        self._busy_at = self._context.clock()
 
     def _take_permit(self) -> bool:
         """Return whether to work on one more task."""

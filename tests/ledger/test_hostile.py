@@ -83,6 +83,28 @@ def test_a_bad_row_is_skipped_and_the_others_are_shown(
     assert column.replace("_", " ") in warning.replace("_", " ")
 
 
+@pytest.mark.parametrize("value", ["", "t" * 1_025, b"\x00"])
+def test_a_bad_token_of_a_lost_poll(value: Any, folder: Path, log: pytest.LogCaptureFixture) -> None:
+    """It is checked as that of a task."""
+    with Ledger(folder) as writer:
+        writer.record_poll(SOURCE, "poll").mark_lost("BAD")
+        spoil(folder, "token", value)
+        with Ledger(folder) as ledger:
+            assert ledger.list_held() == []
+    assert "token" in log.messages[0]
+
+
+def test_a_token_of_a_poll_in_flight_is_ignored(folder: Path) -> None:
+    """No poll has one before SWF responds."""
+    with Ledger(folder) as writer:
+        writer.record_poll(SOURCE, "poll").mark_lost("BAD")
+        spoil(folder, "holder_start", None)
+        spoil(folder, "kind", "poll")
+    with Ledger(folder) as ledger:
+        (held,) = ledger.list_held()
+        assert (held.kind, held.token, ledger.find_token("BAD")) == ("broken_poll", None, None)
+
+
 @pytest.mark.parametrize(
     ("column", "value"),
     [

@@ -136,6 +136,23 @@ def test_a_lost_poll_has_no_task(open_ledger: Open) -> None:
     assert (held.token, held.id, held.task_started_execution_history_event_id) == (None,) * 3
 
 
+def test_a_poll_of_which_only_the_token_is_known(open_ledger: Open) -> None:
+    """It is found by its key and by its token, until it is dropped."""
+    ledger = open_ledger()
+    key = record_task(ledger)
+    ledger.drop(key, reuse=True)
+    assert ledger.record_poll(SOURCE, "poll").mark_lost("ONLY")
+    ledger.close()
+    ledger = open_ledger()
+    held = ledger.find_key(key)
+    assert ledger.find_token("ONLY") == held
+    assert (held.kind, held.token, held.name) == ("broken_poll", "ONLY", "unknown task")
+    assert (held.id, held.activity, held.execution, held.task_started_execution_history_event_id) == (None,) * 4
+    assert held.reference == TaskReference("ONLY", SOURCE.domain)
+    ledger.drop(key)
+    assert (ledger.list_held(), ledger.find_token("ONLY")) == ([], None)
+
+
 def test_a_key_is_found_by_any_unique_prefix(open_ledger: Open) -> None:
     """A prefix that no other key has is enough; one that several keys have, or none, names nothing."""
     ledger = open_ledger()

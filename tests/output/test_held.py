@@ -54,6 +54,14 @@ def test_what_to_do_about_a_dead_worker(draw: Draw) -> None:
     assert "died" not in "".join(shown(draw, "table", [HELD, LOST]))
 
 
+def test_a_poll_of_which_only_the_token_is_known(draw: Draw) -> None:
+    """It is a task, and can be closed like one."""
+    unknown = replace(LOST, token="TOKEN", taken_by="work")
+    lines = shown(draw, "table", [unknown], columns=140)
+    assert lines[1].split()[:3] == ["dcba4321", "unknown", "task"]
+    assert lines[-1] == "The worker of dcba4321 has died: swf fail --held dcba4321 --reason 'worker died'"
+
+
 def test_nothing_is_held(draw: Draw) -> None:
     """A line on a screen, an empty array, no text."""
     assert [shown(draw, form, []) for form in ("table", "json", "text")] == [["none is held"], ["[]"], []]

@@ -20,6 +20,7 @@ from swf_cli.history import End
 from swf_cli.ledger.records import HeldTask, PollSource
 from swf_cli.ledger.store import Ledger
 from swf_cli.models import ActivityId, ExecutionId, TaskReference
+from swf_cli.output.log import TextFormatter
 from swf_cli.processes import host_name, start_id
 from swf_cli.responding import Outcome, Responder, Settlement
 from swf_cli.worker.orphans import fail_orphans, find_orphans, stop_commands
@@ -212,6 +213,19 @@ def test_orphans_are_failed(
     assert [(task["workflow_id"], task["id"], task["task_list"]) for task in about] == [
         ("video-7", "resize-1", "work")
     ] * 2
+
+
+def test_an_orphan_of_which_only_the_token_is_known(caplog: pytest.LogCaptureFixture) -> None:
+    """It is failed too; the log does not say which task it is, since nobody knows."""
+    caplog.set_level(logging.INFO, logger="swf_cli")
+    unknown = dict.fromkeys(("id", "activity", "execution", "task_started_execution_history_event_id"))
+    orphan = replace(ORPHAN, kind="broken_poll", **unknown)  # type: ignore[arg-type]
+    ledger, responder, counts = ListLedger(orphan), FakeResponder(), list[Settlement]()
+    fail_orphans([orphan], ledger, responder, stop=responder.stop, count=counts.append)
+    assert responder.responses == [(TaskReference("TOKEN", "media"), WORKER_DIED)]
+    assert (len(counts), ledger.list_held()) == (1, [])
+    (record,) = caplog.records
+    assert TextFormatter().format(record).startswith("swf: left by a worker that died (them, process 1): failed")
 
 
 def test_stopped_before_the_first() -> None:

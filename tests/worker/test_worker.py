@@ -53,6 +53,7 @@ class Workers:
         self.ledger: Callable[[Path], Ledger] = Ledger
         self.clock: Callable[[], float] | None = None
         """The workers' clock, if it is not the real one."""
+        self.retrier: Callable[..., Retrier] = partial(Retrier, first=0.01)
         self._pool = pool
         self._workers: list[Worker] = []
 
@@ -61,7 +62,7 @@ class Workers:
         ledger = self.ledger(self.state)
         plan = WorkerConfig(FixedCommand(["sh", "-c", script]), **{"heartbeat": "off", **config})
         sources = [poll_source(self.session, "media", "work", "me")]
-        retrier, options = partial(Retrier, first=0.01), {} if self.clock is None else {"clock": self.clock}
+        retrier, options = self.retrier, {} if self.clock is None else {"clock": self.clock}
         worker = Worker(self.session, sources, ledger, plan, retrier=retrier, access_wait=0.05, **options)  # type: ignore[arg-type]
         self._workers.append(worker)
 
@@ -211,6 +212,55 @@ class TestSlots:
         """Wait until an idle slot has polled for longer than the worker takes to notice that it is idle."""
         count = polls(stub)
         wait_until(lambda: polls(stub) >= count + 7)
+
+
+INCOMPLETE = {name: value for name, value in TASK.items() if name != "activityType"}
+
+
+class TestIncompleteTasks:
+    """Tasks of which only the token is known."""
+
+    def test_failed_by_the_worker(
+        self, stub: StubService, workers: Workers, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """Its decider learns of it now, and the worker goes on with the next one."""
+        stub.reply(POLL, INCOMPLETE | {"taskToken": "ONLY"})
+        offer(stub, 1)
+        worker = workers.run("true", max_tasks=2)
+        reason = "the response to the poll is incomplete: it has no 'activityType'"
+        assert [arguments for operation, arguments in stub.requests if operation == FAIL] == [
+            {"taskToken": "ONLY", "reason": reason}
+        ]
+        assert worker.stats.ended == {"failed": 1, "completed": 1}
+        assert f"received a task that cannot be run: failed ({reason})" in caplog.messages
+        assert workers.held() == []
+
+    def test_they_do_not_empty_the_list(self, stub: StubService, workers: Workers) -> None:
+        """Between them the worker waits, ever longer."""
+        delays: list[float] = []
+
+        class Recorder(Retrier):
+            def next_delay(self, error: SwfError | str, message: str | None = None) -> float | None:
+                delay = super().next_delay(error, message)
+                delays.append(delay or 0.0)
+                return 0.0
+
+        stub.reply(POLL, INCOMPLETE)
+        workers.retrier = partial(Recorder, jitter=lambda: 1.0)
+        workers.run("true", max_tasks=4)
+        assert delays == [1, 2, 4, 8]
+
+    def test_one_that_is_not_closed_stays_on_record(self, stub: StubService, workers: Workers) -> None:
+        """If the worker is killed before the response arrives, the token is not lost."""
+        stub.reset()
+        stub.reply(POLL, INCOMPLETE)
+        stub.fault(FAIL, "ThrottlingException")
+        worker, running = workers.start("true", max_tasks=1)
+        wait_until(lambda: FAIL in stub.operations())
+        worker.shutdown.kill()
+        running.result(60)
+        (held,) = workers.held()
+        assert (held.kind, held.token, held.taken_by) == ("broken_poll", "TOKEN", "work")
 
 
 def test_a_ledger_that_misses_tasks(stub: StubService, workers: Workers) -> None:

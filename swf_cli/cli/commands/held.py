@@ -31,7 +31,8 @@ With --output text, each task is a line of fields separated by tabs:
 def held(common: GlobalOptions, task_lists: tuple[str, ...], prune: bool) -> None:
     """List tasks taken on this machine and not closed.
 
-    Newest first. Also lists, for a week, polls whose response was lost and that may have received a task.
+    Newest first. Also lists, for a week, polls whose response was lost and that may have received a task, and those
+    whose response lacked all of the task but its token.
     """
     from ...ledger.locks import command_pid
     from ...output.held import show_held

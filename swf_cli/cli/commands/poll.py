@@ -2,9 +2,10 @@
 
 import signal
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from ...errors import OutputError, Signalled
+from ...errors import IncompleteTask, OutputError, Signalled, SwfError
 from ...output import shell, terminal
 from ..command import command, option
 from ..options import GlobalOptions, common_options, identity_option, is_given, task_list_option
@@ -50,17 +51,19 @@ def poll(common: GlobalOptions, task_list: str, identity: str, timeout: int | No
     from ...output.log import report_error
 
     session = common.session()
-    lists = polling.ListRotation(polling.poll_source(session, common.domain, task_list, identity))
+    source = polling.poll_source(session, common.domain, task_list, identity)
     received = None
     try:
         with common.ledger() as ledger, signals.StopRequest().on_signal(polling.STOP_NOTICE) as request:
             with progress.poll_progress(task_list, common.output.color):
                 poller = polling.Poller(session, ledger, retrier=common.retrier)
-                received = poller.receive(lists, stop=request.event, timeout=timeout)
+                received = poller.receive(polling.ListRotation(source), stop=request.event, timeout=timeout)
             if received is None:
                 raise Signalled(request.number)
             request.notice = _PRINT_NOTICE
             _print(common, received, for_eval)
+    except IncompleteTask as error:
+        raise _explain_incomplete(common, error, source.endpoint, for_eval) from error
     except Signalled as end:
         if received is not None:
             reason = f"{signal.Signals(end.number).name}: the task may not have been printed in full"
@@ -85,6 +88,22 @@ def _print(common: GlobalOptions, received: "ReceivedTask", for_eval: bool) -> N
     except OutputError as error:
         message, hint = _explain_unprinted(common, received, error.message or "the reader closed the pipe")
         raise OutputError(message, hint=hint) from error
+
+
+def _explain_incomplete(common: GlobalOptions, error: IncompleteTask, endpoint: str, for_eval: bool) -> SwfError:
+    """Return the error about a task of which only the token is known; print that if the ledger does not have it."""
+    reason = ("--reason", "incomplete response")
+    where, command = "the task is not recorded, and stays open until it times out", None
+    if error.key is not None:
+        where = f"the task is in `swf held` under {error.key}"
+        command = common.invocation.spell_held("fail", error.key, endpoint, *reason)
+    elif not for_eval:
+        with suppress(OutputError):
+            # Not in the hint: messages end up in logs, where no token belongs.
+            terminal.write_stdout(terminal.to_json({"token": error.token}) + "\n")
+            where = "its token was printed; save that as FILE"
+            command = common.invocation.spell("fail", "--task", "FILE", *reason)
+    return SwfError.from_error(error, f"{error.message}; {where}", command and f"to fail it at once: {command}")
 
 
 def _explain_unprinted(common: GlobalOptions, received: "ReceivedTask", reason: str) -> tuple[str, str | None]:

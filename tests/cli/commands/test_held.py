@@ -456,13 +456,17 @@ def test_the_profile_on_record_leads_back(
 
 
 def test_keys_are_completed(ledger: Ledger, bare_env: dict[str, str]) -> None:
-    """`--held` completes the keys of tasks, not those of lost polls, and says what each is about."""
+    """`--held` completes the keys of what has a token, not those of lost polls, and says what each is about."""
     key = put(ledger)
     put(ledger, None)
     completing = {"_SWF_COMPLETE": "zsh"}
     words = ("fail", "--held", key[:2])
     result = invoke(*words, env=bare_env | completing)
     assert result == Result(f"described\t{key}\tresize-1 of video-7, on resize\n", "", 0)
+    with ledger.record_poll(SOURCE, "poll") as record:
+        record.mark_lost("TOKEN")
+    result = invoke("fail", "--held", record.key, env=bare_env | completing)
+    assert result.stdout == f"described\t{record.key}\tunknown task, on resize\n"
     Path(bare_env["SWF_STATE_DIR"], "ledger.sqlite3").write_bytes(b"garbage" * 1_000)
     assert invoke(*words, env=bare_env | completing).stderr == ""
 

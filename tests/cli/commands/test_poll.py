@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from swf_cli.output.shell import EVAL_VARIABLES
+from swf_cli.output.shell import EVAL_VARIABLES, shell_no_task
 from tests.helpers.cli import SWF, TASK, Result, Unwritable, invoke, run, run_unwritable, shell, wait_until
 from tests.helpers.operations import FAIL, POLL
 from tests.helpers.processes import started
@@ -174,7 +174,6 @@ def test_the_poll_in_flight_is_waited_for_after_the_timeout(stub: StubService, e
         ({"body": b"<html>hello</html>"}, "isn't SWF's"),
         ({"body": b""}, "isn't SWF's"),
         ({"body": b"[]"}, "isn't SWF's"),
-        ({"body": {"taskToken": "TOKEN"}}, "activityId"),
         ({"status": 500, "body": b"<html>sorry</html>"}, "500"),
     ],
 )
@@ -195,6 +194,63 @@ def test_a_lost_poll_is_logged_and_stays_on_record(
     _polled(stub)
     (held,) = invoke("held", env=env).json
     assert (held["kind"], held["identity"], held["task_list"]) == ("broken_poll", "me-1", "x")
+
+
+INCOMPLETE = {name: value for name, value in TASK.items() if name != "activityType"}
+
+
+@pytest.mark.parametrize("form", [[], ["--eval"], ["-o", "table"]], ids=["json", "eval", "table"])
+def test_a_task_of_which_only_the_token_is_known_is_held(
+    stub: StubService, env: dict[str, str], form: list[str]
+) -> None:
+    """If the response lacks something, the command that fails the task is suggested; it works, and drops the task."""
+    stub.reply(POLL, INCOMPLETE)
+    stub.reply(FAIL)
+    result = run(*ON_LIST, *form, env=env)
+    (held,) = invoke("held", env=env).json
+    assert (held["kind"], held["token"], held["id"], held["holder_alive"]) == ("broken_poll", "TOKEN", None, None)
+    command = f"swf fail --held {held['key']} --reason 'incomplete response'"
+    assert result.code == 1
+    assert result.stderr == (
+        "swf: the response to the poll is incomplete: it has no 'activityType'; "
+        f"the task is in `swf held` under {held['key']}\n"
+        f"hint: to fail it at once: {command}\n"
+    )
+    assert result.stdout == ("" if "--eval" not in form else shell_no_task(1))
+    assert shell(command, env=env).code == 0
+    assert stub.requests[1:] == [(FAIL, {"taskToken": "TOKEN", "reason": "incomplete response"})]
+    assert invoke("held", env=env).json == []
+
+
+@pytest.mark.parametrize("form", [[], ["-o", "table"]], ids=["json", "table"])
+def test_a_token_that_cannot_be_held_is_printed(
+    stub: StubService, env: dict[str, str], form: list[str], tmp_path: Path
+) -> None:
+    """Without a ledger, stdout gets the token, and the suggested command takes that; no message has the token."""
+    stub.reply(POLL, INCOMPLETE)
+    stub.reply(FAIL)
+    result = invoke(*ON_LIST, *form, env=env | {"SWF_LEDGER": "off"})
+    assert (result.stdout, result.code) == ('{"token": "TOKEN"}\n', 1)
+    message, hint = result.stderr.splitlines()
+    assert message.endswith("it has no 'activityType'; its token was printed; save that as FILE")
+    assert "TOKEN" not in result.stderr
+    (tmp_path / "FILE").write_text(result.stdout)
+    command = hint.removeprefix("hint: to fail it at once: ")
+    assert shell(f"cd {tmp_path}; {command}", env=env).code == 0
+    assert stub.requests[1:] == [(FAIL, {"taskToken": "TOKEN", "reason": "incomplete response"})]
+
+
+@pytest.mark.parametrize(("where", "form"), [("closed", []), (None, ["--eval"])], ids=["closed", "eval"])
+def test_a_token_that_can_be_neither_held_nor_printed(
+    stub: StubService, env: dict[str, str], where: Unwritable | None, form: list[str]
+) -> None:
+    """Without a ledger, and nowhere to print the token: stderr says that the task stays open."""
+    stub.reply(POLL, INCOMPLETE)
+    settings = env | {"SWF_LEDGER": "off"}
+    args = (*ON_LIST, *form)
+    result = run_unwritable(where, *args, env=settings) if where else invoke(*args, env=settings)
+    assert result.code == 1
+    assert result.stderr.endswith("; the task is not recorded, and stays open until it times out\n")
 
 
 @pytest.mark.parametrize("fault", ["ThrottlingException", "LimitExceededFault"])
