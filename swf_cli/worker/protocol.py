@@ -1,12 +1,17 @@
 """The lines that a worker and its handlers exchange: JSON objects, one task after the other."""
 
 import json
+import logging
 from typing import Any
 
 from ..ledger.records import PollSource
 from ..models import LIMITS, WorkerTask, check_text, replace_surrogates
 from ..redaction import redact
 from ..responding import Outcome
+
+Log = logging.Logger | logging.LoggerAdapter[logging.Logger]
+
+_log = logging.getLogger(__name__)
 
 
 class ProtocolError(Exception):
@@ -23,15 +28,16 @@ def _fields(value: Any) -> dict[str, Any]:
     return {name: getattr(value, name) for name in value.__slots__}  # what asdict does, at a tenth of its cost
 
 
-def parse_line(line: bytes) -> Outcome | str:
+def parse_line(line: bytes, log: Log = _log) -> Outcome | str:
     """Return what a line of a handler says: the outcome of its task, or the details of the next heartbeat.
 
-    Raise ProtocolError if it is neither.
+    Of an explanation that SWF would not accept, as much is sent as it does, and that is logged. Raise ProtocolError
+    if the line is neither.
     """
     try:
         message: Any = json.loads(line.decode("utf-8"))
     except (ValueError, RecursionError):
-        raise ProtocolError(f"the handler wrote a line that is not JSON: {_excerpt(line)}") from None
+        raise ProtocolError(f"the handler wrote a line that is not JSON: {excerpt(line)}") from None
     if isinstance(message, dict) and len(message) == 1:
         match message:
             case {"heartbeat": str(text)}:
@@ -39,10 +45,10 @@ def parse_line(line: bytes) -> Outcome | str:
             case {"result": str(text)}:
                 return _completed(text)
             case {"failed": dict(texts)} if _are_texts(texts, "reason", "details"):
-                return Outcome.failed(texts.get("reason") or "", _cut(texts.get("details")))
+                return Outcome.failed(_fit(texts, "reason", log), _fit(texts, "details", log))
             case {"cancelled": dict(texts)} if _are_texts(texts, "details"):
-                return Outcome("cancelled", details=_cut(texts.get("details")) or None)
-    raise ProtocolError(f"the handler wrote a line that is not the protocol: {_excerpt(line)}")
+                return Outcome("cancelled", details=_fit(texts, "details", log) or None)
+    raise ProtocolError(f"the handler wrote a line that is not the protocol: {excerpt(line)}")
 
 
 def is_response(line: bytes) -> bool:
@@ -65,10 +71,19 @@ def _completed(text: str) -> Outcome:
     return Outcome("completed", result=text)
 
 
-def _cut(details: str | None) -> str:
-    """Return as much of the end of details as SWF accepts."""
-    return replace_surrogates(details or "")[-LIMITS["details"][1] :]
+def _fit(texts: dict[str, str | None], kind: str, log: Log) -> str:
+    """Return as much of a text as SWF accepts: the beginning of a reason, the end of details."""
+    text = texts.get(kind) or ""
+    sent, what = replace_surrogates(text), "reason is" if kind == "reason" else "details are"
+    if sent != text:
+        log.info("the %s not UTF-8 text; lone surrogates are sent as U+FFFD", what)
+    _, maximum = LIMITS[kind]
+    if len(sent) > maximum:
+        part = "rest" if kind == "reason" else "beginning"
+        log.info("the %s longer than %d characters; the %s is cut off", what, maximum, part)
+    return sent[:maximum] if kind == "reason" else sent[-maximum:]
 
 
-def _excerpt(line: bytes) -> str:
+def excerpt(line: bytes) -> str:
+    """Return the beginning of a line of a handler, as a message quotes it."""
     return repr(redact(line.decode("utf-8", "replace"))[:80])

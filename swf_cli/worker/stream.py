@@ -21,7 +21,7 @@ from ..responding import Outcome
 from ..turns import waiting
 from .handlers import explain_start_error
 from .process import TICK, WorkerProcess, without_task
-from .protocol import ProtocolError, is_response, parse_line, task_line
+from .protocol import ProtocolError, excerpt, is_response, parse_line, task_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -135,6 +135,11 @@ class StreamProcess(WorkerProcess):
         if any(len(line) > _LONGEST_LINE for line in (self._received, *lines)):
             raise ProtocolError(f"the handler wrote a line over {_LONGEST_LINE:,} bytes")
         return lines
+
+    @property
+    def unfinished_line(self) -> bytes:
+        """What it wrote of a line whose newline is still missing."""
+        return self._received
 
     def unread(self) -> int:
         """Return how many bytes the handler has not read of what was written to it."""
@@ -297,7 +302,7 @@ class _Exchange:
     def _read(self, lines: "Sequence[bytes]") -> Outcome | None:
         """Return the outcome among the lines that the handler wrote, if there is one."""
         for number, line in enumerate(lines, 1):
-            response = parse_line(line)
+            response = parse_line(line, self._runner.log)
             if isinstance(response, Outcome):
                 self._accept(response, lines[number:])
                 return response
@@ -331,7 +336,10 @@ class _Exchange:
         if handler.responses and handler.returncode() == 0 and self._is_unread():
             raise Recycled
         runner.forward_stderr(handler, ended=True)
-        return Outcome.failed(handler.describe_exit(), handler.stderr_tail())
+        reason = handler.describe_exit()
+        if handler.returncode() == 0 and handler.unfinished_line:
+            reason += f", after a line without its newline: {excerpt(handler.unfinished_line)}"
+        return Outcome.failed(reason, handler.stderr_tail())
 
     def _is_unread(self) -> bool:
         """Return whether the handler has not read the whole of the task."""

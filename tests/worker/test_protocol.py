@@ -1,7 +1,9 @@
 """The lines that a worker and its handlers exchange."""
 
 import json
+import logging
 from dataclasses import asdict
+from typing import Any
 
 import pytest
 
@@ -58,6 +60,38 @@ def test_line_that_is_not_the_protocol(line: bytes) -> None:
     with pytest.raises(ProtocolError, match=f"a line that is {BAD_LINES[line]}: ") as caught:
         parse_line(line)
     assert len(str(caught.value)) < 256
+
+
+@pytest.mark.parametrize(
+    ("message", "lines"),
+    [
+        ({"failed": {"reason": "r" * 256, "details": "d" * 32_768}}, []),
+        ({"failed": {"reason": "r" * 257}}, ["the reason is longer than 256 characters; the rest is cut off"]),
+        (
+            {"failed": {"details": "d" * 32_769}},
+            ["the details are longer than 32768 characters; the beginning is cut off"],
+        ),
+        (
+            {"cancelled": {"details": "d" * 32_769}},
+            ["the details are longer than 32768 characters; the beginning is cut off"],
+        ),
+        (
+            {"failed": {"reason": "\ud83d", "details": "\ud83d"}},
+            [
+                f"the {what} not UTF-8 text; lone surrogates are sent as U+FFFD"
+                for what in ("reason is", "details are")
+            ],
+        ),
+    ],
+    ids=lambda value: repr(value)[:40],
+)
+def test_what_is_changed_is_logged(
+    message: dict[str, Any], lines: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """An explanation that SWF would not accept is no reason not to respond."""
+    caplog.set_level(logging.INFO, logger="swf_cli")
+    parse_line(json.dumps(message).encode(), logging.getLogger("swf_cli"))
+    assert caplog.messages == lines
 
 
 @pytest.mark.parametrize(

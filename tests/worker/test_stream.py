@@ -192,6 +192,14 @@ class TestTasks:
         assert handlers.run(json.dumps(message)) == (operation, arguments)
         assert handlers.result() == "and on"
 
+    def test_reason_that_is_cut(self, handlers: Handlers, caplog: pytest.LogCaptureFixture) -> None:
+        """The log says so, of that task."""
+        handlers.use("read(); say(failed={'reason': 'x' * 257})")
+        handlers.run()
+        (record,) = [record for record in caplog.records if "cut off" in record.getMessage()]
+        assert record.getMessage() == "the reason is longer than 256 characters; the rest is cut off"
+        assert vars(record)["task"]["id"] == "resize-1"
+
 
 class TestLines:
     """Lines that a handler writes, one by one."""
@@ -231,6 +239,11 @@ class TestBrokenHandlers:
             ),
             ("read(); print('oops', file=sys.stderr); sys.exit(3)", "exit 3", "oops"),
             ("read(); sys.exit(0)", "exit 0", None),
+            (
+                "read(); sys.stdout.write(json.dumps({'result': 'done'})); sys.exit(0)",
+                'exit 0, after a line without its newline: \'{"result": "done"}\'',
+                None,
+            ),
             ("sys.exit(0)", "exit 0", None),
             ("read(); os.kill(os.getpid(), 9)", "signal SIGKILL", None),
             ('read(); sys.stdout.write(\'{"result": "do\'); sys.exit(1)', "exit 1", None),
