@@ -168,8 +168,8 @@ class Poller:
 
         Raises:
             IncompleteTask: SWF's response lacks something of the task
-            NoTaskReceived: there was no task within `timeout`, and SWF answered a poll
-            SwfError: SWF refused the poll, or was never reached, or all polls within `timeout` failed
+            NoTaskReceived: there was no task within `timeout`
+            SwfError: SWF refused the poll, or was never reached
         """
         deadline = inf if timeout is None else self._clock() + timeout
         retrier = self._retrier(
@@ -198,9 +198,8 @@ class Poller:
                 if stop.wait(delay):
                     return None
             if self._clock() >= deadline:
-                if self.unanswered is not None:
-                    raise explain_unanswered(self.unanswered) from self.unanswered
-                raise NoTaskReceived(f"no task received on {source.task_list} within {timeout:g} s")
+                failed = f"; every poll failed: {self.unanswered.message}" if self.unanswered else ""
+                raise NoTaskReceived(f"no task received on {source.task_list} within {timeout:g} s{failed}")
         return None
 
     def _note_response(self, retrier: Retrier) -> None:
@@ -262,11 +261,6 @@ class Poller:
             if task is None:
                 return None
             return ReceivedTask(task, source, record.key, record.assign(task))
-
-
-def explain_unanswered(failure: SwfError) -> SwfError:
-    """Return the error of a run whose polls all failed, the last one with `failure`."""
-    return type(failure).from_error(failure, f"no poll succeeded: {failure.message}")
 
 
 def _describe_failure(error: SwfError, source: PollSource) -> str:

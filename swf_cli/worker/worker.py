@@ -15,7 +15,7 @@ from ..heartbeats import HeartbeatScheduler
 from ..ledger.records import HeldTask, PollSource
 from ..ledger.store import Ledger
 from ..models import TaskReference
-from ..polling import ListRotation, Poller, PollObserver, ReceivedTask, explain_unanswered
+from ..polling import ListRotation, Poller, PollObserver, ReceivedTask
 from ..redaction import redact
 from ..responding import Outcome, Settlement
 from ..retry import TRANSIENT, AccessGate, Retrier
@@ -129,7 +129,7 @@ class Worker:
             raise self._fatal
         failure = self._poller.unanswered
         if self._was_idle and failure is not None:  # nobody knows whether there were tasks
-            raise explain_unanswered(failure) from failure
+            raise type(failure).from_error(failure, f"every poll failed: {failure.message}") from failure
 
     def _clear(self, orphans: Sequence[HeldTask]) -> None:
         """Stop what dead workers left running, and fail their tasks."""

@@ -268,10 +268,10 @@ def test_a_poll_that_is_rejected_for_now_is_retried(
 def test_delays_after_rejections_count_towards_the_timeout(
     flow: Flow, proxy: FaultyProxy, env: dict[str, str]
 ) -> None:
-    """With --timeout, a storm of throttling ends with its exit code, 1, and leaves nothing on record."""
+    """With --timeout, a storm of throttling ends with exit code 3, and leaves nothing on record."""
     proxy.on(POLL, THROTTLE)
     result = invoke("poll", *ON_WORK, "--timeout", "1s", env=env)
-    assert (result.code, result.stdout) == (1, "")
+    assert (result.code, result.stdout) == (3, "")
     assert kinds(env) == []
 
 

@@ -191,7 +191,7 @@ class TestSlots:
         _, running = workers.start("true", idle_exit=60)
         wait_until(lambda: polls(stub) >= 3)
         clock.now += 60
-        with pytest.raises(SwfError, match=f"^no poll succeeded: .*the reason why \\({fault}\\)$"):
+        with pytest.raises(SwfError, match=f"^every poll failed: .*the reason why \\({fault}\\)$"):
             running.result(60)
 
     @pytest.mark.parametrize("is_answered", [True, False], ids=["answered", "stopped"])

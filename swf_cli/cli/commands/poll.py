@@ -39,8 +39,7 @@ def poll(common: GlobalOptions, task_list: str, identity: str, timeout: int | No
     """Wait for a task and print it.
 
     Then complete, fail or cancel the task, and send heartbeats if it has a heartbeat timeout. `swf held` lists it
-    until it is closed. Exits with 3 if no task was received within --timeout, but with the last error's exit code if
-    every poll failed.
+    until it is closed. Exits with 3 if no task was received within --timeout.
 
     Ctrl-C waits up to 60 s for the poll in flight, which may still return a task; a second Ctrl-C quits now.
     """

@@ -182,7 +182,7 @@ def test_a_lost_poll_is_logged_and_stays_on_record(
 ) -> None:
     """If its response is lost, SWF may have assigned a task: stderr says so, and `swf held` lists the poll.
 
-    No poll was answered: exit code 1 once the time is over.
+    No task was received, though: exit code 3 once the time is over.
     """
     stub.reply(POLL, **how)
     result = invoke(*ON_LIST, "--identity", "me-1", "--timeout", "0", env=env)
@@ -190,7 +190,7 @@ def test_a_lost_poll_is_logged_and_stays_on_record(
     assert lost.startswith("swf: poll failed: ")
     assert word in lost
     assert "SWF may have assigned a task to this poll (identity me-1)" in lost
-    error_line(Result(result.stdout, last, result.code), 1, "no poll succeeded", word)
+    error_line(Result(result.stdout, last, result.code), 3, "no task", "every poll failed", word)
     _polled(stub)
     (held,) = invoke("held", env=env).json
     assert (held["kind"], held["identity"], held["task_list"]) == ("broken_poll", "me-1", "x")
@@ -573,7 +573,7 @@ def test_eval_then_fail_works_whatever_the_input(
         ("poll -d y -t x --timeout 0 --eval", 3),
         ("-d local poll -t x --timeout 0 --eval", 3),
         ("poll -d y -t rejected --eval", 1),
-        ("poll -d y -t throttled --timeout 0 --eval", 1),
+        ("poll -d y -t throttled --timeout 0 --eval", 3),
         ("--region help poll -d y -t forbidden --eval", 7),
         ("poll -d y --eval", 2),
         ("poll --eval --eva", 2),
