@@ -8,7 +8,6 @@ import re
 import shlex
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import AccessError, CredentialsError, CredentialsUnavailable, SwfError
@@ -19,16 +18,12 @@ if TYPE_CHECKING:
     import botocore.session
 
 _HINT_FIX: Final = "correct that, or choose another profile with --profile"
+_HINT_PROFILE: Final = "check --profile or AWS_PROFILE, and the profiles in ~/.aws/config and ~/.aws/credentials"
 
 _TRANSIENT_KINDS: Final = frozenset({"ConnectionError", "HTTPClientError", "MetadataRetrievalError"})
 """botocore's exceptions, by name, if an endpoint that issues credentials can't be reached or fails."""
 
 _RESPONSE_STATUS: Final = re.compile(r"non 200 response (\d+)")
-
-_FILES: Final = (
-    ("AWS_SHARED_CREDENTIALS_FILE", "credentials_file"),
-    ("AWS_CONFIG_FILE", "config_file"),
-)
 
 
 class CredentialSource:
@@ -46,7 +41,8 @@ class CredentialSource:
         try:
             credentials: Any = self._session.get_credentials()
             if credentials is None:
-                raise CredentialsError(self._explain_missing(), hint=HINT_CREDENTIALS)
+                message = explain_missing("no AWS credentials were found", self._session)
+                raise CredentialsError(message, hint=HINT_CREDENTIALS)
             self._method = credentials.method
             credentials.get_frozen_credentials = _registering(credentials.get_frozen_credentials)
             # Those of a role or of SSO are fetched here: a failure to get them is not a failed call to SWF.
@@ -119,15 +115,58 @@ class CredentialSource:
             return f"profile {profile} in {self._session.get_config_variable(variable)}"
         return _METHODS.get(self._method, self._method or "the AWS configuration")
 
-    def _explain_missing(self) -> str:
-        for variable, name in _FILES:
-            path = os.environ.get(variable) or self._session.get_config_variable(name)
-            with suppress(FileNotFoundError, RuntimeError):
-                try:
-                    Path(path).expanduser().read_bytes()
-                except (PermissionError, IsADirectoryError, NotADirectoryError) as error:
-                    return f"no AWS credentials were found: cannot read {path}: {error.strerror}"
-        return "no AWS credentials were found"
+
+def explain_missing(what: str, session: "botocore.session.Session") -> str:
+    """Return a message that something was not found, and which of the files can't be read where it may be.
+
+    botocore takes a file that it can't read for an empty one.
+    """
+    reasons = []
+    for name in ("credentials_file", "config_file"):
+        path = session.get_config_variable(name)
+        try:
+            _read_start(os.path.expanduser(os.path.expandvars(path)))
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            reasons.append(f"cannot read {path}: {error.strerror}")
+    return ": ".join([what, *(["; ".join(reasons)] if reasons else [])])
+
+
+def _read_start(path: str) -> None:
+    """Raise OSError if a file can't be read; what is not a file may have nothing to read, and is not waited for."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        os.read(descriptor, 1)
+    finally:
+        os.close(descriptor)
+
+
+def explain_configuration(error: Exception, session: "botocore.session.Session") -> SwfError | None:
+    """Return the error to raise for a profile that does not exist, or a file of profiles that can't be parsed.
+
+    None for any other exception.
+    """
+    names, values = kinds(error), getattr(error, "kwargs", {})
+    if "ProfileNotFound" in names:
+        message = explain_missing(f"profile {values.get('profile')} was not found", session)
+        return CredentialsError(message, hint=_HINT_PROFILE)
+    if "ConfigParseError" in names:
+        where = _describe_mistake(values.get("error"))
+        return CredentialsError(f"cannot parse {values.get('path')}{where}", hint=_HINT_FIX)
+    return None
+
+
+def _describe_mistake(error: Any) -> str:
+    """Return where a file can't be parsed, without the line itself: it may hold a secret."""
+    if isinstance(error, UnicodeDecodeError):
+        return ": it is not valid UTF-8"
+    mistakes = getattr(error, "errors", ())
+    line = mistakes[0][0] if mistakes else getattr(error, "lineno", None)
+    if line is None:
+        return ""
+    is_repeated = kinds(error) & {"DuplicateSectionError", "DuplicateOptionError"}
+    return f": line {line} repeats a section or a setting" if is_repeated else f": line {line} is not valid"
 
 
 def _registering(freeze: Callable[[], Any]) -> Callable[[], Any]:

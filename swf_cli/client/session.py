@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from .._version import __version__
 from ..errors import AccessError, ConfigurationError, NetworkError, SwfError
 from ..models import check_endpoint_url
-from .credentials import CredentialSource
+from .credentials import CredentialSource, explain_configuration, explain_missing
 from .faults import HINT_REGION, check_response, kinds, record_attempt, record_signed, translate
 from .loader import use_fast_loader
 
@@ -139,6 +139,17 @@ class Session:
         import botocore.session
 
         session = botocore.session.Session(profile=self._profile or None)
+        try:
+            return self._look_up(session)
+        except SwfError:
+            raise
+        except Exception as error:
+            fault = explain_configuration(error, session)
+            if fault is None:
+                raise
+            raise fault from error
+
+    def _look_up(self, session: "botocore.session.Session") -> "_Found":
         if not session.get_config_variable("profile"):
             # An empty AWS_PROFILE counts as unset.
             session.get_component("config_store").set_config_variable("profile", None)
@@ -150,7 +161,7 @@ class Session:
             or session.get_scoped_config().get("region")
         )
         if not region:
-            raise AccessError("no region is set", hint=HINT_REGION)
+            raise AccessError(explain_missing("no region is set", session), hint=HINT_REGION)
         use_fast_loader(session, region)
         # Set on the session, so that the calls to STS and SSO that a profile needs go to the same region.
         session.set_config_variable("region", region)

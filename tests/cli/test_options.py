@@ -214,11 +214,11 @@ def test_without_region_or_credentials_it_exits_with_7(
 
 
 @pytest.mark.parametrize(("variables", "flags"), [({"AWS_PROFILE": "nobody"}, []), ({}, ["--profile", "nobody"])])
-def test_an_unknown_profile_is_a_usage_error(
+def test_an_unknown_profile_exits_with_7(
     stub: StubService, env: dict[str, str], variables: dict[str, str], flags: list[str]
 ) -> None:
-    """A profile that does not exist exits with 2, with its name and a hint where profiles are; nothing is sent."""
-    assert "~/.aws/config" in error_line(invoke(*PENDING, *flags, env=env | variables), 2, "nobody")
+    """A profile that does not exist exits with 7, with its name and a hint where profiles are; nothing is sent."""
+    assert "~/.aws/config" in error_line(invoke(*PENDING, *flags, env=env | variables), 7, "nobody")
     assert stub.requests == []
 
 

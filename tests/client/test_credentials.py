@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -16,7 +17,7 @@ from botocore.utils import ContainerMetadataFetcher
 
 from swf_cli.client.call import call
 from swf_cli.client.session import Session
-from swf_cli.errors import CredentialsError, CredentialsUnavailable, ExitCode, SwfError
+from swf_cli.errors import AccessError, CredentialsError, CredentialsUnavailable, ExitCode, SwfError
 from swf_cli.redaction import redact
 from tests.client.conftest import SetEnv, complete, configure, count, poll
 from tests.helpers.cli import TASK, wait_until
@@ -199,13 +200,122 @@ def test_a_damaged_role_cache(content: bytes, stub: StubService, set_env: SetEnv
     assert stub.requests == []
 
 
+# What a file of profiles may hold, and what is said of it. The damaged lines hold a secret.
+DAMAGED: dict[str, tuple[bytes, str]] = {
+    "a line outside of sections": (b"hush-hush\n[default]\n", "line 1 is not valid"),
+    "a line without a value": (b"[default]\nregion = us-east-1\nhush-hush\n", "line 3 is not valid"),
+    "a section twice": (b"[default]\nregion = us-east-1\n[default]\n", "line 3 repeats a section or a setting"),
+    "a setting twice": (b"[default]\nhush = 1\nhush = 2\n", "line 3 repeats a section or a setting"),
+    "another encoding": (b"[default]\nregion = hush\xff\n", "it is not valid UTF-8"),
+}
+
+
+@pytest.mark.parametrize("variables", [{}, KEYS], ids=["keys in the file", "keys in the environment"])
+@pytest.mark.parametrize(("content", "why"), DAMAGED.values(), ids=DAMAGED)
 @pytest.mark.parametrize("name", ["credentials", "config"])
-def test_files_that_cannot_be_read(name: str, stub: StubService, tmp_path: Path) -> None:
-    """A folder in place of a file is named."""
-    (tmp_path / ".aws" / name).mkdir(parents=True)
-    with pytest.raises(SwfError, match=rf"\.aws/{name}"):
-        count(Session())
+def test_files_that_cannot_be_parsed(
+    name: str,
+    content: bytes,
+    why: str,
+    variables: dict[str, str],
+    stub: StubService,
+    set_env: SetEnv,
+    tmp_path: Path,
+) -> None:
+    """The file and the line are named, not what is in it; nothing is sent, whatever is done first."""
+    set_env(**variables)
+    path = tmp_path / ".aws" / name
+    path.parent.mkdir()
+    path.write_bytes(content)
+    for use in (count, poll, lambda session: session.profile):
+        with pytest.raises(CredentialsError) as raised:
+            use(Session())
+        assert raised.value.message == f"cannot parse {path}: {why}"
+        assert "hush" not in "".join(traceback.format_exception(raised.value))
     assert stub.requests == []
+
+
+def test_a_nested_setting_that_cannot_be_parsed(stub: StubService, set_env: SetEnv, tmp_path: Path) -> None:
+    """botocore does not say in which line it is; the file is named."""
+    configure(tmp_path, "[default]\ns3 =\n  hush\n")
+    set_env(**KEYS)
+    with pytest.raises(CredentialsError) as raised:
+        count(Session())
+    assert raised.value.message == f"cannot parse {tmp_path}/.aws/config"
+    assert stub.requests == []
+
+
+@pytest.mark.parametrize("variables", [{}, KEYS], ids=["no keys", "keys in the environment"])
+@pytest.mark.parametrize("by_variable", [True, False])
+def test_an_unknown_profile(
+    by_variable: bool, variables: dict[str, str], stub: StubService, set_env: SetEnv, tmp_path: Path
+) -> None:
+    """A profile that does not exist is named, also where the keys would be those of the environment."""
+    configure(tmp_path, "[default]\nregion = us-east-1\n")
+    set_env(**variables, **({"AWS_PROFILE": "nobody"} if by_variable else {}))
+    for use in (count, poll, lambda session: session.profile):
+        with pytest.raises(CredentialsError, match="^profile nobody was not found$") as raised:
+            use(Session(profile=None if by_variable else "nobody"))
+        assert raised.value.exit_code == ExitCode.NO_ACCESS
+        assert "AWS_PROFILE" in str(raised.value.hint)
+    assert stub.requests == []
+
+
+def make_folder(path: Path) -> str:
+    """Put a folder in the place of a file; return why that can't be read."""
+    path.mkdir(parents=True)
+    return "Is a directory"
+
+
+def make_unreadable(path: Path) -> str:
+    """Make a file that nobody but root can read; return why not."""
+    path.parent.mkdir()
+    path.write_text("[default]\nregion = us-east-1\n[profile video]\n")
+    path.chmod(0)
+    return "Permission denied"
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        make_folder,
+        pytest.param(make_unreadable, marks=pytest.mark.skipif(os.geteuid() == 0, reason="root reads every file")),
+    ],
+)
+@pytest.mark.parametrize(
+    ("variables", "what"),
+    [
+        ({}, "no AWS credentials were found"),
+        ({"AWS_PROFILE": "video"}, "profile video was not found"),
+        ({**KEYS, "AWS_REGION": ""}, "no region is set"),
+    ],
+    ids=["credentials", "profile", "region"],
+)
+@pytest.mark.parametrize("name", ["credentials", "config"])
+def test_files_that_cannot_be_read(
+    name: str,
+    variables: dict[str, str],
+    what: str,
+    make: Callable[[Path], str],
+    stub: StubService,
+    set_env: SetEnv,
+    tmp_path: Path,
+) -> None:
+    """A file that can't be read is named, with what was not found for that."""
+    set_env(**variables)
+    why = make(tmp_path / ".aws" / name)
+    with pytest.raises(AccessError) as raised:
+        count(Session())
+    assert raised.value.message == f"{what}: cannot read ~/.aws/{name}: {why}"
+    assert stub.requests == []
+
+
+def test_a_file_that_is_not_needed_need_not_be_readable(stub: StubService, set_env: SetEnv, tmp_path: Path) -> None:
+    """As with `aws`, settings in the environment are enough."""
+    make_folder(tmp_path / ".aws" / "config")
+    set_env(**KEYS)
+    stub.reply(COUNT, {"count": 3})
+    assert count(Session()) == 3
 
 
 def test_a_secret_is_registered_before_it_can_be_shown(stub: StubService, set_env: SetEnv) -> None:
@@ -303,6 +413,22 @@ def test_rotated_keys_are_used_at_once(operation: str, rejection: str, stub: Stu
     stub.fault(operation, rejection, "The security token included in the request is expired")
     stub.reply(operation, reply)
     use(session)
+    assert stub.access_keys == ["AKIDOLD", "AKIDNEW"]
+
+
+def test_keys_that_are_rejected_while_their_file_is_damaged(stub: StubService, tmp_path: Path) -> None:
+    """The rejection is the error, and the keys are used once the file is whole again."""
+    write_keys(tmp_path, "AKIDOLD")
+    session = Session()
+    stub.fault(COUNT, "ExpiredTokenException", "The security token included in the request is expired")
+    stub.reply(COUNT, {"count": 3})
+    assert session.client.meta
+    (tmp_path / ".aws" / "credentials").write_text("aws_access_key_id = AKI")
+    with pytest.raises(CredentialsError, match="ExpiredTokenException"):
+        count(session)
+    write_keys(tmp_path, "AKIDNEW")
+    session.reset()
+    assert count(session) == 3
     assert stub.access_keys == ["AKIDOLD", "AKIDNEW"]
 
 

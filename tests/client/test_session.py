@@ -84,7 +84,6 @@ def test_without_region_or_credentials_nothing_is_sent(
 @pytest.mark.parametrize(
     "variables",
     [
-        pytest.param({"AWS_PROFILE": "nobody"}, id="unknown profile"),
         pytest.param({"AWS_ENDPOINT_URL_SWF": "nonsense"}, id="endpoint without a scheme"),
         pytest.param({"AWS_ENDPOINT_URL_SWF": "http://"}, id="endpoint without a host"),
         pytest.param({"AWS_ENDPOINT_URL": "http://a b"}, id="endpoint with a blank"),
@@ -104,14 +103,6 @@ def test_an_unusable_setting_is_a_usage_error(variables: dict[str, str], set_env
         assert caught.value.exit_code == ExitCode.USAGE
         assert caught.value.hint
         assert not caught.value.possibly_executed
-
-
-def test_an_unknown_profile_is_named(set_env: SetEnv) -> None:
-    """A profile that was asked for and does not exist is exit code 2, with its name."""
-    set_env(**SETTINGS)
-    with pytest.raises(SwfError, match="nobody") as caught:
-        count(Session(profile="nobody"))
-    assert caught.value.exit_code == ExitCode.USAGE
 
 
 @pytest.mark.parametrize("profile", [None, ""])

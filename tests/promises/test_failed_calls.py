@@ -17,6 +17,7 @@ from tests.helpers.issuer import Issuer
 from tests.helpers.local_service import Service
 from tests.helpers.operations import COMPLETE, HEARTBEAT, POLL
 from tests.helpers.stub_service import StubService
+from tests.helpers.terminal import error_line
 
 HERE = ("-d", "media", "-t", "work")
 
@@ -126,6 +127,34 @@ class TestNeverSent:
         assert (result.code, result.stdout, result.stderr.count("swf: ")) == (1, "", 1)
         assert invoke("held", "-o", "json", env=env).json == []
         assert stub.requests == []
+
+
+COMMANDS = [
+    ("poll", *HERE),
+    ("complete", "--token", "T"),
+    ("heartbeat", "--token", "T"),
+    ("heartbeat", "--token", "T", "--every", "1s"),
+    ("pending", *HERE),
+    ("pending", *HERE, "--watch"),
+    ("tasks", "-d", "media"),
+    ("stuck", "-d", "media"),
+    ("work", *HERE, "--", "true"),
+]
+"""Each command that calls SWF."""
+
+
+@pytest.mark.parametrize("args", COMMANDS, ids=" ".join)
+@pytest.mark.parametrize("wrong", ["profile", "file"])
+def test_a_problem_with_credentials(
+    wrong: str, args: tuple[str, ...], aws_env: dict[str, str], stub: StubService, tmp_path: Path
+) -> None:
+    """An unknown profile, or a file that can't be parsed, is exit code 7, and is named at once."""
+    name = "nobody" if wrong == "profile" else str(tmp_path / "config")
+    (tmp_path / "config").write_text("[default]\n" if wrong == "profile" else "garbage")
+    env = {**aws_env, "AWS_ENDPOINT_URL_SWF": stub.url, "AWS_CONFIG_FILE": str(tmp_path / "config")}
+    options = ("--profile", name) if wrong == "profile" else ()
+    error_line(invoke(*args[:1], *options, *args[1:], env=env), 7, name)
+    assert stub.requests == []
 
 
 @pytest.fixture

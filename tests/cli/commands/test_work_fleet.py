@@ -431,7 +431,7 @@ class TestJsonLog:
             (["--debug", "--", "no-such-command"], 2, "COMMAND"),
             (["--alive-file", "/no/such/folder/alive", "--", "true"], 2, "alive"),
             (["--region", "not a region", "--", "true"], 2, ""),
-            (["--profile", "none", "--", "true"], 2, "none"),
+            (["--profile", "none", "--", "true"], 7, "none"),
             (["--endpoint-url", "http://127.0.0.1:9", "--debug", "--", "true"], 1, "connect"),
         ],
         ids=str,
