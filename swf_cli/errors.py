@@ -112,6 +112,10 @@ class ConfigurationError(SwfError):
     exit_code = ExitCode.USAGE
 
 
+class CertificatesError(SwfError):
+    """The configured file of CA certificates can't be used: no connection was made, and a retry would not help."""
+
+
 class InvalidRequest(SwfError):
     """SWF rejected the request as malformed (ValidationException, SerializationException)."""
 

@@ -44,7 +44,7 @@ def pytest_collection_finish() -> None:
 def _isolate(patch: pytest.MonkeyPatch, home: Path) -> None:
     """Keep the machine's own AWS and SWF settings out of the tests."""
     for name in list(os.environ):
-        if name.startswith(("AWS_", "SWF_")) or name.lower().endswith("_proxy"):
+        if name.startswith(("AWS_", "SWF_", "REQUESTS_")) or name.lower().endswith("_proxy"):
             patch.delenv(name)
     patch.setenv("HOME", str(home))
     patch.setenv("AWS_EC2_METADATA_DISABLED", "true")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import AccessError, CredentialsError, CredentialsUnavailable, SwfError
 from ..redaction import register_secrets
+from .certificates import CABundle
 from .faults import HINT_CREDENTIALS, HINT_EXPIRED, describe, is_transient, kinds, translate
 
 if TYPE_CHECKING:
@@ -29,8 +30,9 @@ _RESPONSE_STATUS: Final = re.compile(r"non 200 response (\d+)")
 class CredentialSource:
     """The credentials of one botocore session."""
 
-    def __init__(self, session: "botocore.session.Session") -> None:
+    def __init__(self, session: "botocore.session.Session", ca_bundle: CABundle) -> None:
         self._session = session
+        self._ca_bundle = ca_bundle
         self._method = ""
         """botocore's name of the provider that was tried last."""
 
@@ -72,6 +74,9 @@ class CredentialSource:
         """Return the error to raise for one that was raised while the credentials were fetched or refreshed."""
         if isinstance(error, EOFError):
             return CredentialsError("no MFA code was entered", hint=HINT_EXPIRED)
+        problem = self._ca_bundle.explain(error)
+        if problem is not None:
+            return problem
         # botocore wraps what an endpoint did in an error of its own.
         names = kinds(error) | kinds(error.__context__ or error)
         source = self.describe()

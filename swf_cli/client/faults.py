@@ -141,6 +141,11 @@ def record_attempt(operation: Any, response: Any = None, caught_exception: Excep
         _call.possibly_executed |= _is_gateway_failure(parsed.get("Error", {}).get("Code"), response[0].status_code)
 
 
+def is_possibly_executed() -> bool:
+    """Return whether SWF may have executed one of this thread's attempts of the current call."""
+    return _call.possibly_executed
+
+
 def _is_possibly_executed(error: Exception) -> bool:
     """Return whether SWF may have executed the request that failed this way."""
     response = getattr(error, "response", None)  # of botocore's network errors: None

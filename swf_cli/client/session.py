@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from .._version import __version__
 from ..errors import AccessError, ConfigurationError, NetworkError, SwfError
 from ..models import check_endpoint_url
+from .certificates import CABundle
 from .credentials import CredentialSource, explain_configuration, explain_missing
 from .faults import HINT_REGION, check_response, kinds, record_attempt, record_signed, translate
 from .loader import use_fast_loader
@@ -62,6 +63,7 @@ class Session:
         self._renewing = threading.Lock()
         self._clients: dict[tuple[float, int], botocore.client.BaseClient] = {}
         self._loaded: _Found | None = None
+        self._ca_bundle = CABundle()
         self.generation = 0
         """How often the credentials were looked up again."""
         self.is_tracked = False
@@ -165,7 +167,8 @@ class Session:
         use_fast_loader(session, region)
         # Set on the session, so that the calls to STS and SSO that a profile needs go to the same region.
         session.set_config_variable("region", region)
-        source = CredentialSource(session)
+        self._ca_bundle.look_up(session)
+        source = CredentialSource(session, self._ca_bundle)
         return _Found(session, source, source.load())
 
     def _create_client(self, read_timeout: float, attempts: int) -> "botocore.client.BaseClient":
@@ -206,6 +209,7 @@ class Session:
         client.meta.events.register("before-parse.swf", check_response)
         client.meta.events.register("before-send.swf", record_signed)
         client.meta.events.register("needs-retry.swf", record_attempt)
+        client.meta.events.register("needs-retry.swf", self._ca_bundle.check)
         return client
 
 

@@ -157,6 +157,17 @@ def test_a_problem_with_credentials(
     assert stub.requests == []
 
 
+@pytest.mark.parametrize("args", COMMANDS, ids=" ".join)
+def test_certificates_that_cannot_be_used(
+    args: tuple[str, ...], aws_env: dict[str, str], stub: StubService, tmp_path: Path
+) -> None:
+    """A file of CA certificates that is missing is exit code 1, and is named at once: no command retries that."""
+    bundle = str(tmp_path / "missing.pem")
+    env = {**aws_env, "AWS_ENDPOINT_URL_SWF": stub.url.replace("http:", "https:"), "AWS_CA_BUNDLE": bundle}
+    error_line(invoke(*args, env=env), 1, bundle, "AWS_CA_BUNDLE")
+    assert invoke("held", "-o", "json", env=env).json == []
+
+
 @pytest.fixture
 def credentials(tmp_path: Path, bare_env: dict[str, str], state: Path) -> tuple[dict[str, str], Path]:
     """An environment whose keys are in a file, and that file."""
