@@ -1,9 +1,11 @@
 """Count the pending tasks of task lists: once, or repeatedly, keeping the last counts through failures."""
 
+import logging
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from ..api import count_pending_tasks
 from ..errors import LimitExceededError, SwfError, ThrottlingError
@@ -19,7 +21,11 @@ T = TypeVar("T")
 _PARALLEL: Final = 8  # calls
 _ATTEMPTS: Final = 3  # per count, except for throttling
 _RETRY_THROTTLED_FOR: Final = 30.0  # seconds
+_FIRST_NOTICE: Final = 1.0  # seconds without all counts after which retries are logged
+_NOTICE_INTERVAL: Final = 10.0  # seconds, at least, from one such line to the next: there may be many lists
 _TICK: Final = 1.0  # seconds
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,17 +63,42 @@ class PendingSample:
         return self.pending.count / -self.rate
 
 
+class _RetryLog(logging.LoggerAdapter[logging.Logger]):
+    """Logs retries, of all lists together, after a moment and then from time to time."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        super().__init__(_log)
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._due = clock() + _FIRST_NOTICE
+
+    def log(self, level: int, msg: object, *args: object, **extra: Any) -> None:
+        """Log a line if one is due."""
+        with self._lock:
+            is_due = self._clock() >= self._due
+            if is_due:
+                self._due = self._clock() + _NOTICE_INTERVAL
+        if is_due:
+            self.logger.log(level, msg, *args, **extra)
+
+
 def count_lists(
-    client: "Client", domain: str, task_lists: Sequence[str], *, retrier: Callable[..., Retrier] = Retrier
+    client: "Client",
+    domain: str,
+    task_lists: Sequence[str],
+    *,
+    retrier: Callable[..., Retrier] = Retrier,
+    clock: Callable[[], float] = time.monotonic,
 ) -> list[PendingSample]:
     """Count the pending tasks of each list once, in parallel.
 
-    Throttled counts are retried for 30 s, other transient errors a few times. What could not be counted has an error.
-    `client` makes one attempt of each call.
+    Throttled counts are retried for 30 s, other transient errors a few times, which is logged if it takes long. What
+    could not be counted has an error. `client` makes one attempt of each call.
     """
+    log = _RetryLog(clock)
 
     def count(task_list: str) -> PendingSample:
-        throttled, failed = retrier(timeout=_RETRY_THROTTLED_FOR, log=None), retrier(attempts=_ATTEMPTS, log=None)
+        throttled, failed = retrier(timeout=_RETRY_THROTTLED_FOR, log=log), retrier(attempts=_ATTEMPTS, log=log)
         while True:
             try:
                 pending = count_pending_tasks(task_list, domain, client)

@@ -1,7 +1,9 @@
 """Task lists that are counted once, or repeatedly."""
 
+import re
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -79,7 +81,7 @@ class TestOnce:
         def retrier(**settings: Any) -> Retrier:
             return Retrier(**settings, stop=clock, clock=clock)
 
-        return count_lists(client, "media", names, retrier=retrier), client, clock
+        return count_lists(client, "media", names, retrier=retrier, clock=clock), client, clock
 
     def test_in_the_order_asked(self) -> None:
         """Also if a list is asked for twice."""
@@ -106,6 +108,32 @@ class TestOnce:
         assert samples[0] == PendingSample("a", error=SLOW_DOWN)
         assert samples[1].pending is not None
         assert 15 <= clock.time - 100.0 <= 40
+
+    def test_retries_that_take_long_are_logged(self, log: pytest.LogCaptureFixture) -> None:
+        """The first line is after a moment, not after the thirty seconds; the lines are few, however many lists."""
+        names = [f"list-{number}" for number in range(20)]
+        _, _, clock = self.count(*names, **{name: [SLOW_DOWN] for name in names})
+        assert all(re.fullmatch(r"slow down; retrying in \d+\.\d s", message) for message in log.messages)
+        assert 1 <= len(log.messages) <= 1 + (clock.time - 100.0) / 10
+
+    def test_a_retry_that_succeeds_soon_is_not_logged(self, log: pytest.LogCaptureFixture) -> None:
+        """Most throttling is over at once."""
+        self.count("a", a=[SLOW_DOWN, 7])
+        assert log.messages == []
+
+    def test_one_that_fails_late_is_logged_at_once(self, log: pytest.LogCaptureFixture) -> None:
+        """A service that hangs has taken twenty seconds by then."""
+        clock = Clock()
+
+        class Hanging(Lists):
+            def count_pending_activity_tasks(self, domain: str, taskList: dict[str, str]) -> dict[str, Any]:
+                clock.time += 20
+                return super().count_pending_activity_tasks(domain, taskList)
+
+        client: Any = Hanging(a=[SORRY, 7])
+        count_lists(client, "media", ["a"], retrier=partial(Retrier, stop=clock, clock=clock), clock=clock)
+        [message] = log.messages
+        assert message.startswith("sorry; retrying in ")
 
     @pytest.mark.parametrize(("errors", "is_counted"), [(2, True), (3, False)])
     def test_other_transient_errors_are_retried_a_few_times(self, errors: int, is_counted: bool) -> None:
