@@ -1,6 +1,7 @@
 """Fixtures: environments, a stub, a local SWF and moto's; and the machine's own settings kept out."""
 
 import gc
+import locale
 import logging
 import os
 import signal
@@ -42,10 +43,11 @@ def pytest_collection_finish() -> None:
 
 
 def _isolate(patch: pytest.MonkeyPatch, home: Path) -> None:
-    """Keep the machine's own AWS and SWF settings out of the tests."""
+    """Keep the machine's own AWS and SWF settings, and its locale, out of the tests."""
     for name in list(os.environ):
         if name.startswith(("AWS_", "SWF_", "REQUESTS_")) or name.lower().endswith("_proxy"):
             patch.delenv(name)
+    patch.setattr(locale, "getencoding", lambda: "utf-8")
     patch.setenv("HOME", str(home))
     patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
 

@@ -28,7 +28,7 @@ a poll is given up 75 seconds after it began."""
 _CALL_READ_TIMEOUT: Final = 20
 _CONNECT_TIMEOUT: Final = 5
 _CALL_ATTEMPTS: Final = 3
-_HINT_SETTING = "check the AWS_… variables and the profile in ~/.aws/config and ~/.aws/credentials"
+_HINT_SETTING = "check the AWS_* variables and the profile in ~/.aws/config and ~/.aws/credentials"
 
 
 class Session:

@@ -6,11 +6,11 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import IO, TYPE_CHECKING, cast
+from typing import IO, TYPE_CHECKING, Literal, cast
 
 from ..errors import SwfError
 from .escaping import escape_controls
-from .terminal import RawStderr, stderr_writer
+from .terminal import RawStderr, draws_ascii, stderr_writer
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -64,11 +64,14 @@ def live_line(line: Callable[[], str], color: str) -> Iterator[None]:
     from rich.live import Live
     from rich.text import Text
 
+    stderr = RawStderr()
+    overflow: Literal["crop", "ellipsis"] = "crop" if draws_ascii(stderr.encoding) else "ellipsis"
+
     class Line:
         def __rich__(self) -> Text:
-            return Text(line(), style="dim", no_wrap=True, overflow="ellipsis")
+            return Text(line(), style="dim", no_wrap=True, overflow=overflow)
 
-    console = Console(file=cast("IO[str]", RawStderr()), no_color=True if color == "never" else None, highlight=False)
+    console = Console(file=cast("IO[str]", stderr), no_color=True if color == "never" else None, highlight=False)
     writer = stderr_writer()
     writer.show(
         Live(

@@ -31,6 +31,17 @@ def to_json(value: Any, indent: int | None = None) -> str:
     return safe_json(value, indent, ascii_only=sys.stdout.encoding.lower() not in ("utf-8", "utf8"))
 
 
+def draws_ascii(encoding: str) -> bool:
+    """Return whether lines and marks are drawn in ASCII on a stream, by its encoding and the locale.
+
+    With LC_ALL=C a stream is UTF-8 too, for the data; but who sets that does not expect other characters than those
+    of the data.
+    """
+    import locale
+
+    return any(name.lower() not in ("utf-8", "utf8") for name in (encoding, locale.getencoding()))
+
+
 def write_stdout(text: str) -> None:
     """Write data to stdout, all of it. Raise OutputError, with an empty message if the reader closed the pipe."""
     try:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Final
 
+from .terminal import draws_ascii
+
 if TYPE_CHECKING:
     from rich.text import Text
 
@@ -29,7 +31,7 @@ def timeline(task: ActivityTask, end: float, first: float, scale: float) -> Text
     """Return when a task waited and ran, and how it ended, in `scale` characters per second from time `first`."""
     from rich.text import Text
 
-    ascii_only = not (sys.stdout.encoding or "").lower().startswith("utf")
+    ascii_only = draws_ascii(sys.stdout.encoding)
     wait, run = (".", "=") if ascii_only else ("░", "█")
     started = end if task.started_at is None else task.started_at
     offsets = [round((time - first) * scale) for time in (task.scheduled_at, started, end)]

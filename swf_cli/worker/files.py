@@ -108,7 +108,7 @@ class LineReader:
             self._offset = self._offset or _find_cut(data, token)
             self._is_cut = False
             if self._offset:
-                yield f"… {self._offset:,} bytes of stderr skipped"
+                yield f"... {self._offset:,} bytes of stderr skipped"
         while self._offset < size:
             data = os.pread(self._descriptor, _CHUNK, self._offset)
             length = data.rfind(b"\n") + 1
@@ -142,7 +142,7 @@ class LineReader:
         self._begin_anew()
         self._is_cut = not ended
         self._tail = (self._tail + data)[-_KEPT:]
-        yield f"… {skipped:,} bytes of stderr skipped"
+        yield f"... {skipped:,} bytes of stderr skipped"
         yield from data.decode("utf-8", "replace").splitlines()
 
     def _advance(self, data: bytes) -> None:

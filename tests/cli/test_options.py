@@ -233,7 +233,7 @@ def test_an_endpoint_that_is_not_a_url_is_a_usage_error(aws_env: dict[str, str],
     else:
         result = invoke(*PENDING, env={**aws_env, way: url})
         hint = error_line(result, 2, url)
-        assert "AWS_… variables" in hint
+        assert "AWS_* variables" in hint
 
 
 def test_an_endpoint_that_refuses_connections_is_a_failure(aws_env: dict[str, str], refused_url: str) -> None:

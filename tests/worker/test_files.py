@@ -99,14 +99,14 @@ class TestFlood:
         reader = LineReader(descriptor)
         os.write(descriptor, b"all work and no play\n" * 100_000 + b"a line th")
         lines = reader.read_lines(ended=False)
-        assert next(lines) == "… 2,034,489 bytes of stderr skipped"
+        assert next(lines) == "... 2,034,489 bytes of stderr skipped"
         assert set(lines) == {"all work and no play"}
         assert os.fstat(descriptor).st_size == 0
         os.write(descriptor, b"at ends")
         assert list(reader.read_lines(ended=False)) == []
         assert reader.tail().endswith("\nall work and no play")
         os.write(descriptor, b" here\nthe end\n")
-        assert list(reader.read_lines(ended=False)) == ["… 13 bytes of stderr skipped", "the end"]
+        assert list(reader.read_lines(ended=False)) == ["... 13 bytes of stderr skipped", "the end"]
         assert reader.tail().endswith("\nall work and no play\nthe end")
 
     def test_a_line_that_does_not_end(self, descriptor: int) -> None:
@@ -118,7 +118,7 @@ class TestFlood:
             assert os.fstat(descriptor).st_size == 0
         os.write(descriptor, b"x" * 70_000)
         skipped, *rest = reader.read_lines(ended=True)
-        assert (skipped, rest) == ("… 61,440 bytes of stderr skipped", ["x" * 8_560])
+        assert (skipped, rest) == ("... 61,440 bytes of stderr skipped", ["x" * 8_560])
 
     def test_the_end_of_a_line_that_was_skipped(self, descriptor: int) -> None:
         """What a command wrote last is kept, even without a newline."""
@@ -137,7 +137,7 @@ class TestFlood:
         lines = [redact(line, token) for line in reader.read_lines(ended=False, token=token)]
         os.write(descriptor, f"{token[cut:]}\nend\n".encode())
         lines += read(reader, token)
-        assert set(lines[1:]) == {"-", f"… {len(token) - cut + 1} bytes of stderr skipped", "end"}
+        assert set(lines[1:]) == {"-", f"... {len(token) - cut + 1} bytes of stderr skipped", "end"}
         assert set(redact(reader.tail(), token)) == set("-\nend")
 
 

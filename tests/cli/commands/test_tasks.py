@@ -296,6 +296,18 @@ def test_a_terminal_gets_a_timeline(stub: StubService, env: dict[str, str], colu
     assert "its workflow execution terminated" in text
 
 
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_in_the_c_locale_only_data_is_not_ascii(is_terminal: bool, stub: StubService, env: dict[str, str]) -> None:
+    """With LC_ALL=C the timeline and its marks are ASCII, on a terminal and in a pipe; a name is what it is."""
+    stub.reply(HISTORY, {"events": _rename(CANCELLATION, lambda name: f"{name}-\xe9")[::-1]})
+    args = (*TASKS, "w", "--run-id", "R", "--all", "--color", "never", "-o", "table")
+    env = {**env, "LC_ALL": "C", "COLUMNS": "140"}
+    result = on_terminal(*args, env=env, columns=140) if is_terminal else run(*args, env=env)
+    assert "encode-1-\xe9" in result.stdout
+    assert "==" in result.stdout
+    assert result.stdout.replace("\xe9", "").isascii()
+
+
 def test_long_and_hostile_names(stub: StubService, env: dict[str, str]) -> None:
     """Names that do not fit are never cut; control characters and markup of theirs do nothing."""
     stub.reply(HISTORY, {"events": _rename(RETRIES, lambda name: f"[red]{name}\x1b[2J\u202e{'x' * 90}")[::-1]})
