@@ -24,9 +24,9 @@ LIMITS: Final[Mapping[str, tuple[int, int]]] = {
     "domain": (1, 256),
     "task list": (1, 256),
     "input": (0, 32_768),
-    "workflow id": (1, 256),
-    "run id": (1, 64),
-    "activity id": (1, 256),
+    "workflow ID": (1, 256),
+    "run ID": (1, 64),
+    "activity ID": (1, 256),
     "activity name": (1, 256),
     "activity version": (1, 64),
 }
@@ -388,7 +388,7 @@ class TaskReference:
         """Return the task that `swf poll` printed, or at least its token. Raise ValueError if there is none."""
         token = data.get("token") if isinstance(data, dict) else None
         if not isinstance(token, str):
-            raise ValueError("what it names is not a task: it has no token")
+            raise ValueError("it has no token")
         match data:
             case {
                 "domain": str(domain),

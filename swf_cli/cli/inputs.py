@@ -30,7 +30,7 @@ def read_task(path: str) -> TaskReference:
     except (json.JSONDecodeError, RecursionError) as error:
         raise UsageError(f"--task: {_name(path)} is not JSON from `swf poll`", hint=_POLL_HINT) from error
     except ValueError as error:
-        raise UsageError(f"--task: {_name(path)}: {error}", hint=_POLL_HINT) from error
+        raise UsageError(f"--task: {_name(path)} is not a task from `swf poll`: {error}", hint=_POLL_HINT) from error
     execution = task.execution and replace(task.execution, run_id=drop_whitespace(task.execution.run_id))
     task = replace(task, token=drop_whitespace(task.token), execution=execution)
     _check(task.token, "--task", "token")

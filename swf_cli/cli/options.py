@@ -26,7 +26,7 @@ from . import completers
 from .command import TASK, current_invocation, option
 from .common import declare_common
 from .inputs import read_diagnosis, read_task, read_text
-from .params import BoundedText, DiagnosisText, Duration, Identifier
+from .params import BoundedText, DiagnosisText, Duration, FileName, Identifier
 from .timing import Timing
 from .usage import UsageError
 
@@ -134,7 +134,7 @@ def task_options(command: Command) -> Command:
             "task_file",
             metavar="FILE",
             section=TASK,
-            type=click.Path(),
+            type=FileName(),
             help="Read the task from FILE, the JSON that `swf poll` prints; - reads stdin.",
         ),
         option(
@@ -213,7 +213,7 @@ def text_or_file(name: str, kind: str, what: str) -> Decorator:
         option(
             f"--{name}-file",
             metavar="FILE",
-            type=click.Path(),
+            type=FileName(),
             help=f"Read the {name} from FILE (UTF-8); - reads stdin.",
         ),
     ]

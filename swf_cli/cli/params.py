@@ -18,6 +18,16 @@ _LONGEST: Final = 99_999_999
 """The longest duration, in seconds (three years): as many digits as SWF gives a timeout."""
 
 
+class FileName(click.Path):
+    """The name of a file or folder: any but an empty one, such as that of a variable which is not set."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the name, or fail."""
+        if not value:
+            self.fail("the file name is empty", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 class BoundedText(ParamType):
     """Text within SWF's limits: `kind` is a key of `LIMITS`. An environment variable is one value, blanks and all."""
 

@@ -111,11 +111,11 @@ def read_row(row: Mapping[str, Any], holder_is_alive: bool) -> HeldTask:
 
 _TASK_TEXTS: Final = {
     "token": "token",
-    "id": "activity id",
+    "id": "activity ID",
     "activity_name": "activity name",
     "activity_version": "activity version",
-    "workflow_id": "workflow id",
-    "run_id": "run id",
+    "workflow_id": "workflow ID",
+    "run_id": "run ID",
 }
 _TEXTS: Final = {"domain": "domain", "task_list": "task list", "identity": "identity"}
 _SHORT_TEXT: Final = re.compile("[^\0\ud800-\udfff]{1,1024}", re.DOTALL)

@@ -123,6 +123,7 @@ TASK_FILES = {
         (["--task", "text", "--held", "K"], {}, ["--task and --held are mutually exclusive"]),
         (["--held", ""], {}, ["--held", "''"]),
         (["--held", "K"], {"SWF_TASK_TOKEN": "T"}, ["--held", "'K'"]),
+        (["--task", ""], {}, ["--task: the file name is empty"]),
         (["--task", "none"], {}, ["--task", "none", "No such file"]),
         (["--task", "."], {}, ["--task", "directory"]),
         (["--task", "a\x1b[31mb"], {}, ["--task", "No such file"]),
@@ -132,9 +133,9 @@ TASK_FILES = {
         (["--task", "deep"], {}, ["--task: deep is not JSON from `swf poll`"]),
         (["--task", "empty"], {}, ["--task: empty is empty"]),
         (["--task", "-"], {}, ["--task: stdin is empty"]),
-        (["--task", "list"], {}, ["--task", "not a task"]),
-        (["--task", "no-token"], {}, ["--task", "not a task"]),
-        (["--task", "null"], {}, ["--task", "not a task"]),
+        (["--task", "list"], {}, ["--task", "is not a task from `swf poll`: it has no token"]),
+        (["--task", "no-token"], {}, ["--task", "is not a task from `swf poll`: it has no token"]),
+        (["--task", "null"], {}, ["--task", "is not a task from `swf poll`: it has no token"]),
         (["--task", "empty-token"], {}, ["--task", "token", "1,024"]),
         (["--task", "long-token"], {}, ["--task", "1,025", "1,024"]),
         (["--task", "surrogate"], {}, ["--task", "UTF-8"]),
@@ -157,6 +158,24 @@ def test_a_task_that_is_not_named_properly_is_a_usage_error(
         (tmp_path / name).write_bytes(data)
     error_line(invoke("heartbeat", *arguments, env=env | variables), 2, *words)
     assert stub.requests == []
+
+
+@pytest.mark.parametrize(
+    ("command", "option"), [("complete", "--result-file"), ("fail", "--details-file"), ("cancel", "--details-file")]
+)
+def test_an_empty_file_name_is_a_usage_error(
+    stub: StubService, env: dict[str, str], command: str, option: str
+) -> None:
+    """Such as that of a variable which is not set: exit code 2, a line with the option, nothing sent."""
+    error_line(invoke(command, "--token", "T", option, "", env=env), 2, f"{option}: the file name is empty")
+    assert stub.requests == []
+
+
+def test_ids_are_spelled_as_in_running_text(env: dict[str, str]) -> None:
+    """An ID that is over SWF's limit is a workflow ID or a run ID, as everywhere in text."""
+    for option, name in (("--workflow-id", "workflow ID"), ("--run-id", "run ID"), ("--id", "activity ID")):
+        shown = invoke("tasks", "-d", "d", option, "x" * 300, env=env).stderr
+        assert shown.startswith(f"swf: {option}: {name} is 300 characters long: ")
 
 
 # --- the service

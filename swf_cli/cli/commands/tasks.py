@@ -37,18 +37,18 @@ and with --by:
 @option(
     "--workflow-id",
     metavar="ID",
-    type=BoundedText("workflow id"),
+    type=BoundedText("workflow ID"),
     default_text="the whole domain",
     help="Workflow ID.",
 )
 @option(
     "--run-id",
     metavar="ID",
-    type=Identifier("run id"),
+    type=Identifier("run ID"),
     default_text="the open run, else the newest",
     help="Run ID.",
 )
-@option("--id", "activity_id", metavar="ID", type=BoundedText("activity id"), help="Show everything about one task.")
+@option("--id", "activity_id", metavar="ID", type=BoundedText("activity ID"), help="Show everything about one task.")
 @task_lists_option("Only tasks of this list.")
 @option("--activity", metavar="NAME", type=BoundedText("activity name"), help="Only tasks of this activity.")
 @option("--identity", type=BoundedText("identity"), help="Only tasks that a worker of this identity started.")

@@ -12,7 +12,7 @@ from ...errors import CheckFailed
 from .. import completers
 from ..command import command, option
 from ..options import GlobalOptions, common_options, identity_option, task_lists_option
-from ..params import Choice, Duration, WholeNumber
+from ..params import Choice, Duration, FileName, WholeNumber
 from ..usage import UsageError
 
 if TYPE_CHECKING:
@@ -35,13 +35,6 @@ class Heartbeat(Duration):
         return value if value in ("auto", "off") else super().convert(value, param, ctx)
 
 
-def _not_empty(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
-    """Reject an empty path, such as of a variable that is not set: as a folder it would be the current one."""
-    if value == "":
-        raise click.BadParameter("the path is empty")
-    return value
-
-
 @command(
     context_settings={"allow_interspersed_args": False},
     epilog="""\b
@@ -56,8 +49,7 @@ Examples:
 @option(
     "--handlers",
     metavar="DIR",
-    type=click.Path(),
-    callback=_not_empty,
+    type=FileName(),
     help="Run DIR/ACTIVITY-NAME for each task, instead of COMMAND.",
 )
 @option("--stream", is_flag=True, help="Keep COMMAND running: a JSON line per task on stdin, JSON lines on stdout.")
@@ -98,8 +90,7 @@ Examples:
 @option(
     "--alive-file",
     metavar="FILE",
-    type=click.Path(),
-    callback=_not_empty,
+    type=FileName(),
     help="Touch FILE with every answered poll and heartbeat, for liveness probes.",
 )
 @option("--check", is_flag=True, help="Exit with 8 if a task failed.")

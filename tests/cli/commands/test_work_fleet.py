@@ -189,8 +189,8 @@ class TestHandlers:
             (["--stream"], "no COMMAND given"),
             (["--log-format", "xml", "--", "true"], "--log-format"),
             (["--alive-file", "/no/such/folder/alive", "--", "true"], "cannot write to /no/such/folder/alive"),
-            (["--alive-file", "", "--", "true"], "--alive-file: the path is empty"),
-            (["--handlers", ""], "--handlers: the path is empty"),
+            (["--alive-file", "", "--", "true"], "--alive-file: the file name is empty"),
+            (["--handlers", ""], "--handlers: the file name is empty"),
         ],
     )
     def test_options_that_do_not_go_together(

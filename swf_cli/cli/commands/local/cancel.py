@@ -12,9 +12,9 @@ Example:
   swf local cancel --workflow-id video-7
 """
 )
-@option("--workflow-id", metavar="ID", required=True, type=Name("workflow id"), help="Workflow ID of the tasks.")
+@option("--workflow-id", metavar="ID", required=True, type=Name("workflow ID"), help="Workflow ID of the tasks.")
 @option(
-    "--id", "activity_id", metavar="ID", type=Name("activity id"), default_text="all", help="Activity ID of one task."
+    "--id", "activity_id", metavar="ID", type=Name("activity ID"), default_text="all", help="Activity ID of one task."
 )
 @common_options(domain_required=True)
 def cancel(common: GlobalOptions, workflow_id: str, activity_id: str | None) -> None:

@@ -106,7 +106,7 @@ Examples:
 @option(
     "--workflow-id",
     metavar="ID",
-    type=Name("workflow id"),
+    type=Name("workflow ID"),
     default_text="a new ID",
     help="Workflow ID to add the task to, started if it is not open.",
 )
@@ -143,7 +143,7 @@ def _lines(shape: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     execution, activity = shape["execution"], shape["activity"]
     yield "id", shape["id"]
     yield "activity", f"{activity['name']}:{activity['version']}"
-    yield "workflow id", execution["id"]
-    yield "run id", execution["run_id"]
+    yield "workflow ID", execution["id"]
+    yield "run ID", execution["run_id"]
     yield "domain", shape["domain"]
     yield "task list", shape["task_list"]

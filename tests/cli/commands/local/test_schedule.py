@@ -83,8 +83,8 @@ def test_data_as_text_and_table(service_env: dict[str, str]) -> None:
     workflow_id = schedule("-o", "text", env=service_env).stdout.strip()
     assert workflow_id.startswith("local-")
     card = schedule("--workflow-id", workflow_id, "-o", "table", env=service_env).stdout
-    assert re.search(f"workflow id +{workflow_id} *\n", card)
-    assert re.search("run id +22[A-Za-z0-9+/]{43}= *\n", card)
+    assert re.search(f"workflow ID +{workflow_id} *\n", card)
+    assert re.search("run ID +22[A-Za-z0-9+/]{43}= *\n", card)
 
 
 def test_activity_has_a_version(service_env: dict[str, str]) -> None:
