@@ -184,13 +184,28 @@ def check_response(response_dict: dict[str, Any], operation_model: Any, **_: Any
     except (ValueError, RecursionError):
         response = None
     if status >= 300:
-        if not isinstance(response, dict) or not isinstance(response.get("__type", ""), str):
+        location = headers.get("location", "") if status < 400 else ""
+        if location:
+            message = f"the endpoint redirects to {_describe_address(location)}, which is not followed"
+            response_dict["body"] = json.dumps({"__type": str(status), "message": message}).encode()
+        elif not isinstance(response, dict) or not isinstance(response.get("__type", ""), str):
             page = body[: 16 * _EXCERPT].decode("utf-8", "replace")
             response_dict["body"] = json.dumps({"__type": str(status), "message": page}).encode()
     elif not is_whole or not isinstance(response, dict):
         raise _unusable(operation_model)
     else:
         _call.token = response.get("taskToken")
+
+
+def _describe_address(location: str) -> str:
+    """Return the host of a Location header, else its path: what precedes or follows may hold a secret."""
+    from urllib.parse import urlsplit
+
+    try:
+        parts = urlsplit(location)
+        return parts.hostname or parts.path or "itself"
+    except ValueError:
+        return "an address that is not valid"
 
 
 def _unusable(operation_model: Any) -> InvalidResponseError:

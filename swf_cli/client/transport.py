@@ -143,7 +143,8 @@ class _LimitedPool:
         super()._put_conn(conn)  # type: ignore[misc]
 
     def urlopen(self, *args: Any, **kwargs: Any) -> Any:
-        response = super().urlopen(*args, **kwargs)  # type: ignore[misc]
+        # botocore follows no redirect, but has urllib3 prepare for it, which fails for some.
+        response = super().urlopen(*args, **kwargs | {"redirect": False})  # type: ignore[misc]
         stream = response.stream
 
         def limited_stream(*_: Any) -> Any:

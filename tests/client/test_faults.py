@@ -1,5 +1,7 @@
 """What a failed call means, over every transport: compared with what the server really executed."""
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -8,7 +10,8 @@ from swf_cli.client.attempt import attempt
 from swf_cli.client.call import call
 from swf_cli.client.faults import record_signed
 from swf_cli.client.session import Session
-from swf_cli.errors import NetworkError
+from swf_cli.errors import NetworkError, ServiceError
+from tests.client.conftest import complete, count
 from tests.helpers.aws import SETTINGS
 from tests.helpers.fault_matrix import (
     OPERATIONS,
@@ -21,6 +24,8 @@ from tests.helpers.fault_matrix import (
     environment,
     judge,
 )
+from tests.helpers.operations import COMPLETE, COUNT
+from tests.helpers.stub_service import StubService
 
 combinations = st.sampled_from(
     [(transport, phase, operation) for phase in PHASES for transport in phase.transports for operation in OPERATIONS]
@@ -48,6 +53,33 @@ def test_a_retry_after_is_passed_on(transport: Transport) -> None:
     """The Retry-After of a page is known to whoever retries."""
     phase = next(phase for phase in PHASES if phase.name == "page: 503")
     assert judge(transport, phase, "record_activity_task_heartbeat").retry_after == 7.0
+
+
+@pytest.mark.parametrize(
+    ("location", "address"),
+    [
+        ("https://user:hush@login.example:8443/hush?token=hush", "login.example"),
+        ("//login.example/hush", "login.example"),
+        ("/sign-in?token=hush", "/sign-in"),
+        ("?hush", "itself"),
+        ("https://[hush", "an address that is not valid"),
+    ],
+)
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize("body", [b"", b"{}", b"<html>Moved</html>"])
+def test_a_redirect_says_where_to(
+    body: bytes, status: int, location: str, address: str, shared_stub: StubService, shared_session: Session
+) -> None:
+    """The host is named, and nothing that may be secret; a portal that redirects may be gone in a moment."""
+    for operation in (COUNT, COMPLETE):
+        shared_stub.reply(operation, body, status=status, headers=(("Location", location),))
+    uses: list[Callable[[Session], object]] = [count, complete]
+    for use in uses:
+        with pytest.raises(ServiceError) as caught:
+            use(shared_session)
+        message = f"the endpoint redirects to {address}, which is not followed ({status})"
+        assert caught.value.message.endswith(f": {message}")
+        assert not caught.value.possibly_executed
 
 
 def test_a_response_without_end_is_not_read() -> None:
