@@ -7,7 +7,7 @@ created from the environment as `aws` would. Arguments are checked against SWF's
 
 import warnings
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from .client.call import call
 from .client.session import POLL_READ_TIMEOUT, default_session
@@ -19,6 +19,12 @@ if TYPE_CHECKING:
     import botocore.client
 
     from .client.session import Client
+
+_NOT_OPEN: Final = {
+    "Unknown activity": "it was closed, or it timed out",
+    "Unknown execution": "its workflow execution is closed",
+}
+"""What SWF says of a task that is not open, and what that means."""
 
 
 def request_task(
@@ -211,8 +217,9 @@ def call_with_token(
             raise
         if isinstance(error, TaskNotOpen):
             raise
-        # SWF's own words, such as "Unknown activity", read as if the type were unknown.
-        raise TaskNotOpen.from_error(error, f"the task is not open: {error.message}") from error.__cause__
+        # SWF's own words read as if the type were unknown.
+        why = next((why for words, why in _NOT_OPEN.items() if words in error.message), error.message)
+        raise TaskNotOpen.from_error(error, f"the task is not open: {why}") from error.__cause__
 
 
 def count_pending_tasks(task_list: str, domain: str, client: "Client | None" = None) -> PendingCount:

@@ -41,6 +41,12 @@ _LONGEST_DELAY: Final = 8.0  # seconds between attempts
 _CANCELLATIONS: Final = 5  # attempts of a cancellation that SWF rejects although it was requested
 _REJECTED: Final = "SWF rejected the response"
 _NOTHING_GIVEN: Final = Invocation()
+_OTHERS: Final = {
+    "completed": "another result",
+    "failed": "another reason or other details",
+    "cancelled": "other details",
+}
+"""How a response differs, by its state, that left a task in the same one."""
 
 _log = logging.getLogger(__name__)
 
@@ -255,8 +261,10 @@ class Responder:
         if end is not None:
             if may_match and outcome.matches(end):
                 return Settlement("accepted", outcome)
-            by = ", by another response" if end.state == outcome.state and not outcome.matches(end) else ""
-            closed = TaskClosed.from_error(failure, f"the task is not open: {end}{by}")
+            other = (
+                f", with {_OTHERS[outcome.state]}" if end.state == outcome.state and not outcome.matches(end) else ""
+            )
+            closed = TaskClosed.from_error(failure, f"the task is not open: {end}{other}")
             return Settlement("closed", outcome, end, _caused_by(closed, failure))
         if lost is not None:
             message = f"outcome unknown: the request was sent but its response was lost ({lost.message}); {why_not}"

@@ -4,12 +4,13 @@ from math import inf
 from typing import TYPE_CHECKING, Any, Final
 
 from .client.call import call
-from .errors import UnknownResource
+from .errors import SwfError, TaskClosed, TaskNotOpen, UnknownResource
 from .history import End, end_of
 from .models import TaskReference
 
 if TYPE_CHECKING:
     from .client.session import Client
+    from .ledger.store import Ledger
 
 DELETED: Final = End("gone", cause="deleted")
 """The end of a task whose execution SWF does not know."""
@@ -54,3 +55,16 @@ def find_end(client: "Client", task: TaskReference) -> End | None:
         if not page.get("nextPageToken") or any(event.get("eventId", inf) <= started for event in events):
             return gone
         token = {"nextPageToken": page["nextPageToken"]}
+
+
+def explain_not_open(client: "Client", task: TaskReference, ledger: "Ledger", error: TaskNotOpen) -> TaskNotOpen:
+    """Return the error for a task that SWF says is not open: with how it ended, if its history shows that.
+
+    The ledger knows the execution of a task that this machine received, if `task` does not.
+    """
+    held = ledger.find_token(task.token) if task.execution is None else None
+    try:
+        end = find_end(client, held.reference if held else task)
+    except (LookupError, SwfError):
+        end = None
+    return error if end is None else TaskClosed.from_error(error, f"the task is not open: {end}")

@@ -439,8 +439,26 @@ def test_each_fault_is_an_error_of_its_class(
 @pytest.mark.parametrize(
     ("code", "message", "words"),
     [
-        ("UnknownResourceFault", "Unknown activity", "the task is not open: {}: Unknown activity"),
-        ("ValidationException", "Invalid token", "{}: SWF does not know this token: Invalid token"),
+        (
+            "UnknownResourceFault",
+            "Unknown activity, scheduledEventId = 5",
+            "the task is not open: it was closed, or it timed out",
+        ),
+        (
+            "UnknownResourceFault",
+            "Unknown execution: WorkflowExecution=[workflowId=w, runId=r]",
+            "the task is not open: its workflow execution is closed",
+        ),
+        (
+            "UnknownResourceFault",
+            "something else",
+            "the task is not open: {}: something else (UnknownResourceFault)",
+        ),
+        (
+            "ValidationException",
+            "Invalid token",
+            "{}: SWF does not know this token: Invalid token (ValidationException)",
+        ),
     ],
 )
 def test_a_task_that_is_not_open_is_an_error_of_its_own(
@@ -453,7 +471,7 @@ def test_a_task_that_is_not_open_is_an_error_of_its_own(
     assert (caught.value.exit_code, caught.value.code, caught.value.request_id) == (5, code, "R-1")
     fault = caught.value.__cause__
     assert isinstance(fault, boto.ClientError)
-    assert str(caught.value) == f"{words.format(fault.operation_name)} ({code})"
+    assert str(caught.value) == words.format(fault.operation_name)
 
 
 def test_a_rejected_cancellation_is_not_a_closed_task(shared_client: Any, swf: Stubber) -> None:

@@ -140,7 +140,7 @@ def test_a_task_that_is_not_open_is_an_error(
     """If SWF knows no such open task, and its execution is not known, that is exit code 5."""
     for rejected in (operation, HEARTBEAT):
         stub.fault(rejected, "UnknownResourceFault", "Unknown activity")
-    with pytest.raises(TaskNotOpen, match="Unknown activity") as caught:
+    with pytest.raises(TaskNotOpen, match="it was closed, or it timed out") as caught:
         harness.close_task(outcome)
     assert (caught.value.exit_code, isinstance(caught.value, TaskClosed)) == (5, False)
     assert HISTORY not in stub.operations()
@@ -155,7 +155,7 @@ def test_a_fault_alone_does_not_prove_that_a_task_is_closed(
         stub.fault(rejected, "UnknownResourceFault", "Unknown activity")
     stub.reply(HISTORY, {"events": [STARTED]})
     harness.record()
-    with pytest.raises(TaskNotOpen, match="Unknown activity"):
+    with pytest.raises(TaskNotOpen, match="it was closed, or it timed out"):
         harness.close_task(outcome)
     assert stub.operations().count(HISTORY) == 1
     assert (harness.stop.waits, harness.held()) == ([], ["TOKEN"])
@@ -449,8 +449,8 @@ def lost(stub: StubService) -> None:
 @pytest.mark.parametrize(
     ("end", "words"),
     [
-        (closing("ActivityTaskCompleted", result="other"), "it completed, by another response"),
-        (closing("ActivityTaskCompleted"), "it completed, by another response"),
+        (closing("ActivityTaskCompleted", result="other"), "it completed, with another result"),
+        (closing("ActivityTaskCompleted"), "it completed, with another result"),
         (closing("ActivityTaskFailed", reason="bad"), "it failed"),
         (closing("ActivityTaskCanceled"), "it was cancelled"),
         (closing("ActivityTaskTimedOut", timeoutType="START_TO_CLOSE"), "it timed out (START_TO_CLOSE)"),

@@ -90,6 +90,7 @@ arn:aws:swf:REGION:ACCOUNT:/domain/DOMAIN:
 
   poll       swf:PollForActivityTask
   heartbeat  swf:RecordActivityTaskHeartbeat
+             swf:GetWorkflowExecutionHistory      to say how a closed task ended
   complete   swf:RespondActivityTaskCompleted
              swf:GetWorkflowExecutionHistory      if a response was lost
   fail       swf:RespondActivityTaskFailed

@@ -1,6 +1,6 @@
 """`swf heartbeat`."""
 
-from ...errors import Cancelled, ExitCode
+from ...errors import Cancelled, ExitCode, TaskNotOpen
 from ...models import TaskReference
 from ..command import command, option
 from ..options import GlobalOptions, task_options
@@ -34,6 +34,7 @@ def heartbeat(
     from ...heartbeats import send_heartbeats
     from ...output import tasks
     from ...processes import OrphanReaper, ProcessWatch
+    from ...task_ends import explain_not_open
 
     session = common.session()
     try:
@@ -46,5 +47,8 @@ def heartbeat(
                 cancelled = send_heartbeats(session, task.token, details, every=every, has_ended=has_ended)
     except Cancelled:
         cancelled = True
+    except TaskNotOpen as error:
+        with common.ledger() as ledger:
+            raise explain_not_open(session.no_retry, task, ledger, error) from error.__cause__
     tasks.show_heartbeat(common.output, cancel_requested=cancelled)
     return ExitCode.CANCEL_REQUESTED if cancelled else ExitCode.DONE

@@ -41,7 +41,7 @@ def test_over_long_details_are_cut(stub: StubService, env: dict[str, str]) -> No
     [
         ({"body": {"cancelRequested": False}}, 1, ["cancellation of this task was not requested"]),
         ({"body": {"cancelRequested": True}}, 1, ["SWF rejected the cancellation, although it was requested"]),
-        (None, 5, ["Unknown activity"]),
+        (None, 5, ["it was closed, or it timed out"]),
     ],
 )
 def test_a_rejected_cancellation_says_whether_the_task_is_open(

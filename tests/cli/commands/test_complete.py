@@ -28,7 +28,7 @@ def test_from_poll_to_complete(service: Service, service_env: dict[str, str], tm
         swf complete --task - --result twice < task.json
     """
     result = shell(script, env=service_env)
-    error_line(Result("", result.stderr, result.code), 5, "not open: it completed, by another response")
+    error_line(Result("", result.stderr, result.code), 5, "not open: it completed, with another result")
     assert result.stdout == '{"cancel_requested": false}\n'
     assert invoke("held", env=service_env).json == []
     completed = next(e for e in service.history("complete", workflow_id) if e["eventType"] == "ActivityTaskCompleted")
@@ -142,17 +142,17 @@ def test_a_completion_that_was_never_sent_exits_with_1(aws_env: dict[str, str], 
 
 
 @pytest.mark.parametrize(
-    ("fault", "message", "code"),
+    ("fault", "message", "code", "words"),
     [
-        ("UnknownResourceFault", "Unknown activity", 5),
-        ("ValidationException", "Invalid token", 5),
-        ("ValidationException", "Value too long", 1),
-        ("OperationNotPermittedFault", "no", 7),
+        ("UnknownResourceFault", "Unknown activity", 5, ["it was closed, or it timed out"]),
+        ("ValidationException", "Invalid token", 5, ["Invalid token", "ValidationException"]),
+        ("ValidationException", "Value too long", 1, ["Value too long", "ValidationException"]),
+        ("OperationNotPermittedFault", "no", 7, ["no", "OperationNotPermittedFault"]),
     ],
 )
 def test_a_rejected_completion_exits_by_its_kind(
-    stub: StubService, env: dict[str, str], fault: str, message: str, code: int
+    stub: StubService, env: dict[str, str], fault: str, message: str, code: int, words: list[str]
 ) -> None:
     """A task that is not open, or an unknown token, is 5; no access is 7; another rejection is 1."""
     stub.fault(COMPLETE, fault, message)
-    error_line(invoke("complete", "--token", "T", env=env), code, message, fault)
+    error_line(invoke("complete", "--token", "T", env=env), code, *words)

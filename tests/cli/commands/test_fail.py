@@ -94,4 +94,4 @@ def test_contradictions_and_missing_files_are_rejected_before_anything_is_sent(
 def test_a_task_that_is_not_open_exits_with_5(stub: StubService, env: dict[str, str]) -> None:
     """Failing a task that is closed, timed out or unknown exits with 5."""
     stub.fault(FAIL, "UnknownResourceFault", "Unknown activity")
-    error_line(invoke("fail", "--token", "T", env=env), 5, "Unknown activity")
+    error_line(invoke("fail", "--token", "T", env=env), 5, "it was closed, or it timed out")

@@ -3,12 +3,14 @@
 import signal
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.helpers.cli import Result, invoke, run, wait_until
-from tests.helpers.operations import HEARTBEAT
+from tests.helpers.cli import TASK, Result, invoke, run, wait_until
+from tests.helpers.events import started as started_event
+from tests.helpers.operations import HEARTBEAT, HISTORY, POLL
 from tests.helpers.processes import started
 from tests.helpers.stub_service import StubService
 from tests.helpers.terminal import error_line, on_terminal, without_escapes
@@ -130,7 +132,30 @@ def test_a_cancellation_ends_the_heartbeats(
 def test_a_task_that_closes_ends_the_heartbeats(stub: StubService, env: dict[str, str]) -> None:
     """If the task is closed: nothing on stdout, exit code 5."""
     stub.fault(HEARTBEAT, "UnknownResourceFault", "Unknown activity")
-    error_line(run(*EVERY, env=env), 5, "Unknown activity")
+    error_line(run(*EVERY, env=env), 5, "it was closed, or it timed out")
+
+
+@pytest.mark.parametrize("every", [[], ["--every", "1s"]], ids=["once", "repeatedly"])
+@pytest.mark.parametrize("named", ["token", "task", "held"])
+@pytest.mark.parametrize("is_readable", [True, False], ids=["", "no history"])
+def test_how_a_closed_task_ended(
+    is_readable: bool, named: str, every: list[str], stub: StubService, env: dict[str, str], tmp_path: Path
+) -> None:
+    """The execution's history says so, which the task names, or the ledger; if it can't be read, SWF's reply counts."""
+    stub.reply(POLL, TASK)
+    task = invoke("poll", "-d", "media", "-t", "work", env=env)
+    (tmp_path / "task.json").write_text(task.stdout)
+    values = {"scheduledEventId": 5, "startedEventId": 6, "timeoutType": "HEARTBEAT"}
+    end = {"eventId": 8, "eventType": "ActivityTaskTimedOut", "activityTaskTimedOutEventAttributes": values}
+    stub.fault(HEARTBEAT, "UnknownResourceFault", "Unknown activity, scheduledEventId = 5")
+    if is_readable:
+        stub.reply(HISTORY, {"events": [end, started_event(6, 5)]})
+    else:
+        stub.fault(HISTORY, "AccessDeniedException", "no")
+    names = {"token": "TOKEN", "task": str(tmp_path / "task.json"), "held": task.json["held_key"]}
+    result = invoke("heartbeat", f"--{named}", names[named], *every, env=env)
+    why = "it timed out (HEARTBEAT)" if is_readable else "it was closed, or it timed out"
+    assert error_line(result, 5, f"swf: the task is not open: {why}") == ""
 
 
 def test_a_transient_fault_is_logged_and_the_next_heartbeat_is_sent(stub: StubService, env: dict[str, str]) -> None:
