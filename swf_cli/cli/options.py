@@ -42,6 +42,9 @@ Command = Callable[..., Any]
 Decorator = Callable[[Command], Command]
 
 
+_HINT_OTHER_WAY: Final = "name the task with --task or --token"
+
+
 @dataclass(frozen=True, slots=True)
 class GlobalOptions:
     """The values of the options that every command takes."""
@@ -189,15 +192,27 @@ def _find_held(common: GlobalOptions, key: str) -> tuple[GlobalOptions, TaskRefe
     """Return the task of a row of the ledger, and options for the service that it came from."""
     try:
         with common.ledger() as ledger:
+            if ledger.folder is None:
+                raise _no_ledger()
             held = ledger.find_key(key)
         task = held.reference
     except ValueError as error:
+        if not ledger.is_usable:
+            raise UsageError("--held: the list of held tasks cannot be read", hint=_HINT_OTHER_WAY) from error
         raise UsageError(f"--held: {error}", hint="pass a key that `swf held` shows") from error
     if is_given("region") and common.region != held.region:
         raise UsageError(f"--region: {held.key} was received in {held.region}", hint="leave --region out")
     if is_given("endpoint_url"):
         held = replace(held, endpoint=common.endpoint_url or held.endpoint)
     return common.for_held_task(held), task
+
+
+def _no_ledger() -> UsageError:
+    """Return the error for a key where nothing is recorded: it is disabled, or there is no folder for it."""
+    is_off = bool(os.environ.get("SWF_LEDGER"))
+    action = "unset SWF_LEDGER" if is_off else "set SWF_STATE_DIR"
+    why = "SWF_LEDGER is off" if is_off else "there is no home directory"
+    return UsageError(f"--held: received tasks are not recorded: {why}", hint=f"{action}, or {_HINT_OTHER_WAY}")
 
 
 def text_or_file(name: str, kind: str, what: str) -> Decorator:

@@ -148,10 +148,17 @@ class Database:
     def _disable(self, error: Exception) -> None:
         if self.is_usable:
             self.is_usable = False
-            _log.warning("cannot use the ledger in %s: %s", self.folder, error)
+            _log.warning("cannot use the ledger in %s: %s", self.folder, self._describe(error))
         self._disabled_until = self._monotonic() + _RETRY_AFTER
         with suppress(Exception):
             self.close()  # `on_open` will write what it misses meanwhile
+
+    def _describe(self, error: Exception) -> str:
+        """Return what failed and why, without the number of the error."""
+        if not isinstance(error, OSError) or not error.strerror:
+            return str(error)
+        is_named = error.filename is None or str(error.filename) == str(self.folder)
+        return error.strerror if is_named else f"cannot open {error.filename}: {error.strerror}"
 
     def start_sync_thread(self) -> None:
         """Start a background thread that syncs what is committed to disk, for a process that polls continuously.

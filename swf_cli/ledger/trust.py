@@ -95,7 +95,8 @@ def open_file(folder: int, name: str, *, create: bool = False, exclusive: bool =
     except OSError as error:
         if error.errno == errno.ELOOP:
             raise UntrustedError(f"{name} is a symbolic link; remove it") from error
-        check_file(name, os.stat(name, dir_fd=folder, follow_symlinks=False))  # it may give a better reason
+        with suppress(FileNotFoundError):  # it could not be created
+            check_file(name, os.stat(name, dir_fd=folder, follow_symlinks=False))  # it may give a better reason
         raise
     try:
         check_file(name, os.fstat(descriptor))

@@ -161,6 +161,23 @@ def test_a_task_that_is_not_named_properly_is_a_usage_error(
 
 
 @pytest.mark.parametrize(
+    ("variables", "why", "advice"),
+    [
+        ({"SWF_LEDGER": "off"}, "received tasks are not recorded: SWF_LEDGER is off", "unset SWF_LEDGER, or "),
+        ({"SWF_STATE_DIR": "/dev/null/x"}, "the list of held tasks cannot be read", ""),
+    ],
+)
+def test_a_key_without_a_ledger(
+    stub: StubService, env: dict[str, str], variables: dict[str, str], why: str, advice: str
+) -> None:
+    """The hint does not send anybody to a list that there is not: exit code 2, nothing sent."""
+    result = invoke("complete", "--held", "ab", env=env | variables)
+    error, hint = result.stderr.splitlines()[-2:]
+    assert (error, hint) == (f"swf: --held: {why}", f"hint: {advice}name the task with --task or --token")
+    assert (result.code, stub.requests) == (2, [])
+
+
+@pytest.mark.parametrize(
     ("command", "option"), [("complete", "--result-file"), ("fail", "--details-file"), ("cancel", "--details-file")]
 )
 def test_an_empty_file_name_is_a_usage_error(

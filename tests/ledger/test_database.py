@@ -117,6 +117,22 @@ def test_a_folder_that_cannot_exist_warns_once(
     assert len(caplog.records) == 2
 
 
+@pytest.mark.parametrize(
+    ("folder", "why"),
+    [
+        ("file/state", "Not a directory"),
+        (f"{'x' * 300}/state", f"cannot open {{}}/{'x' * 300}: File name too long"),
+    ],
+)
+def test_a_folder_that_cannot_exist_is_said_why(
+    folder: str, why: str, tmp_path: Path, open_ledger: Open, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The reason names what can't be opened, unless that is the folder; it has no number."""
+    (tmp_path / "file").touch()
+    use(open_ledger(tmp_path / folder))
+    assert caplog.messages == [f"cannot use the ledger in {tmp_path / folder}: {why.format(tmp_path)}"]
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
 @pytest.mark.parametrize("mode", [0o500, 0o000], ids=["read-only", "closed"])
 def test_a_folder_without_permission_warns_once(mode: int, tmp_path: Path) -> None:
@@ -137,7 +153,8 @@ def test_a_folder_without_permission_warns_once(mode: int, tmp_path: Path) -> No
         said, _ = process.communicate(timeout=60)
     assert process.returncode == 0
     (warning,) = said.splitlines()
-    assert warning.startswith(f"WARNING cannot use the ledger in {folder}: ")
+    why = "cannot open ledger.sqlite3: Permission denied" if mode else "Permission denied"
+    assert warning == f"WARNING cannot use the ledger in {folder}: {why}"
 
 
 def test_a_lock_of_another_process_is_waited_for(
