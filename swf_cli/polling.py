@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from .ledger.store import Ledger
 
 STOP_NOTICE = (
-    "waiting up to 60 s for the poll in flight, which may still return a task; send the signal again to quit now"
+    "waiting up to 75 s for the poll in flight, which may still return a task; send the signal again to quit now"
 )
 """What to log when a signal asks to stop polling."""
 

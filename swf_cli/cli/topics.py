@@ -163,10 +163,9 @@ One task
   `swf complete`, `fail` and `cancel` retry transient errors for --retry-for. If
   a response was lost, they check the execution history: the request succeeded
   (exit code 0), the task was already closed (5), or the outcome is unknown (6).
-  On Ctrl-C, SIGTERM or SIGHUP, `swf poll` waits for the poll in flight: up to
-  60 s, or 75 if SWF does not respond. If a task arrives it is printed (exit
-  code 0), so that a loop still handles it; otherwise `swf` dies of the signal
-  and the loop ends.
+  On Ctrl-C, SIGTERM or SIGHUP, `swf poll` waits for the poll in flight, up to
+  75 s. If a task arrives it is printed (exit code 0), so that a loop still
+  handles it; otherwise `swf` dies of the signal and the loop ends.
 
 Commands of `swf work`
   They run without a shell, in a process group of their own, with the task's

@@ -11,7 +11,7 @@ from ..errors import Signalled
 from ..signals import SignalSafeEvent, handle_stop_signals
 
 _DRAINING: Final = (
-    "shutting down: waiting for running tasks and polls in flight (up to 60 s); "
+    "shutting down: waiting for running tasks and polls in flight (up to 75 s); "
     "send the signal again to stop the commands"
 )
 _TERMINATING: Final = (

@@ -12,6 +12,7 @@ from botocore.session import Session
 import swf_cli
 from swf_cli.cli.app import SECTIONS
 from swf_cli.cli.topics import SUMMARIES, TEXTS
+from swf_cli.client import session
 from swf_cli.errors import ExitCode
 from swf_cli.monitor.diagnosis import REASONS
 from tests.cli.conftest import InProcess
@@ -159,3 +160,12 @@ def test_help_loads_neither_botocore_nor_rich(bare_env: dict[str, str], args: li
     code = f"import sys; from swf_cli.cli.app import run; run({args!r}); print(*sorted(sys.modules), file=sys.stderr)"
     done = subprocess.run([sys.executable, "-c", code], env=bare_env, capture_output=True, text=True, check=True)
     assert {"botocore", "rich", "sqlite3", "jmespath", "logging"} & set(done.stderr.split()) == set()
+
+
+def test_every_text_says_how_long_a_poll_may_take(shared_session: session.Session) -> None:
+    """After the time to connect and the time to respond a poll is given up: help and notices say so."""
+    config = shared_session.poll_client.meta.config
+    text = " ".join("".join(_sources()).split())
+    said = re.findall(r"in flight\W+(?:may add )?up to (\d+) s|up to (\d+) s for the poll in flight", text)
+    assert len(said) >= 5
+    assert {first or second for first, second in said} == {str(config.connect_timeout + config.read_timeout)}

@@ -457,7 +457,7 @@ def test_ctrl_c_stops_the_shell_loop_around_it(
             bash.sendline(LOOP)
         wait_until(lambda: POLL in proxy.operations())
         bash.sendintr()
-        bash.expect("SIGINT: waiting up to 60 s for the poll in flight")
+        bash.expect("SIGINT: waiting up to 75 s for the poll in flight")
         if interactive:
             bash.sendline("echo status-$?")
             bash.expect("status-130")

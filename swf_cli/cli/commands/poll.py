@@ -31,7 +31,7 @@ Examples:
 @option(
     "--timeout",
     type=Duration(),
-    help="Stop polling after this long; a poll in flight (up to 60 s) is always finished.",
+    help="Stop polling after this long; a poll in flight (up to 75 s) is always finished.",
 )
 @option("--eval", "for_eval", is_flag=True, help="Print shell assignments (SWF_TASK_TOKEN, ...) for eval.")
 @common_options(domain_required=True)
@@ -41,7 +41,7 @@ def poll(common: GlobalOptions, task_list: str, identity: str, timeout: int | No
     Then complete, fail or cancel the task, and send heartbeats if it has a heartbeat timeout. `swf held` lists it
     until it is closed. Exits with 3 if no task was received within --timeout.
 
-    Ctrl-C waits up to 60 s for the poll in flight, which may still return a task; a second Ctrl-C quits now.
+    Ctrl-C waits up to 75 s for the poll in flight, which may still return a task; a second Ctrl-C quits now.
     """
     if for_eval and (is_given("output") or is_given("query")):
         raise UsageError("--eval cannot be combined with --output or --query")

@@ -425,7 +425,7 @@ def _signal(process: subprocess.Popen[str], number: signal.Signals) -> str:
     assert process.stderr is not None
     process.send_signal(number)
     line = process.stderr.readline()
-    assert line.startswith(f"swf: {number.name}: waiting up to 60 s for the poll in flight")
+    assert line.startswith(f"swf: {number.name}: waiting up to 75 s for the poll in flight")
     assert "send the signal again to quit now" in line
     return line
 
