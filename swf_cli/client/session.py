@@ -28,6 +28,9 @@ a poll is given up 75 seconds after it began."""
 _CALL_READ_TIMEOUT: Final = 20
 _CONNECT_TIMEOUT: Final = 5
 _CALL_ATTEMPTS: Final = 3
+_DEFAULTS: Final = {"profile": None, "config_file": "~/.aws/config", "credentials_file": "~/.aws/credentials"}
+"""Settings of botocore whose variable counts as unset if it is empty, and what they are then."""
+
 _HINT_SETTING = "check the AWS_* variables and the profile in ~/.aws/config and ~/.aws/credentials"
 
 
@@ -152,9 +155,9 @@ class Session:
             raise fault from error
 
     def _look_up(self, session: "botocore.session.Session") -> "_Found":
-        if not session.get_config_variable("profile"):
-            # An empty AWS_PROFILE counts as unset.
-            session.get_component("config_store").set_config_variable("profile", None)
+        for name, default in _DEFAULTS.items():
+            if not session.get_config_variable(name):
+                session.get_component("config_store").set_config_variable(name, default)
         _share_role_cache(session)
         region = (
             self._region

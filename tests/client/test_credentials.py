@@ -310,6 +310,17 @@ def test_files_that_cannot_be_read(
     assert stub.requests == []
 
 
+def test_an_empty_variable_names_no_file(stub: StubService, set_env: SetEnv, tmp_path: Path) -> None:
+    """It counts as unset: the files in the home directory are read."""
+    configure(tmp_path, "[profile video]\nregion = eu-west-3\n")
+    (tmp_path / ".aws" / "credentials").write_text("[video]\naws_access_key_id = A\naws_secret_access_key = s\n")
+    set_env(AWS_CONFIG_FILE="", AWS_SHARED_CREDENTIALS_FILE="", AWS_REGION="", AWS_PROFILE="video")
+    stub.reply(COUNT, {"count": 3})
+    session = Session()
+    assert count(session) == 3
+    assert session.client.meta.region_name == "eu-west-3"
+
+
 def test_a_file_that_is_not_needed_need_not_be_readable(stub: StubService, set_env: SetEnv, tmp_path: Path) -> None:
     """As with `aws`, settings in the environment are enough."""
     make_folder(tmp_path / ".aws" / "config")
