@@ -334,7 +334,7 @@ def test_a_reference_may_be_a_token_alone(changed: dict[str, Any]) -> None:
 @pytest.mark.parametrize("data", [None, [], [PRINTED], "TOKEN", {}, {"token": None}, {"token": 5}])
 def test_a_reference_needs_a_token(data: Any) -> None:
     """Anything without a token is rejected."""
-    with pytest.raises(ValueError, match="^it has no token$"):
+    with pytest.raises(ValueError, match=r"^it has no token$"):
         TaskReference.from_json(data)
 
 

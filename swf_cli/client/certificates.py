@@ -1,4 +1,4 @@
-"""The file of CA certificates that is configured in place of botocore's own: which it is, and whether it can be used."""
+"""The file of CA certificates that replaces botocore's own: which it is, and whether it can be used."""
 
 import os
 from typing import TYPE_CHECKING, Any, Final

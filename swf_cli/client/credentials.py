@@ -126,16 +126,16 @@ def explain_missing(what: str, session: "botocore.session.Session") -> str:
 
     botocore takes a file that it can't read for an empty one.
     """
-    reasons = []
+    reasons: list[str] = []
     for name in ("credentials_file", "config_file"):
         path = session.get_config_variable(name)
         try:
-            _read_start(os.path.expanduser(os.path.expandvars(path)))
+            _read_start(os.path.expanduser(os.path.expandvars(path)))  # noqa: PTH111 - as botocore does it
         except FileNotFoundError:
             continue
         except OSError as error:
             reasons.append(f"cannot read {path}: {error.strerror}")
-    return ": ".join([what, *(["; ".join(reasons)] if reasons else [])])
+    return f"{what}: {'; '.join(reasons)}" if reasons else what
 
 
 def _read_start(path: str) -> None:

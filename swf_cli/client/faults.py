@@ -203,9 +203,9 @@ def _describe_address(location: str) -> str:
 
     try:
         parts = urlsplit(location)
-        return parts.hostname or parts.path or "itself"
     except ValueError:
         return "an address that is not valid"
+    return parts.hostname or parts.path or "itself"
 
 
 def _unusable(operation_model: Any) -> InvalidResponseError:

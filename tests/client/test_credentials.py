@@ -236,7 +236,7 @@ def test_files_that_cannot_be_parsed(
 
 
 def test_a_nested_setting_that_cannot_be_parsed(stub: StubService, set_env: SetEnv, tmp_path: Path) -> None:
-    """botocore does not say in which line it is; the file is named."""
+    """The file is named; botocore does not say in which line it is."""
     configure(tmp_path, "[default]\ns3 =\n  hush\n")
     set_env(**KEYS)
     with pytest.raises(CredentialsError) as raised:
@@ -254,7 +254,7 @@ def test_an_unknown_profile(
     configure(tmp_path, "[default]\nregion = us-east-1\n")
     set_env(**variables, **({"AWS_PROFILE": "nobody"} if by_variable else {}))
     for use in (count, poll, lambda session: session.profile):
-        with pytest.raises(CredentialsError, match="^profile nobody was not found$") as raised:
+        with pytest.raises(CredentialsError, match=r"^profile nobody was not found$") as raised:
             use(Session(profile=None if by_variable else "nobody"))
         assert raised.value.exit_code == ExitCode.NO_ACCESS
         assert "AWS_PROFILE" in str(raised.value.hint)

@@ -141,7 +141,7 @@ def test_a_task_that_closes_ends_the_heartbeats(stub: StubService, env: dict[str
 def test_how_a_closed_task_ended(
     is_readable: bool, named: str, every: list[str], stub: StubService, env: dict[str, str], tmp_path: Path
 ) -> None:
-    """The execution's history says so, which the task names, or the ledger; if it can't be read, SWF's reply counts."""
+    """The history says so, of the execution that the task or the ledger names; else SWF's reply counts."""
     stub.reply(POLL, TASK)
     task = invoke("poll", "-d", "media", "-t", "work", env=env)
     (tmp_path / "task.json").write_text(task.stdout)
