@@ -7,11 +7,11 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from .._version import __version__
-from ..errors import AccessError, ConfigurationError, NetworkError, SwfError
+from ..errors import AccessError, ConfigurationError, CredentialsError, NetworkError, SwfError
 from ..models import check_endpoint_url
 from .certificates import CABundle
 from .credentials import CredentialSource, explain_configuration, explain_missing
-from .faults import HINT_REGION, check_response, kinds, record_attempt, record_signed, translate
+from .faults import HINT_REGION, begin_call, check_response, kinds, record_attempt, record_signed, translate
 from .loader import use_fast_loader
 
 if TYPE_CHECKING:
@@ -131,6 +131,7 @@ class Session:
             with self._lock:
                 client = self._clients.get((read_timeout, attempts))
                 if client is None:
+                    begin_call(is_tracked=True)  # what fails now is not this thread's last call
                     client = self._clients[read_timeout, attempts] = self._create_client(read_timeout, attempts)
         return client
 
@@ -149,10 +150,15 @@ class Session:
         except SwfError:
             raise
         except Exception as error:
-            fault = explain_configuration(error, session)
-            if fault is None:
-                raise
-            raise fault from error
+            raise self._explain_setup(error, session) from error
+
+    def _explain_setup(self, error: Exception, session: "botocore.session.Session") -> SwfError:
+        """Return the error to raise for one of botocore's that says that a setting can't be used."""
+        fault = explain_configuration(error, session) or _explain_setting(error)
+        if self.generation and isinstance(fault, ConfigurationError):
+            # It could be used before, so somebody is changing it: a worker waits for them to finish.
+            fault = CredentialsError(fault.message, hint=fault.hint)
+        return fault
 
     def _look_up(self, session: "botocore.session.Session") -> "_Found":
         for name, default in _DEFAULTS.items():
@@ -176,12 +182,11 @@ class Session:
 
     def _create_client(self, read_timeout: float, attempts: int) -> "botocore.client.BaseClient":
         from botocore.config import Config
-        from botocore.exceptions import BotoCoreError, ClientError
 
         from .transport import track_requests
 
+        session = self._found.session
         try:
-            session = self._found.session
             client = session.create_client(
                 "swf",
                 endpoint_url=self._endpoint_url,
@@ -197,17 +202,10 @@ class Session:
                 ),
             )
             check_endpoint_url(client.meta.endpoint_url)
-        except OSError as error:
-            message = f"cannot read the AWS configuration: {error.strerror}: {error.filename}"
-            raise AccessError(message, hint=_HINT_SETTING) from error
-        except ValueError as error:
-            # The endpoint is not a URL, or the region is not part of a host name.
-            raise ConfigurationError(str(error).strip().rstrip("."), hint=_HINT_SETTING) from error
-        except (BotoCoreError, ClientError) as error:
-            fault = translate(error)
-            if isinstance(fault, NetworkError) and not kinds(error) & {"ConnectionError", "HTTPClientError"}:
-                fault = ConfigurationError(fault.message, hint=_HINT_SETTING)
-            raise fault from error
+        except SwfError:
+            raise
+        except Exception as error:
+            raise self._explain_setup(error, session) from error
         self.is_tracked = track_requests(client)
         client.meta.events.register("before-parse.swf", check_response)
         client.meta.events.register("before-send.swf", record_signed)
@@ -241,6 +239,17 @@ class SessionClient:
     def meta(self) -> Any:
         """The metadata of the botocore client: region, endpoint, configuration."""
         return self.botocore.meta
+
+
+def _explain_setting(error: Exception) -> SwfError:
+    if isinstance(error, OSError):
+        message = f"cannot read the AWS configuration: {error.strerror}: {error.filename}"
+        return AccessError(message, hint=_HINT_SETTING)
+    fault = translate(error)
+    if isinstance(fault, NetworkError) and not kinds(error) & {"ConnectionError", "HTTPClientError"}:
+        # Such as an endpoint that is not a URL, or a region that can't be part of a host name.
+        return ConfigurationError(fault.message, hint=_HINT_SETTING)
+    return fault
 
 
 def _share_role_cache(session: "botocore.session.Session") -> None:

@@ -17,7 +17,14 @@ from botocore.utils import ContainerMetadataFetcher
 
 from swf_cli.client.call import call
 from swf_cli.client.session import Session
-from swf_cli.errors import AccessError, CredentialsError, CredentialsUnavailable, ExitCode, SwfError
+from swf_cli.errors import (
+    AccessError,
+    CredentialsError,
+    CredentialsUnavailable,
+    ExitCode,
+    NetworkError,
+    SwfError,
+)
 from swf_cli.redaction import redact
 from tests.client.conftest import SetEnv, complete, configure, count, poll
 from tests.helpers.cli import TASK, wait_until
@@ -441,6 +448,48 @@ def test_keys_that_are_rejected_while_their_file_is_damaged(stub: StubService, t
     session.reset()
     assert count(session) == 3
     assert stub.access_keys == ["AKIDOLD", "AKIDNEW"]
+
+
+CHANGES: dict[str, tuple[str, str]] = {
+    "half a file": ("credentials", "[default]\naws_access_key_id = AKI\naws_sec"),
+    "half a setting": ("config", "[default]\nregion"),
+    "another profile": ("config", "[profile other]\nregion = us-east-1\n"),
+    "no region": ("config", "[default]\n"),
+    "no region's name": ("config", "[default]\nregion = us east 1\n"),
+    "no URL": ("config", "[default]\nregion = us-east-1\nendpoint_url = not a url\n"),
+    "no process": ("config", "[default]\nregion = us-east-1\ncredential_process = 'unfinished\n"),
+}
+"""Files of settings that somebody is changing."""
+
+
+@pytest.mark.parametrize(("name", "content"), CHANGES.values(), ids=CHANGES)
+def test_settings_that_are_being_changed(
+    name: str, content: str, stub: StubService, set_env: SetEnv, tmp_path: Path
+) -> None:
+    """Where a session worked before, that is a problem of access, which a worker waits out: nothing was sent."""
+    set_env(AWS_ENDPOINT_URL_SWF="", AWS_REGION="", AWS_PROFILE="default")
+    configure(tmp_path, f"[default]\nregion = us-east-1\nendpoint_url = {stub.url}\n")
+    write_keys(tmp_path, "AKIDOLD")
+    session = Session()
+    stub.reply(POLL, reset=True)
+    with pytest.raises(NetworkError) as lost:
+        poll(session)
+    assert lost.value.possibly_executed
+    if name == "credentials" or "process" in content:
+        (tmp_path / ".aws" / "credentials").unlink()
+    (tmp_path / ".aws" / name).write_text(content)
+    session.reset()
+    with pytest.raises(AccessError) as raised:
+        poll(session)
+    assert not raised.value.possibly_executed
+    assert len(stub.requests) == 1
+    configure(tmp_path, f"[default]\nregion = us-east-1\nendpoint_url = {stub.url}\n")
+    write_keys(tmp_path, "AKIDNEW")
+    stub.reset()
+    stub.reply(POLL, {})
+    session.reset()
+    poll(session)
+    assert stub.access_keys == ["AKIDNEW"]
 
 
 def test_keys_that_did_not_change_are_rejected_once(stub: StubService, tmp_path: Path) -> None:
