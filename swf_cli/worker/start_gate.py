@@ -74,7 +74,7 @@ class StartGate:
 
         Return None once `is_over()`: the task needs no command any more. Raise the OSError when the time is up.
         """
-        retrier = None
+        retrier, is_started = None, False
         try:
             while not is_over():
                 try:
@@ -92,12 +92,12 @@ class StartGate:
                         raise
                     self._sleep(delay, is_over)
                 else:
-                    self._open()
+                    is_started = True
                     return started
             return None
         finally:
             if retrier is not None:
-                self._leave()
+                self._leave(is_started=is_started)
 
     def wait_until_open(self, stop: threading.Event) -> None:
         """Wait while commands can't be started; return early once `stop` is set."""
@@ -115,22 +115,20 @@ class StartGate:
             _log.warning("commands cannot be started, so polling is suspended: %s", error)
         return self._retrier(first=_FIRST_DELAY, longest=_LONGEST_DELAY, timeout=left, log=log)
 
-    def _open(self) -> None:
-        if self._closed_at is not None:
-            with self._condition:
-                self._closed_at = None
-                self._condition.notify_all()
-            _log.info("commands can be started again")
+    def _leave(self, *, is_started: bool) -> None:
+        """Open the gate once no start is retried any more.
 
-    def _leave(self) -> None:
-        """Open it if no start is retried any more: only another task can show whether commands can be started."""
+        That another program starts proves nothing: a folder of handlers may have a broken one among them.
+        """
         with self._condition:
             self._retrying -= 1
             is_opened = not self._retrying and self._closed_at is not None
             if is_opened:
                 self._closed_at = None
                 self._condition.notify_all()
-        if is_opened and not self._has_given_up:
+        if is_opened and is_started:
+            _log.info("commands can be started again")
+        elif is_opened and not self._has_given_up:
             _log.info("polling again: the tasks whose commands could not be started are over")
 
     def _give_up(self, error: OSError) -> None:

@@ -107,6 +107,23 @@ def test_polling_goes_on_once_no_start_is_retried(harness: Harness, log: pytest.
     assert log.messages[-1] == "polling again: the tasks whose commands could not be started are over"
 
 
+def test_another_program_that_starts_does_not_open_it(harness: Harness, log: pytest.LogCaptureFixture) -> None:
+    """Slots wait as long as the start of one program is retried: tasks for it would fail."""
+    messages: list[list[str]] = []
+
+    def fail_and_start() -> str:
+        if not messages:
+            messages.append([])
+            raise NO_SPACE
+        assert harness.start(None) == "started"
+        messages.append([*log.messages])
+        return "started"
+
+    assert harness.gate.start(fail_and_start, is_over=lambda: False, log=LOG) == "started"
+    assert "commands can be started again" not in messages[1]
+    assert log.messages[-1] == "commands can be started again"
+
+
 def test_slots_wait_while_it_is_closed(harness: Harness) -> None:
     """They return when commands can be started again, or at a stop."""
     stop = threading.Event()
