@@ -18,7 +18,7 @@ from .scratch import TaskFiles
 if TYPE_CHECKING:
     from .task_runner import TaskRunner
 
-_BRIEF: Final = 0.01  # seconds; a command that ends within them is not recorded: it would run for less time than that
+_BRIEF: Final = 0.01  # seconds; recording a command that ends within them would take longer than it runs
 
 
 class CommandProcess(WorkerProcess):
@@ -47,6 +47,10 @@ class CommandProcess(WorkerProcess):
 
 class CommandExecution:
     """Runs a command for each task that it is given."""
+
+    def __init__(self) -> None:
+        self._was_brief = False
+        """Whether the last command ended so soon that the next one is recorded only if it does not."""
 
     def run(self, runner: "TaskRunner") -> Outcome | None:
         """Run the command of a task; return the outcome, or None if the task is not open any more.
@@ -93,7 +97,11 @@ class CommandExecution:
             runner.forward_stderr(command)
             return _check_result(command, files)
 
-        if not command.wait(_BRIEF):
+        is_recorded = not self._was_brief
+        if is_recorded:
+            runner.record_command(command.group, start_id(command.group))
+        self._was_brief = command.wait(_BRIEF)
+        if not (is_recorded or self._was_brief):
             runner.record_command(command.group, start_id(command.group))
         while not command.wait(TICK):
             invalid = look()

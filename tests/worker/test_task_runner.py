@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from swf_cli.ledger.store import Ledger
+from swf_cli.worker.command import CommandExecution
+from swf_cli.worker.handlers import FixedCommand
 from tests.helpers.cli import wait_until
 from tests.helpers.operations import CANCEL, COMPLETE, FAIL, HEARTBEAT, HISTORY
 from tests.helpers.processes import is_running, written_pids
@@ -69,6 +71,23 @@ class TestOutcome:
         tasks.run(f"echo $$ > {tmp_path}/sh.pid; sleep 100")
         assert tasks.response() == (FAIL, {"reason": "the worker failed: IndexError: list index out of range"})
         assert not is_running(written_pids(tmp_path, 1)[0])
+
+    def test_record_of_the_command(self, tasks: Tasks) -> None:
+        """A command is in the ledger from its start on, unless the slot's last one was brief; then, from 10 ms on."""
+        recorded: list[int] = []
+
+        class Recorder(Ledger):
+            def set_command(self, key: str, group: int, start_id: str | None) -> None:
+                recorded.append(group)
+
+        tasks.ledger = Recorder(None)
+        execution = CommandExecution()
+        for script, count in (("exit 0", 1), ("sleep 0.1", 2), ("exit 0", 3)):
+            tasks.submit(tasks.context(FixedCommand(["sh", "-c", script])), execution).result(60)
+            assert len(recorded) == count
+        for _ in range(30):
+            tasks.submit(tasks.context(FixedCommand(["true"])), execution).result(60)
+        assert len(recorded) < 33
 
     def test_environment(self, tasks: Tasks, tmp_path: Path) -> None:
         """The command's environment names its task; its parent is the worker."""
