@@ -4,7 +4,7 @@ import gc
 import os
 import signal
 import sys
-from io import TextIOWrapper
+from io import BufferedWriter, TextIOWrapper
 from typing import TYPE_CHECKING
 
 from .errors import Signalled
@@ -59,6 +59,8 @@ def _open_standard_streams() -> None:
     The one for stdin can't be read and that for stdout can't be written to: an empty result, or losing data, would
     not be an error otherwise.
     """
+    from .output.terminal import RawStdout
+
     for descriptor, access in enumerate((os.O_WRONLY, os.O_RDONLY, os.O_RDWR)):
         try:
             os.fstat(descriptor)
@@ -66,16 +68,15 @@ def _open_standard_streams() -> None:
             os.open(os.devnull, access)
     if sys.stdin is None:
         sys.stdin = open(0, encoding="utf-8")  # noqa: SIM115 - open as long as the process
-    if sys.stdout is None:
-        sys.stdout = open(1, "w", encoding="utf-8")  # noqa: SIM115
     if sys.stderr is None:
         sys.stderr = open(2, "w", encoding="utf-8")  # noqa: SIM115
-    for stream in (sys.stdout, sys.stderr):
-        assert isinstance(stream, TextIOWrapper)  # noqa: S101 - as Python, or the lines above, made it
-        if stream is sys.stdout and not stream.isatty():
-            stream.reconfigure(encoding="utf-8", errors="surrogatepass")
-        else:
-            stream.reconfigure(errors="backslashreplace")
+    assert isinstance(sys.stderr, TextIOWrapper)  # noqa: S101 - as Python, or the line above, made it
+    sys.stderr.reconfigure(errors="backslashreplace")
+    buffer = BufferedWriter(RawStdout())
+    if sys.stdout is not None and sys.stdout.isatty():
+        sys.stdout = TextIOWrapper(buffer, sys.stdout.encoding, "backslashreplace", line_buffering=True)
+    else:
+        sys.stdout = TextIOWrapper(buffer, "utf-8", "surrogatepass")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The `swf` process: its standard streams, its error boundary, and what it loads at start-up."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -10,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from swf_cli import __version__
-from tests.helpers.cli import TASK, Result, Unwritable, invoke, run, run_unwritable, shell
+from swf_cli.ledger.store import Ledger
+from tests.helpers.cli import SWF, TASK, Result, Unwritable, invoke, run, run_unwritable, shell
+from tests.helpers.ledger import SOURCE
 from tests.helpers.operations import COMPLETE, COUNT, FAIL, HEARTBEAT, POLL
 from tests.helpers.stub_service import StubService
 from tests.helpers.terminal import FULL_DEVICE, error_line
@@ -57,6 +60,24 @@ def test_data_that_cannot_be_written_is_a_failure(
 def test_a_closed_pipe_ends_it_quietly(env: dict[str, str], arguments: str) -> None:
     """If the reader of stdout has closed the pipe, there is no message, and the exit code is 1."""
     assert run_unwritable("unread", *arguments.split(), env=env) == Result("", "", 1)
+
+
+def test_a_non_blocking_stdout_gets_everything(env: dict[str, str], tmp_path: Path) -> None:
+    """Another process that shares the pipe may have made it so: its reader gets all, also of more than it holds."""
+    with Ledger(tmp_path / "state") as ledger:
+        for _ in range(400):
+            ledger.record_poll(SOURCE, "poll").mark_lost()
+    env = {**env, "SWF_STATE_DIR": str(tmp_path / "state")}
+    reader, writer = os.pipe()
+    with os.fdopen(reader, "rb") as pipe:
+        os.set_blocking(writer, False)
+        with subprocess.Popen([SWF, "held"], env=env, stdout=writer, stderr=subprocess.PIPE) as process:
+            os.close(writer)
+            written = pipe.read()
+            assert process.stderr is not None
+            assert (process.stderr.read(), process.wait()) == (b"", 0)
+    assert len(written) > 100_000
+    assert written.decode() == invoke("held", env=env).stdout
 
 
 def test_a_reader_that_takes_the_beginning_gets_it(stub: StubService, env: dict[str, str]) -> None:

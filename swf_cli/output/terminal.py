@@ -18,6 +18,7 @@ from .escaping import escape_controls, safe_json
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from _typeshed import ReadableBuffer
     from rich.live import Live
 
 _MAX_QUEUED: Final = 10_000  # messages
@@ -68,6 +69,30 @@ def discard_stdout() -> None:
     os.close(null)
 
 
+def write_all(descriptor: int, data: bytes | memoryview) -> None:
+    """Write data to a descriptor, all of it, even if another process that shares it made it non-blocking."""
+    while data:
+        try:
+            data = data[os.write(descriptor, data) :]
+        except BlockingIOError:
+            poll = select.poll()
+            poll.register(descriptor, select.POLLOUT)
+            poll.poll()
+
+
+class RawStdout(io.FileIO):
+    """Stdout below Python's buffer, which would lose what a non-blocking descriptor does not take at once."""
+
+    def __init__(self) -> None:
+        super().__init__(1, "w", closefd=False)
+
+    def write(self, data: ReadableBuffer) -> int:
+        """Write data, all of it."""
+        view = memoryview(data).cast("B")
+        write_all(1, view)
+        return len(view)
+
+
 class RawStderr(io.TextIOBase):
     """Stderr without Python's buffer, whose lock a stalled write would hold until the process exits."""
 
@@ -80,14 +105,7 @@ class RawStderr(io.TextIOBase):
 
     def write(self, text: str) -> int:
         """Write text, all of it."""
-        data = text.encode(self.encoding, "backslashreplace")
-        while data:
-            try:
-                data = data[os.write(self._descriptor, data) :]
-            except BlockingIOError:  # somebody made it non-blocking
-                poll = select.poll()
-                poll.register(self._descriptor, select.POLLOUT)
-                poll.poll()
+        write_all(self._descriptor, text.encode(self.encoding, "backslashreplace"))
         return len(text)
 
     def isatty(self) -> bool:
