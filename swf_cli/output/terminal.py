@@ -189,9 +189,7 @@ class StderrWriter:
         self._queue.put(self._report_dropped)
         self._queue.put(done.set)
         written = self._written
-        while not done.wait(self._patience):
-            if written == self._written:
-                return
+        while not done.wait(self._patience) and written != self._written:
             written = self._written
         self._is_flushing.clear()
 
