@@ -21,7 +21,8 @@ class Retrier:
 
     The delays grow from `first` to `longest` seconds, doubling; each is between half of that and all of it. There is
     no further attempt after `attempts` of them, once the next one would begin `timeout` seconds or more after this
-    object was made, or when `stop` is set.
+    object was made, or when `stop` is set. If the service asks for a longer delay than is left until then, the last
+    attempt is made at that very moment.
 
     After `spread_after` failures, one delay is anything up to `longest` seconds, and all further ones are `longest`:
     so thousands of clients that failed at the same moment come back evenly spread.
@@ -75,11 +76,13 @@ class Retrier:
         They are logged with `message`, or that of the error.
         """
         delay = self._backoff()
-        if isinstance(error, SwfError):
-            delay = max(delay, error.retry_after)
         self.failures += 1
-        if self.failures >= self._attempts or self._clock() + delay >= self._deadline:
+        left = self.time_left()
+        if self.failures >= self._attempts or delay >= left:
             return None
+        if isinstance(error, SwfError):
+            # If the service asks for more time than is left, the last attempt is made at the very end.
+            delay = max(delay, min(error.retry_after, left))
         if self._log is not None:
             message = message or (error.message if isinstance(error, SwfError) else error)
             self._log.info("%s; retrying in %.1f s", message, delay, extra={"event": "retry"})

@@ -92,6 +92,18 @@ def test_no_attempt_begins_at_the_timeout_or_later(timeout: float, jitter: float
     assert clock.now + bound / 2 + bound / 2 * jitter >= began + timeout
 
 
+@pytest.mark.parametrize(("asked", "waits"), [(5.0, [5.0] * 12), (60.0, [60.0]), (1e9, [60.0]), (45.0, [45.0, 15.0])])
+def test_the_service_may_ask_for_a_delay(asked: float, waits: list[float]) -> None:
+    """Retry-After lengthens a delay, but never to where there would be no further attempt."""
+    clock = FakeClock()
+    stop = InstantEvent(clock)
+    retrier = Retrier(longest=4, timeout=60.0, stop=stop, clock=clock, jitter=lambda: 1.0, log=None)
+    error = ThrottlingError("rate exceeded", retry_after=asked)
+    while retrier.wait(error):
+        pass
+    assert stop.waits == waits
+
+
 @pytest.mark.parametrize(("timeout", "attempts"), [(0.0, 1), (1.0, 1), (1.001, 2), (3.001, 3)])
 def test_the_timeout_counts_from_the_first_attempt(timeout: float, attempts: int) -> None:
     """A retry that would begin exactly at the timeout is not made."""
