@@ -284,7 +284,7 @@ class Responder:
         reads = 0
         while True:
             try:
-                end = find_end(self.client, task)
+                end = find_end(self.client, task, lambda: retrier.time_left() <= 0 or self.stop.is_set())
                 why_not = "the history does not show the task closed"
                 reads += 1
             except LookupError as error:

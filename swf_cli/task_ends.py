@@ -1,5 +1,7 @@
 """How a task ended, as the history of its execution shows it."""
 
+import time
+from collections.abc import Callable
 from math import inf
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,16 +17,17 @@ if TYPE_CHECKING:
 DELETED: Final = End("gone", cause="deleted")
 """The end of a task whose execution SWF does not know."""
 
+_PATIENCE: Final = 10.0  # seconds
 _PAGE: Final = 100  # events; the end of a task is usually near the end of its history
 
 
-def find_end(client: "Client", task: TaskReference) -> End | None:
+def find_end(client: "Client", task: TaskReference, is_over: Callable[[], bool] = lambda: False) -> End | None:
     """Read from the history how a task ended (GetWorkflowExecutionHistory, backwards to its start).
 
     Return None if the history does not show an end. If SWF does not know the execution, the end is `gone`, with the
     cause `deleted`: this is no proof unless the token was rejected too, since it is also what SWF says in another
     account that has a domain of the same name. Raise LookupError if `task` does not have the execution, and SwfError
-    if its history can't be read.
+    if its history can't be read, or has a further page once `is_over()`.
     """
     execution, started = task.execution, task.task_started_execution_history_event_id
     if task.domain is None or execution is None or started is None:
@@ -54,6 +57,8 @@ def find_end(client: "Client", task: TaskReference) -> End | None:
         gone = gone or end
         if not page.get("nextPageToken") or any(event.get("eventId", inf) <= started for event in events):
             return gone
+        if is_over():
+            raise SwfError("it is too long to be read in time")
         token = {"nextPageToken": page["nextPageToken"]}
 
 
@@ -63,8 +68,9 @@ def explain_not_open(client: "Client", task: TaskReference, ledger: "Ledger", er
     The ledger knows the execution of a task that this machine received, if `task` does not.
     """
     held = ledger.find_token(task.token) if task.execution is None else None
+    give_up_at = time.monotonic() + _PATIENCE
     try:
-        end = find_end(client, held.reference if held else task)
+        end = find_end(client, held.reference if held else task, lambda: time.monotonic() > give_up_at)
     except (LookupError, SwfError):
         end = None
     return error if end is None else TaskClosed.from_error(error, f"the task is not open: {end}")

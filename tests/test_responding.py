@@ -505,6 +505,15 @@ def test_history_that_lags_is_read_again(harness: Harness, stub: StubService, lo
 
 
 @pytest.mark.usefixtures("lost")
+def test_a_long_history_is_not_read_past_the_time(harness: Harness, stub: StubService) -> None:
+    """Its newest page is read in any case; further ones while there is time."""
+    stub.reply(HISTORY, {"events": [event(900, "MarkerRecorded")], "nextPageToken": "2"})
+    with pytest.raises(OutcomeUnknown, match=r"the history could not be read: it is too long to be read in time$"):
+        harness.close_task(COMPLETED, REFERENCE, retry_for=0)
+    assert stub.operations() == [COMPLETE, HISTORY]
+
+
+@pytest.mark.usefixtures("lost")
 @pytest.mark.parametrize(
     ("limits", "waits"),
     [

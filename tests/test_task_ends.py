@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from swf_cli.client.session import Session
+from swf_cli.errors import SwfError
 from swf_cli.history import End
 from swf_cli.models import ExecutionId, TaskReference
 from swf_cli.task_ends import find_end
@@ -52,6 +53,16 @@ def test_a_history_may_have_an_empty_page(session: Session, stub: StubService) -
     stub.reply(HISTORY, {})
     assert find_end(session.no_retry, REFERENCE) is None
     assert len(stub.requests) == 2
+
+
+def test_a_history_may_be_too_long(session: Session, stub: StubService) -> None:
+    """When the time is up, no further page is read."""
+    for number in range(5):
+        stub.reply(HISTORY, {"events": [event(300 - number, "MarkerRecorded")], "nextPageToken": f"{number}"})
+    is_over = iter([False, False, True])
+    with pytest.raises(SwfError, match="too long to be read in time"):
+        find_end(session.no_retry, REFERENCE, lambda: next(is_over))
+    assert len(stub.requests) == 3
 
 
 def test_a_tasks_own_end_counts_before_its_executions(session: Session, stub: StubService) -> None:

@@ -4,7 +4,7 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any
 
-from ..errors import CredentialsError, SwfError
+from ..errors import CredentialsError, InvalidResponseError, SwfError
 from ..redaction import redact
 from .attempt import attempt
 from .faults import begin_call, kinds, translate
@@ -57,6 +57,9 @@ def _call(
         _log_call(operation, started, fault)
         raise fault from error
     _log_call(operation, started, None)
+    token = arguments.get("nextPageToken")
+    if token and response.get("nextPageToken") == token:
+        raise InvalidResponseError("the response repeats the token of its page: there would be no end of pages")
     return response
 
 

@@ -25,7 +25,7 @@ from swf_cli.errors import (
 from tests.client.conftest import SetEnv, complete, count, poll
 from tests.helpers.aws import SETTINGS
 from tests.helpers.cli import TASK, wait_until
-from tests.helpers.operations import COMPLETE, COUNT, HEARTBEAT, POLL
+from tests.helpers.operations import COMPLETE, COUNT, HEARTBEAT, HISTORY, POLL
 from tests.helpers.stub_service import StubService
 
 pytestmark = pytest.mark.usefixtures("instant_retries")
@@ -344,6 +344,20 @@ def test_a_response_that_is_late_may_have_been_executed(
         use(new_session(poll_read_timeout=0.1, call_read_timeout=0.1))
     gate.set()
     assert caught.value.possibly_executed
+
+
+def test_pages_without_end(session: Session, stub: StubService) -> None:
+    """A page whose token is that of the next page too would be read again and again."""
+    for reply, sent in (("2", None), ("3", "2"), ("3", "3"), ("", "3"), ("", None)):
+        stub.reset()
+        stub.reply(HISTORY, {"events": [], "nextPageToken": reply})
+        token = {"nextPageToken": sent} if sent else {}
+        arguments = {"domain": "d", "execution": {"workflowId": "w", "runId": "r"}, **token}
+        if reply == sent:
+            with pytest.raises(InvalidResponseError, match="no end of pages"):
+                call(session.client, "get_workflow_execution_history", **arguments)
+        else:
+            assert call(session.client, "get_workflow_execution_history", **arguments)["nextPageToken"] == reply
 
 
 def test_an_invalid_request_is_not_sent(session: Session, stub: StubService) -> None:
