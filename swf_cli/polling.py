@@ -33,6 +33,9 @@ STOP_NOTICE = (
 _NEVER_CONNECTED: Final = (NetworkError, CredentialsUnavailable)
 _LONGEST_DELAY: Final = 60.0  # seconds; as long as SWF holds a poll, so that returning pollers stay spread
 _SPREAD_AFTER: Final = 3  # failures
+_SHORTEST_HOLD: Final = 0.1  # seconds
+_FIRST_PAUSE: Final = 0.05  # seconds
+_LONGEST_PAUSE: Final = 1.0  # seconds
 _SIMILAR_LOSSES: Final = 3
 _SHORTEST_LOSS: Final = 2.0  # seconds
 _LOSS_SPREAD: Final = 0.1  # of the longest
@@ -175,6 +178,7 @@ class Poller:
         retrier = self._retrier(
             longest=_LONGEST_DELAY, spread_after=_SPREAD_AFTER, timeout=inf if timeout is None else timeout
         )
+        empties = self._retrier(first=_FIRST_PAUSE, longest=_LONGEST_PAUSE, log=None)
         while not stop.is_set():
             began = self._clock()
             with lists.next() as source:
@@ -188,15 +192,15 @@ class Poller:
                 self._note_response(retrier)
                 if received is not None:
                     return received
+                delay = _pause_after(self._clock() - began, empties)
             else:
                 self._note_failure(failure, self._clock() - began)
                 message = _describe_failure(failure, source)
-                delay = retrier.next_delay(failure, message)
-                if delay is None:  # there is no time for another poll
+                delay = retrier.next_delay(failure, message) or inf
+                if delay == inf:  # there is no time for another poll
                     _log.info("%s", message)
-                    delay = max(0.0, deadline - self._clock())
-                if stop.wait(delay):
-                    return None
+            if delay and stop.wait(min(delay, max(0.0, deadline - self._clock()))):
+                return None
             if self._clock() >= deadline:
                 failed = f"; every poll failed: {self.unanswered.message}" if self.unanswered else ""
                 raise NoTaskReceived(f"no task received on {source.task_list} within {timeout:g} s{failed}")
@@ -261,6 +265,14 @@ class Poller:
             if task is None:
                 return None
             return ReceivedTask(task, source, record.key, record.assign(task))
+
+
+def _pause_after(seconds: float, empties: Retrier) -> float:
+    """Return how long to wait after a poll that brought no task within `seconds`."""
+    if seconds >= _SHORTEST_HOLD:
+        empties.reset()
+        return 0.0
+    return empties.next_delay("no task") or 0.0  # not from SWF, which holds a poll: do not flood whatever it is
 
 
 def _describe_failure(error: SwfError, source: PollSource) -> str:

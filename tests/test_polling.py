@@ -320,7 +320,18 @@ def test_delays_grow_until_a_poll_succeeds(harness: Harness, stub: StubService) 
     for reply in ({"reset": True}, {"status": 500}, {"body": NO_TASK}, {"reset": True}, {"body": TASK}):
         stub.reply(POLL, **reply)
     harness.receive()
-    assert harness.stop.waits == [1.0, 2.0, 1.0]
+    assert harness.stop.waits == [1.0, 2.0, 0.05, 1.0]
+
+
+def test_polls_that_nobody_holds_are_spaced(harness: Harness, stub: StubService) -> None:
+    """SWF holds a poll; what answers at once that there is no task is asked at most once a second in the end."""
+    for _ in range(7):
+        stub.reply(POLL, NO_TASK)
+    stub.reply(POLL, NO_TASK, action=lambda: harness.clock.advance(0.1))
+    for reply in (NO_TASK, TASK):
+        stub.reply(POLL, reply)
+    assert harness.receive() is not None
+    assert harness.stop.waits == [0.05, 0.1, 0.2, 0.4, 0.8, 1.0, 1.0, 0.05]
 
 
 @pytest.mark.parametrize(("timeout", "waits"), [(0, [0.0]), (0.5, [0.5]), (1.0, [1.0]), (2.5, [1.0, 1.5])])
@@ -425,7 +436,7 @@ def test_a_service_that_was_reached_is_waited_for(
     """Once SWF has been reached, a refused connection is logged and retried; no task was at stake."""
     mortal.reply(POLL, NO_TASK, headers=(("Connection", "close"),), action=mortal.close)
     harness = Harness(Session(endpoint_url=mortal.url), tmp_path / "state")
-    harness.stop = InstantEvent(harness.clock, set_by=2)
+    harness.stop = InstantEvent(harness.clock, set_by=3)
     assert harness.receive() is None
     assert harness.poller.is_connected
     assert len(log.messages) == 2
