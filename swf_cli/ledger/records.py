@@ -126,13 +126,11 @@ _LATEST_TIME: Final = 4_102_444_800.0  # 2100-01-01
 
 def check_row(row: Mapping[str, Any]) -> None:
     """Raise ValueError unless each value of a row is of the kind that this program writes: none is trusted."""
-    is_task = row["kind"] == "task"
-    has_token = row["kind"] == "broken_poll" and row["token"] is not None
-    texts = _TASK_TEXTS if is_task else {"token": "token"} if has_token else {}
-    for column, kind in (_TEXTS | texts).items():
-        if not isinstance(row[column], str):
-            raise ValueError(f"{column} is not text")
-        check_text(kind, row[column])
+    _check_texts(row, _TEXTS)
+    if row["kind"] == "task":
+        check_task(row)
+    elif row["kind"] == "broken_poll" and row["token"] is not None:
+        _check_texts(row, {"token": "token"})
     for column in ("host", "region", "endpoint", "profile", "group_started", "holder_start"):
         value = row[column]
         if value is None and column in ("profile", "group_started", "holder_start"):
@@ -153,12 +151,25 @@ def check_row(row: Mapping[str, Any]) -> None:
         "taken_by": row["taken_by"] in ("poll", "work"),
         "taken_at": isinstance(taken_at, float) and 0 <= taken_at < _LATEST_TIME,
         "pid": _is_id(row["pid"], 1),
-        "started_event_id": not is_task or _is_id(row["started_event_id"], 1),
         "process_group": not has_group or (_is_id(row["process_group"], 2) and row["group_started"] is not None),
     }
     for column, is_valid in checks.items():
         if not is_valid:
             raise ValueError(f"{column} is not valid")
+
+
+def check_task(row: Mapping[str, Any]) -> None:
+    """Raise ValueError unless what a row says about its task is within SWF's limits."""
+    _check_texts(row, _TASK_TEXTS)
+    if not _is_id(row["started_event_id"], 1):
+        raise ValueError("started_event_id is not valid")
+
+
+def _check_texts(row: Mapping[str, Any], kinds: Mapping[str, str]) -> None:
+    for column, kind in kinds.items():
+        if not isinstance(row[column], str):
+            raise ValueError(f"{column} is not text")
+        check_text(kind, row[column])
 
 
 def _is_id(value: Any, minimum: int) -> bool:

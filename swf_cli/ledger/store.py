@@ -22,7 +22,7 @@ from ..models import WorkerTask
 from ..processes import host_name, own_start_id
 from .database import BUSY_TIMEOUT, COLUMNS, Database
 from .locks import HolderLock, holder_is_alive
-from .records import HeldTask, PollSource, Taker, check_row, read_row
+from .records import HeldTask, PollSource, Taker, check_row, check_task, read_row
 from .trust import state_folder
 
 if TYPE_CHECKING:
@@ -120,6 +120,12 @@ class Ledger:
             "run_id": task.execution.run_id,
             "started_event_id": task.task_started_execution_history_event_id,
         }
+        try:
+            check_task(received)
+        except ValueError as error:
+            _log.warning("the task is not recorded in the ledger: %s", error)
+            self.drop(key)
+            return False
         return self._write(key, received) and self._database.sync()
 
     def set_command(self, key: str, group: int, start_id: str | None) -> None:

@@ -280,8 +280,10 @@ def test_text_that_cannot_be_stored_warns(open_ledger: Open, caplog: pytest.LogC
     """A task whose ID no encoding can represent is not held, and its poll goes on all the same; others are held."""
     ledger = open_ledger()
     assert not ledger.record_poll(SOURCE, "poll").assign(replace(TASK, id="a\ud800"))
-    (warning,) = caplog.messages
-    assert warning.startswith(f"cannot record what is not UTF-8 text in the ledger in {ledger.folder}: ")
+    ledger.record_poll(replace(SOURCE, identity="a\ud800"), "poll")
+    task, poll = caplog.messages
+    assert task == "the task is not recorded in the ledger: activity ID is not UTF-8 text"
+    assert poll.startswith(f"cannot record what is not UTF-8 text in the ledger in {ledger.folder}: ")
     key = record_task(ledger)
     assert [held.key for held in ledger.list_held()] == [key]
     assert ledger.is_usable

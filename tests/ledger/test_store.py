@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -42,6 +43,26 @@ def test_a_task_replaces_its_poll(open_ledger: Open) -> None:
     assert held.host
     assert (held.group, held.group_start_id) == (None, None)
     assert held.reference == TaskReference("TOKEN", "video", ExecutionId("video-7", "RUN"), 6)
+
+
+@pytest.mark.parametrize(
+    ("changed", "why"),
+    [
+        ({"token": "T" * 1_025}, "token is 1,025 characters long: SWF accepts at most 1,024"),
+        ({"execution": ExecutionId("w" * 257, "RUN")}, "workflow ID is 257 characters long: SWF accepts at most 256"),
+        ({"task_started_execution_history_event_id": 0}, "started_event_id is not valid"),
+        ({"task_started_execution_history_event_id": 2**63}, "started_event_id is not valid"),
+    ],
+)
+def test_a_task_that_could_not_be_read_back_is_not_recorded(
+    changed: dict[str, Any], why: str, open_ledger: Open, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One that is not within SWF's limits leaves no row, and no lost poll either: it was received."""
+    ledger = open_ledger()
+    assert not ledger.record_poll(SOURCE, "poll").assign(replace(TASK, **changed))
+    assert caplog.messages == [f"the task is not recorded in the ledger: {why}"]
+    ledger.close()
+    assert open_ledger().list_held() == []
 
 
 def test_rows_are_listed_newest_first(open_ledger: Open) -> None:
