@@ -105,10 +105,12 @@ def test_a_closed_stderr_or_stdin_does_no_harm(counting: StubService, env: dict[
     error_line(shell("swf heartbeat --task - <&-", env=env), 2, "--task")
 
 
-@pytest.mark.parametrize("command", ["complete --result-file -", "fail --details-file -"])
+@pytest.mark.parametrize(
+    "command", ["complete --result-file -", "fail --details-file -", "complete --result-file /dev/stdin"]
+)
 def test_a_closed_stdin_is_not_an_empty_one(command: str, stub: StubService, env: dict[str, str]) -> None:
     """What can't be read is wrong usage; an empty file is an empty text."""
-    error_line(shell(f"swf {command} --token T <&-", env=env), 2, "cannot read stdin")
+    error_line(shell(f"swf {command} --token T <&-", env=env), 2, "cannot read", "stdin")
     assert stub.requests == []
     stub.reply(COMPLETE)
     stub.reply(FAIL)

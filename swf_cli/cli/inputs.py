@@ -1,5 +1,6 @@
 """What commands read from files and stdin: a task, a text. Bad input is a usage error that names the option."""
 
+import codecs
 import json
 import sys
 from collections.abc import Iterator
@@ -16,12 +17,14 @@ from .usage import UsageError
 
 _MAX_BYTES_PER_CHARACTER: Final = 4
 _TASK_FILE_LIMIT: Final = 1_048_576  # bytes: SWF's limit on a request, and so on everything that a task holds
+_STDIN: Final = ("-", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0")  # opened anew, a closed one would be empty
 _POLL_HINT: Final = "save it with `swf poll --output json`, or name the task with --held (see `swf held`)"
 
 
 def read_task(path: str) -> TaskReference:
     """Read a task from a file that holds what `swf poll` printed, or from stdin for `-`. Raise UsageError."""
-    text = _decode(_read(path, "--task", _TASK_FILE_LIMIT, f"{_TASK_FILE_LIMIT:,} bytes"), path, "--task")
+    data = _read(path, "--task", _TASK_FILE_LIMIT, f"{_TASK_FILE_LIMIT:,} bytes")
+    text = _decode(data.removeprefix(codecs.BOM_UTF8), path, "--task")  # which PowerShell adds
     if not text.strip():
         raise UsageError(f"--task: {_name(path)} is empty", hint=_POLL_HINT)
     try:
@@ -94,7 +97,7 @@ def _read(path: str, option: str, limit: int, limit_text: str) -> bytes:
 def _open(path: str, option: str) -> Iterator[BinaryIO]:
     """Open a file, or stdin for `-`. Raise BadParameter if it can't be read."""
     try:
-        if path == "-":
+        if path in _STDIN:
             yield sys.stdin.buffer
         else:
             with Path(path).open("rb") as file:

@@ -62,12 +62,13 @@ COPIED = " AAAA\n  b+/\r\n\tcc== \u00a0\u3000"
         ([], {"SWF_TASK_TOKEN": COPIED}, ""),
         (["--task", "-"], {}, json.dumps({"token": COPIED})),
         (["--task", "-"], {}, f'{{"token": "{COPIED}"}}'),
+        (["--task", "-"], {}, f'\ufeff{{"token": "{COPIED}"}}'),
     ],
 )
 def test_whitespace_in_a_token_is_dropped(
     stub: StubService, env: dict[str, str], arguments: list[str], variables: dict[str, str], stdin: str
 ) -> None:
-    """A token that was copied with line breaks is the token, wherever it is given."""
+    """A token that was copied with line breaks is the token, wherever it is given; also after a byte order mark."""
     stub.reply(HEARTBEAT, {"cancelRequested": False})
     assert invoke("heartbeat", *arguments, env=env | variables, stdin=stdin).code == 0
     assert stub.requests == [(HEARTBEAT, {"taskToken": "AAAAb+/cc=="})]
