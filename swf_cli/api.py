@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from .client.call import call
 from .client.session import POLL_READ_TIMEOUT, default_session
 from .errors import Cancelled, IncompleteTask, InvalidResponseError, TaskNotOpen, UnknownResource
-from .fields import number_of
+from .fields import flag_of, number_of
 from .models import PendingCount, WorkerTask, check_text, is_token
 
 if TYPE_CHECKING:
@@ -191,7 +191,11 @@ def send_heartbeat(
         SwfError: the call failed
     """
     response = call_with_token(client, "record_activity_task_heartbeat", token, {"heartbeat details": details})
-    if response.get("cancelRequested"):
+    try:
+        is_cancelled = flag_of(response, "cancelRequested")
+    except TypeError as error:
+        raise InvalidResponseError(f"the response to RecordActivityTaskHeartbeat is malformed: {error}") from error
+    if is_cancelled:
         raise Cancelled("cancellation of this activity task was requested")
 
 
@@ -241,10 +245,9 @@ def count_pending_tasks(task_list: str, domain: str, client: "Client | None" = N
     ready = default_session().client if client is None else client
     response = call(ready, "count_pending_activity_tasks", domain=domain, taskList={"name": task_list})
     try:
-        count = number_of(response, "count")
+        return PendingCount(domain, task_list, number_of(response, "count"), flag_of(response, "truncated"))
     except (LookupError, TypeError) as error:
         raise InvalidResponseError("the response to CountPendingActivityTasks has no count") from error
-    return PendingCount(domain, task_list, count, bool(response.get("truncated", False)))
 
 
 def get_number_of_pending_tasks(

@@ -20,6 +20,14 @@ def optional_text(values: Mapping[str, Any], key: str) -> str | None:
 def number_of(values: Mapping[str, Any], key: str) -> int:
     """Return a whole number. Raise LookupError if it is missing, TypeError if it is not a number."""
     value = values[key]
-    if not isinstance(value, int):
+    if not isinstance(value, int) or isinstance(value, bool):
         raise TypeError(f"{key} is not a number")
     return value
+
+
+def flag_of(values: Mapping[str, Any], key: str) -> bool:
+    """Return a flag, false if it is missing. Raise TypeError if it is something else."""
+    value = values.get(key)
+    if not isinstance(value, bool | None):
+        raise TypeError(f"{key} is not true or false")
+    return bool(value)

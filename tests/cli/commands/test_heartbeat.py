@@ -34,6 +34,12 @@ def test_a_heartbeat_prints_whether_to_stop(
     assert invoke("heartbeat", "--token", "T", *form, env=env) == Result(shown, "", 4 if requested else 0)
 
 
+def test_another_word_is_no_cancellation(stub: StubService, env: dict[str, str]) -> None:
+    """A response of another shape is an error, and does not stop the work."""
+    stub.reply(HEARTBEAT, {"cancelRequested": "false"})
+    error_line(invoke("heartbeat", "--token", "T", env=env), 1, "cancelRequested is not true or false")
+
+
 def test_a_terminal_gets_a_table(stub: StubService, env: dict[str, str]) -> None:
     """On a terminal it is a table, with the same exit code."""
     stub.reply(HEARTBEAT, {"cancelRequested": True})

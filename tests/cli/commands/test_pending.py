@@ -128,8 +128,14 @@ def test_bad_input_is_rejected_before_anything_is_sent(
 
 @pytest.mark.parametrize(
     "how",
-    [{"body": b"<html>hello</html>"}, {"body": {"count": 3}, "cut": True}, {"body": {}}],
-    ids=["not-json", "cut", "no-count"],
+    [
+        {"body": b"<html>hello</html>"},
+        {"body": {"count": 3}, "cut": True},
+        {"body": {}},
+        {"body": {"count": True}},
+        {"body": {"count": 3, "truncated": "false"}},
+    ],
+    ids=["not-json", "cut", "no-count", "flag", "no-flag"],
 )
 def test_an_invalid_response_is_an_error(stub: StubService, env: dict[str, str], how: dict[str, Any]) -> None:
     """One that is cut short, is not JSON, or has no count is never read as zero: exit 1."""
