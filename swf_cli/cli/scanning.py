@@ -1,9 +1,11 @@
 """What `swf stuck` and `swf tasks` share: a scan that a signal or a failure ends early."""
 
 import logging
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from math import inf
+from typing import Final
 
 from .. import signals
 from ..errors import Signalled
@@ -11,6 +13,8 @@ from ..monitor.calls import ScanCalls
 from ..monitor.scanner import DomainScanner
 from ..output.progress import count_of, scan_progress
 from .options import GlobalOptions
+
+_NOTICE_DELAY: Final = 1.0  # seconds
 
 _log = logging.getLogger(__name__)
 
@@ -27,6 +31,7 @@ class Scan:
         session = common.session()
         self._color = common.output.color
         self._request = signals.StopRequest()
+        self._is_done = threading.Event()
         self.client = session.no_retry if timeout is None else session.with_timeout(timeout)
         self.calls = ScanCalls(
             self.client,
@@ -40,8 +45,16 @@ class Scan:
     @contextmanager
     def running(self, older_than: float = 0.0) -> Iterator[DomainScanner]:
         """Show the progress of a scan, and let signals end it."""
+        threading.Thread(target=self._explain_wait, name="stop notice", daemon=True).start()
         with self._request.on_signal(), scan_progress(self.scanner, older_than, self._color):
             yield self.scanner
+        self._is_done.set()
+
+    def _explain_wait(self) -> None:
+        """Say what is waited for after a signal, if that takes a while."""
+        self._request.event.wait()
+        if not self._is_done.wait(_NOTICE_DELAY):
+            _log.info("waiting up to 20 s for the calls in flight; send the signal again to quit now")
 
     def log_near_lists(self, near_lists: Mapping[str, Sequence[str]]) -> None:
         """Log which task lists were probably meant by those that no task is on."""
