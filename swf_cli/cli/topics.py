@@ -168,11 +168,11 @@ One task
   handles it; otherwise `swf` dies of the signal and the loop ends.
 
 Commands of `swf work`
-  They run without a shell, in a process group of their own, with the task's
-  input on stdin and these variables: SWF_TASK_TOKEN, SWF_TASK_ID,
-  SWF_ACTIVITY_NAME, SWF_ACTIVITY_VERSION, SWF_WORKFLOW_ID, SWF_RUN_ID,
-  SWF_DOMAIN, SWF_TASK_LIST, and those of the files below. They inherit the rest
-  of the worker's environment, AWS credentials included.
+  They run without a shell and without a terminal, in a process group of their
+  own, with the task's input on stdin and these variables: SWF_TASK_TOKEN,
+  SWF_TASK_ID, SWF_ACTIVITY_NAME, SWF_ACTIVITY_VERSION, SWF_WORKFLOW_ID,
+  SWF_RUN_ID, SWF_DOMAIN, SWF_TASK_LIST, and those of the files below. They
+  inherit the rest of the worker's environment, AWS credentials included.
   Exit code 0 completes the task; the result is stdout less one newline at its
   end. Any other exit code or a signal fails it: the reason is `exit N` or
   `signal NAME`, the details are the end of stderr. A result over 32,768

@@ -1,4 +1,4 @@
-"""A process that a worker starts: in its own process group, its stderr read by lines."""
+"""A process that a worker starts: in its own session and process group, its stderr read by lines."""
 
 import logging
 import os
@@ -60,7 +60,8 @@ class WorkerProcess:
                 stdin=streams[0],
                 stdout=streams[1],
                 stderr=stderr,
-                process_group=0,
+                # Without a terminal: what asks there for a password fails, where a process group would be stopped.
+                start_new_session=True,
             )
             self._files = files.pop_all()
         self.group = self._popen.pid
@@ -108,32 +109,24 @@ class WorkerProcess:
         left to end by itself, see `is_stuck`. `on_tick` is called now and then. Only before `returncode`: the group
         is its own until then.
         """
-        self._signal(signal.SIGTERM)
+        signal_and_continue_group(self.group, signal.SIGTERM)
         kill_at = time.monotonic() + grace
         while not self.wait(TICK) or group_is_running(self.group):
             on_tick()
             if kill.wait(TICK / 4) or time.monotonic() >= kill_at:
                 break
         for _ in range(_KILL_TICKS):
-            self._signal(signal.SIGKILL)
+            signal_and_continue_group(self.group, signal.SIGKILL)
             if self.wait(TICK):
                 return
             on_tick()
         self.is_stuck = True
         _log.warning("%s; it is left to end by itself", self.describe_exit())
 
-    def _signal(self, number: int) -> None:
-        """Send a signal to the process group, and to the process itself if it has left the group."""
-        signal_and_continue_group(self.group, number)
-        with suppress(OSError):
-            if os.getpgid(self.group) != self.group:
-                os.kill(self.group, number)
-                os.kill(self.group, signal.SIGCONT)
-
     def close(self) -> None:
         """Kill it if it has not ended, reap it, and close its files."""
         if not self._watch.wait(0):
-            self._signal(signal.SIGKILL)
+            signal_and_continue_group(self.group, signal.SIGKILL)
         with suppress(subprocess.TimeoutExpired):
             self._popen.wait(1)
             OrphanReaper.own_children.discard(self.group)

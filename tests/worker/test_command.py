@@ -4,7 +4,6 @@ import os
 import signal
 import sys
 import tempfile
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -86,9 +85,13 @@ def test_no_shell_interprets_the_arguments(start: Start) -> None:
 
 
 def test_own_process_group(start: Start) -> None:
-    """The command leads a process group: a signal to the worker's group, such as Ctrl-C, does not reach it."""
+    """The command leads a process group: a signal to the worker's group, such as Ctrl-C, does not reach it.
+
+    It also leads a session, and so has no terminal: the kernel would stop it for reading from the worker's.
+    """
     process = start("sleep 100")
     assert os.getpgid(process.group) == process.group != os.getpgrp()
+    assert os.getsid(process.group) == process.group
 
 
 def test_environment(start: Start) -> None:
@@ -248,21 +251,6 @@ def test_full_disk_never_shortens_the_input(start: Start, monkeypatch: pytest.Mo
     monkeypatch.setattr(os, "pwrite", lambda descriptor, data, offset: len(data) // 2)
     with pytest.raises(OSError, match="No space left"):
         start("cat", "in" * 4_096)
-
-
-@pytest.mark.parametrize("how", ["stop", "close"])
-def test_process_that_left_its_group(start: Start, tmp_path: Path, how: str) -> None:
-    """It is stopped all the same."""
-    script = (
-        f"import os, time; os.setpgid(0, os.getpgid(os.getppid())); open('{tmp_path}/left', 'w'); time.sleep(100)"
-    )
-    process = start([sys.executable, "-c", script])
-    wait_until((tmp_path / "left").exists)
-    if how == "stop":
-        process.stop(60, threading.Event(), lambda: None)
-        assert process.describe_exit() == "signal SIGTERM"
-    process.close()
-    assert not is_running(process.group)
 
 
 def test_close_kills_what_still_runs(start: Start, tmp_path: Path) -> None:
