@@ -64,17 +64,38 @@ class HandlerFolder:
         )
 
     def find(self, activity_name: str) -> tuple[Sequence[str], str]:
-        """Return the program of an activity. Raise NoHandlerError if there is none."""
-        path = str(self._path / activity_name) if _is_plain(activity_name) else ""
+        """Return the program of an activity.
+
+        Raise NoHandlerError if there is none, and OSError if the folder is not as it was, such as while it is being
+        replaced: it may have one.
+        """
         try:
             _check_folder(self._path)
-            if not os.path.isfile(path):
+            status = self._status_of(activity_name)
+            if status is None or not stat.S_ISREG(status.st_mode):
                 raise NoHandlerError(f"no handler for {activity_name}")
-            if os.stat(path).st_mode & stat.S_IWOTH:
-                raise StartError(errno.EACCES, "it is writable by everybody", path)
         except OSError as error:
             raise StartError(error.errno, error.strerror, error.filename) from error
+        path = str(self._path / activity_name)
+        if status.st_mode & stat.S_IWOTH:
+            raise StartError(errno.EACCES, "it is writable by everybody", path)
         return [path], path
+
+    def _status_of(self, activity_name: str) -> os.stat_result | None:
+        """Return what there is for an activity, None for nothing. Raise OSError if that can't be told."""
+        if not _is_plain(activity_name):
+            return None
+        path = self._path / activity_name
+        try:
+            return path.stat()
+        except UnicodeEncodeError:
+            return None
+        except OSError as error:
+            if error.errno == errno.ENAMETOOLONG:
+                return None
+            if error.errno != errno.ENOENT or path.is_symlink() or not self.names():
+                raise  # such as of a link whose target is being replaced, or a volume that is not mounted
+            return None
 
 
 def _is_plain(name: str) -> bool:

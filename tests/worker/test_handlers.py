@@ -112,7 +112,6 @@ class TestFind:
             "./resize",
             "resize/",
             "lib",
-            "broken",
             "fifo",
             "",
             "resize\0",
@@ -129,7 +128,6 @@ class TestFind:
         add(".hidden")
         (folder / "lib").mkdir()
         (folder / "lib" / "resize").write_text("#!/bin/sh\n")
-        (folder / "broken").symlink_to("none")
         os.mkfifo(folder / "fifo", 0o755)
         with pytest.raises(NoHandlerError) as caught:
             HandlerFolder(folder).find(name)
@@ -155,17 +153,28 @@ class TestFind:
         with pytest.raises(StartError, match="it is writable by everybody"):
             handlers.find("resize")
 
-    @pytest.mark.parametrize("how", ["removed", "a link", "writable by everybody"])
+    @pytest.mark.parametrize(
+        "how", ["removed", "a link", "writable by everybody", "emptied", "a dangling link", "a loop"]
+    )
     def test_folder_that_changes_for_the_worse(self, folder: Path, add: AddHandler, tmp_path: Path, how: str) -> None:
         """It can't be used: that is about the machine, not about the task."""
         add("resize")
         handlers = HandlerFolder(folder)
-        if how == "writable by everybody":
-            folder.chmod(0o777)
-        else:
-            folder.rename(tmp_path / "elsewhere")
-        if how == "a link":
-            folder.symlink_to(tmp_path / "elsewhere")
+        match how:
+            case "writable by everybody":
+                folder.chmod(0o777)
+            case "removed" | "a link":
+                folder.rename(tmp_path / "elsewhere")
+            case _:
+                (folder / "resize").unlink()
+        match how:
+            case "a link":
+                folder.symlink_to(tmp_path / "elsewhere")
+            case "a dangling link":  # such as in the middle of a deploy
+                add("upload")
+                (folder / "resize").symlink_to(tmp_path / "releases" / "7" / "resize")
+            case "a loop":
+                (folder / "resize").symlink_to("resize")
         with pytest.raises(StartError) as caught:
             handlers.find("resize")
         assert str(folder) in str(caught.value)
