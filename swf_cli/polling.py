@@ -157,9 +157,10 @@ class Poller:
         self._is_loss_logged = False
         self.is_connected = False
         """Whether SWF was ever reached."""
-        self.unanswered: SwfError | None = None
-        """Why the last poll failed, if SWF never answered one, with a task or without."""
-        self._is_answered = False
+        self._answered: dict[str, float] = {}
+        """When SWF last answered a poll, by task list."""
+        self._failed: dict[str, tuple[float, SwfError]] = {}
+        """When a poll last failed, and why, by task list."""
 
     def receive(
         self, lists: ListRotation, *, stop: threading.Event, timeout: float | None = None
@@ -189,7 +190,8 @@ class Poller:
                 else:
                     failure = None
             if failure is None:
-                self._note_response(retrier)
+                self._note_answer(source)
+                retrier.reset()
                 if received is not None:
                     return received
                 delay = _pause_after(self._clock() - began, empties)
@@ -202,17 +204,21 @@ class Poller:
             if delay and stop.wait(min(delay, max(0.0, deadline - self._clock()))):
                 return None
             if self._clock() >= deadline:
-                failed = f"; every poll failed: {self.unanswered.message}" if self.unanswered else ""
+                outcome = self.outcome_since(source, -inf)
+                failed = f"; every poll failed: {outcome.message}" if isinstance(outcome, SwfError) else ""
                 raise NoTaskReceived(f"no task received on {source.task_list} within {timeout:g} s{failed}")
         return None
 
-    def _note_response(self, retrier: Retrier) -> None:
-        self._note_answer()
-        retrier.reset()
+    def outcome_since(self, source: PollSource, since: float) -> SwfError | bool:
+        """Return whether SWF answered a poll of a list since then; if they all failed, why the last one did."""
+        answered_at, failed = self._answered.get(source.task_list), self._failed.get(source.task_list)
+        if answered_at is not None and answered_at >= since:
+            return True
+        return failed[1] if failed is not None and failed[0] >= since else False
 
-    def _note_answer(self) -> None:
-        self.is_connected = self._is_answered = True
-        self.unanswered = None
+    def _note_answer(self, source: PollSource) -> None:
+        self.is_connected = True
+        self._answered[source.task_list] = self._clock()
         self._losses.clear()
         self._observer.on_response()
 
@@ -247,13 +253,12 @@ class Poller:
             try:
                 task = poll_once(source.task_list, source.domain, source.identity, self._session.poll_client)
             except IncompleteTask as error:
-                self._note_answer()
+                self._note_answer(source)
                 if record.mark_lost(error.token):
                     error.key = record.key
                 raise
             except SwfError as error:
-                if not self._is_answered:
-                    self.unanswered = error
+                self._failed[source.task_list] = self._clock(), error
                 if error.possibly_executed:
                     record.mark_lost()
                 raise

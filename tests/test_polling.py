@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
+from math import inf
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -206,7 +207,7 @@ def test_an_incomplete_task_is_an_answer(harness: Harness, stub: StubService) ->
     stub.reply(POLL, INCOMPLETE)
     with pytest.raises(IncompleteTask):
         harness.receive()
-    assert (harness.poller.is_connected, harness.poller.unanswered) == (True, None)
+    assert (harness.poller.is_connected, harness.poller.outcome_since(ON_LIST, -inf)) == (True, True)
 
 
 @pytest.mark.parametrize(("seconds", "delay"), [("7", 7.0), ("3600", 60.0), ("0", 1.0), ("soon", 1.0), ("-5", 1.0)])

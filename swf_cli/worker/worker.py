@@ -81,7 +81,12 @@ class Worker:
             clock=clock,
         )
         self._poller = Poller(
-            session, ledger, taken_by="work", observer=PollLiveness(self._context.liveness), retrier=retrier
+            session,
+            ledger,
+            taken_by="work",
+            observer=PollLiveness(self._context.liveness),
+            retrier=retrier,
+            clock=clock,
         )
         self._turns = Turns()
         self._executions: list[Execution] = []
@@ -91,7 +96,6 @@ class Worker:
         self._busy_at = clock()
         self._fatal: Exception | None = None
         self._fatal_at = float("inf")
-        self._was_idle = False
 
     @property
     def is_connected(self) -> bool:
@@ -101,7 +105,7 @@ class Worker:
     def run(self) -> None:
         """Work until stopped.
 
-        Raise SwfError if SWF refuses the polls, was never reached, or answered none of them until `idle_exit`.
+        Raise SwfError if SWF refuses the polls, was never reached, or answered none of a list until `idle_exit`.
         """
         context, config = self._context, self._context.config
         self._check_files()
@@ -127,9 +131,6 @@ class Worker:
                 context.scratch.remove()
         if self._fatal is not None:
             raise self._fatal
-        failure = self._poller.unanswered
-        if self._was_idle and failure is not None:  # nobody knows whether there were tasks
-            raise type(failure).from_error(failure, f"every poll failed: {failure.message}") from failure
 
     def _clear(self, orphans: Sequence[HeldTask]) -> None:
         """Stop what dead workers left running, and fail their tasks."""
@@ -180,9 +181,17 @@ class Worker:
         idle = self._context.config.idle_exit
         if idle is None or self.shutdown.draining.is_set():
             return
-        if not self.stats.running and self._context.clock() - self._busy_at >= idle:
-            self._was_idle = True
-            self.shutdown.drain()
+        busy_at = self._busy_at
+        if self.stats.running or self._context.clock() - busy_at < idle:
+            return
+        outcomes = {source.task_list: self._poller.outcome_since(source, busy_at) for source in self._sources}
+        if False in outcomes.values():
+            return  # there may be tasks on a list whose turn is still to come
+        for task_list, failure in outcomes.items():
+            if isinstance(failure, SwfError):  # nobody knows whether there were tasks
+                message = f"every poll of {task_list} failed: {failure.message}"
+                self._record_fatal(type(failure).from_error(failure, message))
+        self.shutdown.drain()
 
     def _guarded_slot(self) -> None:
         execution: Execution = StreamExecution(self._context) if self._context.config.stream else CommandExecution()

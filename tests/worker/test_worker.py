@@ -54,6 +54,7 @@ class Workers:
         self.clock: Callable[[], float] | None = None
         """The workers' clock, if it is not the real one."""
         self.retrier: Callable[..., Retrier] = partial(Retrier, first=0.01)
+        self.task_lists: tuple[str, ...] = ("work",)
         self._pool = pool
         self._workers: list[Worker] = []
 
@@ -61,7 +62,7 @@ class Workers:
         """Start a worker that runs a shell script, without heartbeats unless told otherwise."""
         ledger = self.ledger(self.state)
         plan = WorkerConfig(FixedCommand(["sh", "-c", script]), **{"heartbeat": "off", **config})
-        sources = [poll_source(self.session, "media", "work", "me")]
+        sources = [poll_source(self.session, "media", task_list, "me") for task_list in self.task_lists]
         retrier, options = self.retrier, {} if self.clock is None else {"clock": self.clock}
         worker = Worker(self.session, sources, ledger, plan, retrier=retrier, access_wait=0.05, **options)  # type: ignore[arg-type]
         self._workers.append(worker)
@@ -191,7 +192,7 @@ class TestSlots:
         _, running = workers.start("true", idle_exit=60)
         wait_until(lambda: polls(stub) >= 3)
         clock.now += 60
-        with pytest.raises(SwfError, match=f"^every poll failed: .*the reason why \\({fault}\\)$"):
+        with pytest.raises(SwfError, match=f"^every poll of work failed: .*the reason why \\({fault}\\)$"):
             running.result(60)
 
     @pytest.mark.parametrize("is_answered", [True, False], ids=["answered", "stopped"])
@@ -207,6 +208,28 @@ class TestSlots:
             worker.shutdown.drain()
         clock.now += 60
         running.result(60)
+
+    def test_idle_only_once_each_list_was_polled(self, stub: StubService, workers: Workers) -> None:
+        """With fewer slots than lists, it does not leave before the last list had its turn."""
+        workers.task_lists = ("a", "b", "c")
+        for _ in range(2):
+            stub.reply(POLL, NO_TASK)
+        stub.reply(POLL, TASK)
+        stub.reply(POLL, NO_TASK)
+        worker = workers.run("true", idle_exit=0)
+        assert worker.stats.ended == {"completed": 1}
+        polled = [arguments["taskList"]["name"] for operation, arguments in stub.requests if operation == POLL]
+        assert polled[:3] == ["a", "b", "c"]
+        assert set(polled[3:]) == {"a", "b", "c"}
+
+    def test_idle_with_a_list_that_is_never_answered(self, stub: StubService, workers: Workers) -> None:
+        """The answers of another list do not hide that; the error names the list."""
+        workers.task_lists = ("a", "b")
+        for _ in range(9):
+            stub.reply(POLL, NO_TASK)
+            stub.fault(POLL, "ThrottlingException", "slow down")
+        with pytest.raises(SwfError, match=r"^every poll of b failed: "):
+            workers.run("true", idle_exit=0)
 
     def _await_polls(self, stub: StubService) -> None:
         """Wait until an idle slot has polled for longer than the worker takes to notice that it is idle."""

@@ -78,7 +78,7 @@ Examples:
 @option(
     "--idle-exit",
     type=Duration(),
-    help="Exit after this long without a task; polls in flight may add up to 75 s.",
+    help="Exit after this long without a task, once each list was empty; polls in flight may add up to 75 s.",
 )
 @option(
     "--orphans",
