@@ -101,14 +101,15 @@ class LineReader:
             yield from self._skip_to_end(size, ended=ended, token=token)
             return
         if self._is_cut:
-            data = os.pread(self._descriptor, _CHUNK, 0)
-            self._offset = data.find(b"\n") + 1
-            if not self._offset and len(data) < _CHUNK and not ended:
+            data = os.pread(self._descriptor, _CHUNK, self._offset)
+            skipped = data.find(b"\n") + 1
+            if not skipped and len(data) < _CHUNK and not ended:
                 return
-            self._offset = self._offset or _find_cut(data, token)
+            skipped = skipped or _find_cut(data, token)
+            self._offset += skipped
             self._is_cut = False
-            if self._offset:
-                yield f"... {self._offset:,} bytes of stderr skipped"
+            if skipped:
+                yield f"... {skipped:,} bytes of stderr skipped"
         while self._offset < size:
             data = os.pread(self._descriptor, _CHUNK, self._offset)
             length = data.rfind(b"\n") + 1
@@ -124,7 +125,18 @@ class LineReader:
         before = os.pread(self._descriptor, len(self._before), self._offset - len(self._before))
         if before != self._before:
             self._begin_anew()
+        if not self._before:
+            self._skip_hole()
         return os.fstat(self._descriptor).st_size
+
+    def _skip_hole(self) -> None:
+        """Skip the hole of a writer that does not append: after the file was emptied, it goes on where it was."""
+        if os.pread(self._descriptor, 1, self._offset) != b"\0":
+            return
+        with suppress(OSError):  # a file system that does not know where its holes are
+            self._offset = os.lseek(self._descriptor, self._offset, os.SEEK_DATA)
+        data = os.pread(self._descriptor, _CHUNK, self._offset)
+        self._offset += len(data) - len(data.lstrip(b"\0"))
 
     def _begin_anew(self) -> None:
         self._offset, self._before = 0, b""
@@ -133,14 +145,16 @@ class LineReader:
         """Yield the last lines of a file that grows faster than it is read, and empty it: it would fill the disk."""
         begin = size - _CHUNK - MAX_SECRET
         data = os.pread(self._descriptor, size - begin, begin)
+        is_whole = data.endswith(b"\n")
         data = data[_find_cut(data[: 2 * MAX_SECRET], token) :]
         data = data[data.find(b"\n") + 1 :]
         if not ended:
             data = data[: data.rfind(b"\n") + 1 or _find_cut(data, token)]
-        skipped = os.fstat(self._descriptor).st_size - self._offset - len(data)
+        end = os.fstat(self._descriptor).st_size
+        skipped = end - self._offset - len(data)
         os.ftruncate(self._descriptor, 0)
         self._begin_anew()
-        self._is_cut = not ended
+        self._is_cut = not ended and not (is_whole and end == size)
         self._tail = (self._tail + data)[-_KEPT:]
         yield f"... {skipped:,} bytes of stderr skipped"
         yield from data.decode("utf-8", "replace").splitlines()

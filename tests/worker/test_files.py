@@ -109,6 +109,20 @@ class TestFlood:
         assert list(reader.read_lines(ended=False)) == ["... 13 bytes of stderr skipped", "the end"]
         assert reader.tail().endswith("\nall work and no play\nthe end")
 
+    @pytest.mark.parametrize("count", [60_000, 200_000])
+    def test_a_writer_that_does_not_append(self, descriptor: int, count: int) -> None:
+        """Such as one that opened /dev/stderr: it goes on behind a hole, as large as what was read before."""
+        reader, writer = LineReader(descriptor), os.open(f"/dev/fd/{descriptor}", os.O_WRONLY)
+        os.write(writer, b"all work and no play\n" * count)
+        for text in ("FATAL: disk on fire\n", "bye\n"):
+            assert set(reader.read_lines(ended=False)) >= {"all work and no play"} or text == "bye\n"
+            os.write(writer, text.encode())
+            assert list(reader.read_lines(ended=False)) == [text.strip()]
+        os.write(writer, b"the end")
+        assert reader.tail().endswith("\nall work and no play\nFATAL: disk on fire\nbye\nthe end")
+        assert list(reader.read_lines(ended=True)) == ["the end"]
+        os.close(writer)
+
     def test_a_line_that_does_not_end(self, descriptor: int) -> None:
         """Nothing but what may be a secret's beginning is kept of it."""
         reader = LineReader(descriptor)
