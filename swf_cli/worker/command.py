@@ -136,7 +136,7 @@ def _outcome_of(runner: "TaskRunner", command: CommandProcess, files: TaskFiles)
         reason = files.read_reason(runner.log) or command.describe_exit()
         return Outcome.failed(reason, command.stderr_tail())
     try:
-        written = files.read_result()
+        written = files.read_result(runner.log)
         return Outcome("completed", result=command.result() if written is None else written)
     except InvalidResult as error:
         return Outcome.failed(str(error), command.stderr_tail())

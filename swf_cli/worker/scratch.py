@@ -19,6 +19,8 @@ from ..ledger.trust import open_folder
 from ..models import LIMITS
 from .files import InvalidResult, check_space, describe_open_error
 
+Log = logging.Logger | logging.LoggerAdapter[logging.Logger]
+
 _PREFIX: Final = "scratch-"
 _LOCK: Final = "lock"
 _MAX_AGE_WITHOUT_LOCK: Final = 60.0  # seconds
@@ -129,13 +131,15 @@ class TaskFiles:
             return False
         return status.st_size > 0 or not stat.S_ISREG(status.st_mode)
 
-    def read_result(self) -> str | None:
+    def read_result(self, log: "Log") -> str | None:
         """Return what was written to the result file, less one trailing newline; None if nothing was.
 
         Raise InvalidResult if it can't be the result of a task.
         """
         _, maximum = LIMITS["result"]
         if not self.has_result():  # which most commands do not write
+            if not os.path.lexists(self._prefix + _RESULT):
+                log.warning("the result file is gone, with what may have been in it; stdout is the result")
             return None
         try:
             data = _read(self._prefix + _RESULT, 4 * maximum + 2)
@@ -149,7 +153,7 @@ class TaskFiles:
             raise InvalidResult(f"the result is over SWF's {maximum:,} characters")
         return text
 
-    def read_reason(self, log: "logging.Logger | logging.LoggerAdapter[logging.Logger]") -> str | None:
+    def read_reason(self, log: "Log") -> str | None:
         """Return what was written to the reason file, less one trailing newline; None if nothing was.
 
         It never keeps a failure from being reported: what does not fit SWF's limit is cut, and logged.
@@ -157,9 +161,12 @@ class TaskFiles:
         _, maximum = LIMITS["reason"]
         try:
             data = _read(self._prefix + _REASON, 4 * maximum + 2)
-        except OSError:
+        except OSError as error:
+            log.warning("the reason file cannot be read: %s", describe_open_error(error))
             return None
         text = data.decode("utf-8", "replace").removesuffix("\n")
+        if data.decode("utf-8", "ignore").removesuffix("\n") != text:
+            log.info("the reason is not UTF-8 text; the invalid bytes are sent as U+FFFD")
         if len(text) > maximum:
             log.info("the reason is longer than %d characters; the rest is cut off", maximum)
         return text[:maximum] or None

@@ -73,7 +73,7 @@ def test_fresh_empty_and_private(tmp_path: Path) -> None:
 def test_result(files: TaskFiles, result: Path, data: bytes, text: str | None) -> None:
     """What was written, less one trailing newline; nothing if nothing was."""
     result.write_bytes(data)
-    assert files.read_result() == text
+    assert files.read_result(log) == text
     assert files.has_result() is bool(data)
 
 
@@ -95,7 +95,7 @@ def test_invalid_result(files: TaskFiles, result: Path, data: bytes, error: str)
     """A result is never cut, nor changed."""
     result.write_bytes(data)
     with pytest.raises(InvalidResult) as caught:
-        files.read_result()
+        files.read_result(log)
     assert str(caught.value) == error
 
 
@@ -118,15 +118,31 @@ def test_replaced(files: TaskFiles, result: Path, reason: Path, tmp_path: Path, 
             case _:
                 path.symlink_to("/dev/stdin")
     with pytest.raises(InvalidResult, match="the result file cannot be read: "):
-        files.read_result()
+        files.read_result(log)
     assert files.read_reason(log) is None
 
 
-def test_deleted(files: TaskFiles, result: Path, reason: Path) -> None:
-    """A file that the command deleted was not written."""
+def test_deleted(files: TaskFiles, result: Path, reason: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A file that the command deleted was not written, and the log says so."""
+    caplog.set_level(logging.INFO, logger="swf_cli")
     result.unlink()
     reason.unlink()
-    assert (files.read_result(), files.has_result(), files.read_reason(log)) == (None, False, None)
+    assert (files.read_result(log), files.has_result(), files.read_reason(log)) == (None, False, None)
+    assert caplog.messages == [
+        "the result file is gone, with what may have been in it; stdout is the result",
+        "the reason file cannot be read: No such file or directory",
+    ]
+
+
+def test_reason_that_is_not_utf8(files: TaskFiles, reason: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """It is sent all the same, and the log says so."""
+    caplog.set_level(logging.INFO, logger="swf_cli")
+    reason.write_bytes(b"bad \xff\n")
+    assert files.read_reason(log) == "bad \ufffd"
+    assert caplog.messages == ["the reason is not UTF-8 text; the invalid bytes are sent as U+FFFD"]
+    reason.write_bytes("bad \ufffd".encode())
+    assert files.read_reason(log) == "bad \ufffd"
+    assert len(caplog.messages) == 1
 
 
 def test_progress_before_and_after_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,7 +162,7 @@ def test_written_by_renaming(files: TaskFiles, result: Path, tmp_path: Path) -> 
     """A program may write a file of its own, and put it there when it is whole."""
     (tmp_path / "new").write_text("done")
     (tmp_path / "new").replace(result)
-    assert files.read_result() == "done"
+    assert files.read_result(log) == "done"
 
 
 @pytest.mark.parametrize(
