@@ -1,8 +1,10 @@
 """Whether a worker makes progress: for a watchdog, and for a liveness probe."""
 
+import errno
 import logging
 import os
 import socket
+import stat
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -146,6 +148,8 @@ def _watchdog_interval(environ: Mapping[str, str]) -> float:
 def _touch(path: str) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o644)
     try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):  # whose time no probe can go by
+            raise OSError(errno.EINVAL, "it is not a regular file")
         os.utime(descriptor)
     finally:
         os.close(descriptor)

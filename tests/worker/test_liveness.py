@@ -219,6 +219,18 @@ class TestAliveFile:
         Liveness({}, str(file)).start()
         assert file.read_text() == "precious"
 
+    @pytest.mark.parametrize("kind", ["device", "pipe"])
+    def test_not_a_regular_file(self, file: Path, kind: str) -> None:
+        """No probe could go by its time."""
+        path = os.devnull if kind == "device" else str(file)
+        if kind == "pipe":
+            os.mkfifo(path)
+            reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        with pytest.raises(OSError, match="it is not a regular file"):
+            Liveness({}, path).start()
+        if kind == "pipe":
+            os.close(reader)
+
     def test_deleted(self, file: Path, caplog: pytest.LogCaptureFixture) -> None:
         """It is made again; if that is not possible, it is no error any more, but logged once each time it begins."""
         liveness = Liveness({}, str(file))
