@@ -60,12 +60,15 @@ class WorkerStats:
     orphans: int = 0
     """How many of those that failed were left by a worker that died."""
 
+    timed_out: int = 0
+    """How many of those that were closed elsewhere timed out."""
+
     started_at: float = field(default_factory=time.monotonic)
 
     @property
     def failed_here(self) -> int:
-        """How many tasks failed that this worker ran."""
-        return self.ended["failed"] - self.orphans
+        """How many tasks failed, or timed out, that this worker ran."""
+        return self.ended["failed"] - self.orphans + self.timed_out
 
     def count(self, settlement: Settlement) -> None:
         """Count a task that ended."""
@@ -77,4 +80,5 @@ class WorkerStats:
                 is_known = reason in self.reasons or len(self.reasons) < _MAX_REASONS
                 self.reasons[reason if is_known else "other reasons"] += 1
         else:
+            self.timed_out += settlement.end is not None and settlement.end.state == "timed_out"
             self.ended["closed elsewhere" if settlement.event == "closed" else "unconfirmed"] += 1

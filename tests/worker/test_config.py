@@ -28,3 +28,5 @@ def test_settlements_are_counted(settlement: Settlement, counted: str) -> None:
     stats = WorkerStats()
     stats.count(settlement)
     assert stats.ended == {counted: 1}
+    is_timed_out = settlement.end is not None and settlement.end.state == "timed_out"
+    assert stats.failed_here == (counted == "failed" or is_timed_out)

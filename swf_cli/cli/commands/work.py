@@ -191,4 +191,5 @@ def _prepare_process() -> None:
 
 def _check(stats: "WorkerStats") -> None:
     if failed := stats.failed_here:
-        raise CheckFailed(f"{failed} task{'s' if failed > 1 else ''} failed")
+        timed_out = f", {stats.timed_out} of them by timing out" if stats.timed_out else ""
+        raise CheckFailed(f"{failed} task{'s' if failed > 1 else ''} failed{timed_out}")
