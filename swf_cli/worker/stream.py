@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 _LONGEST_LINE: Final = 1_048_576  # bytes
 _CHUNK: Final = 65_536  # bytes
+_LONGEST_END: Final = 1.0  # seconds
 _WITHHELD: Final = 2  # bytes of the end of a task: a brace and a newline, without which nobody takes it for whole
 _CANCEL_REQUEST: Final = b'{"cancel_requested": true}\n'
 
@@ -336,10 +337,9 @@ class _Exchange:
         if handler.responses and handler.returncode() == 0 and self._is_unread():
             raise Recycled
         runner.forward_stderr(handler, ended=True)
-        reason = handler.describe_exit()
-        if handler.returncode() == 0 and handler.unfinished_line:
-            reason += f", after a line without its newline: {excerpt(handler.unfinished_line)}"
-        return Outcome.failed(reason, handler.stderr_tail())
+        if handler.unfinished_line:
+            runner.log.warning("the handler's last line has no newline: %s", excerpt(handler.unfinished_line))
+        return Outcome.failed(handler.describe_exit(), handler.stderr_tail())
 
     def _is_unread(self) -> bool:
         """Return whether the handler has not read the whole of the task."""
@@ -354,7 +354,8 @@ class _Exchange:
             return
         if self._closed_at is None:
             self._closed_at = time.monotonic()
-        if time.monotonic() - self._closed_at >= self._runner.context.config.grace:
+        # A process that ends closes its files a moment before.
+        if time.monotonic() - self._closed_at >= max(self._runner.context.config.grace, _LONGEST_END):
             raise ProtocolError(f"the handler closed its {'stdin' if has_stopped_reading else 'stdout'}")
 
     def _is_to_stop(self) -> bool:

@@ -241,13 +241,14 @@ class TestBrokenHandlers:
             ("read(); sys.exit(0)", "exit 0", None),
             (
                 "read(); sys.stdout.write(json.dumps({'result': 'done'})); sys.exit(0)",
-                'exit 0, after a line without its newline: \'{"result": "done"}\'',
+                "exit 0",
                 None,
             ),
             ("sys.exit(0)", "exit 0", None),
             ("read(); os.kill(os.getpid(), 9)", "signal SIGKILL", None),
             ('read(); sys.stdout.write(\'{"result": "do\'); sys.exit(1)', "exit 1", None),
             ("read(); say(heartbeat='x'); sys.exit(2)", "exit 2", None),
+            ("read(); os.close(1); time.sleep(0.3); sys.exit(3)", "exit 3", None),
             ("read(); os.close(1); time.sleep(100)", "the handler closed its stdout", None),
             ("os.close(0); mark('closed'); time.sleep(100)", "the handler closed its stdin", None),
             ("os.close(0); say(result='x'); time.sleep(100)", "the handler responded before it read its task", None),
@@ -274,6 +275,12 @@ class TestBrokenHandlers:
         first = int((handlers.folder / "pid").read_text())
         assert handlers.result() != str(first)
         assert not is_running(first)
+
+    def test_line_without_newline(self, handlers: Handlers, caplog: pytest.LogCaptureFixture) -> None:
+        """It is no response; the log says so."""
+        handlers.use("read(); sys.stdout.write(json.dumps({'result': 'done'}))")
+        assert handlers.run("") == (FAIL, {"reason": "exit 0"})
+        assert 'the handler\'s last line has no newline: \'{"result": "done"}\'' in caplog.messages
 
     def test_two_responses_at_once(self, handlers: Handlers, caplog: pytest.LogCaptureFixture) -> None:
         """The first one counts; the second one is never that of the next task."""
