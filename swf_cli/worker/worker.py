@@ -1,6 +1,7 @@
 """The worker: slots that poll, and run a command for each task, until it is stopped."""
 
 import logging
+import math
 import os
 import threading
 import time
@@ -19,6 +20,7 @@ from ..polling import ListRotation, Poller, PollObserver, ReceivedTask
 from ..redaction import redact
 from ..responding import Outcome, Settlement
 from ..retry import TRANSIENT, AccessGate, Retrier
+from ..times import format_duration
 from ..turns import Turns
 from .command import CommandExecution
 from .config import WorkerConfig, WorkerStats
@@ -32,6 +34,7 @@ from .start_gate import StartGate
 from .stream import StreamExecution
 from .task_runner import Execution, TaskRunner, WorkerContext
 
+_HOLD: Final = 60  # seconds that SWF holds a poll
 _TICK: Final = 0.2  # seconds between looks at the slots
 _ORPHAN_RETRIES: Final = 60.0  # seconds for which failing the task of a dead worker is retried
 _IDLE_INTERVAL: Final = 1.0  # seconds between looks at what idle handlers write
@@ -110,10 +113,12 @@ class Worker:
         context, config = self._context, self._context.config
         self._check_files()
         if config.slots < len(self._sources):
+            turns = math.ceil(len(self._sources) / config.slots)
             _log.warning(
-                "%d of %d task lists are polled at a time: tasks on the others wait up to 60 s (see --jobs)",
+                "%d of %d task lists are polled at a time: tasks on the others wait up to %s (see --jobs)",
                 config.slots,
                 len(self._sources),
+                format_duration((turns - 1) * _HOLD),
             )
         context.ledger.start_sync_thread()
         orphans: list[HeldTask] = []
