@@ -75,7 +75,7 @@ def describe_end(end: End) -> str:
     """Return why a task ended, in one line; nothing for one that was completed."""
     words = {"failed": "failed", "cancelled": "cancelled", "timed_out": f"timed out ({end.timeout_type})"}
     if end.state == "gone":
-        what = f"its workflow execution {(end.cause or 'ended').replace('_', ' ')}"
+        what = str(end)
     elif end.state in words:
         what = words[end.state]
     else:

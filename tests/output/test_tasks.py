@@ -100,7 +100,7 @@ class TestExecution:
             (End("timed_out", timeout_type="HEARTBEAT", details="50%"), "timed out (HEARTBEAT): 50%"),
             (
                 End("gone", cause="terminated", reason="clean up"),
-                "its workflow execution terminated: clean up",
+                "its workflow execution was terminated: clean up",
             ),
             (End("gone", cause="timed_out"), "its workflow execution timed out"),
         ],

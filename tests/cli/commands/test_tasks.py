@@ -293,7 +293,7 @@ def test_a_terminal_gets_a_timeline(stub: StubService, env: dict[str, str], colu
         assert ("░" in first, "█" in first, first[-1]) == (True, True, "⊘")
         assert ("█" in second, second[-1]) == (False, "⊘")
         assert ("gone" in notify, notify[-1], again[-1]) == (True, "†", "†")
-    assert "its workflow execution terminated" in text
+    assert "its workflow execution was terminated" in text
 
 
 @pytest.mark.parametrize("is_terminal", [True, False])
