@@ -167,6 +167,10 @@ class ScanCalls:
                 self._note_success(response)
                 return response
 
+    def call_once(self, operation: str, **arguments: Any) -> dict[str, Any]:
+        """Call an operation that the scan can do without: no retry, and a failure does not end the scan."""
+        return call(self._client, operation, domain=self.domain, **arguments)
+
     def _retrier(self, attempts: float = inf) -> Retrier:
         return Retrier(first=_FIRST_DELAY, longest=_LONGEST_DELAY, attempts=attempts, log=None)
 

@@ -142,7 +142,7 @@ class DomainScanner:
     def count_open(self, older_than: float = 0.0) -> int:
         """Return the number of open executions that `scan` reads (CountOpenWorkflowExecutions)."""
         times = self._times(older_than)
-        response = self.calls.call("count_open_workflow_executions", startTimeFilter=times)
+        response = self.calls.call_once("count_open_workflow_executions", startTimeFilter=times)
         try:
             return number_of(response, "count")
         except (LookupError, TypeError) as error:

@@ -101,7 +101,8 @@ def scan_progress(scanner: DomainScanner, older_than: float, color: str) -> Iter
         done = progress.executions + progress.skipped
         filled = min(20, 20 * done // total) if total else 0
         bar = f"[{'#' * filled}{'.' * (20 - filled)}] " if total else ""
-        text = f"{bar}{done} executions, {progress.tasks} open tasks, {progress.calls} calls"
+        counts = (done, "execution"), (progress.tasks, "open task"), (progress.calls, "call")
+        text = bar + ", ".join(count_of(*count) for count in counts)
         return f"{text}, {progress.throttles} throttled" if progress.throttles else text
 
     with live_line(line, color):
