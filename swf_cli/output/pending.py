@@ -26,8 +26,14 @@ _TICK: Final = 1.0  # seconds
 _log = logging.getLogger(__name__)
 
 
-def show_counts(output: Output, domain: str, samples: Sequence[PendingSample]) -> None:
-    """Print the counts of task lists: of several as an array; of one, if it was counted, as an object."""
+def show_counts(
+    output: Output, domain: str, samples: Sequence[PendingSample], warned: set[str] | None = None
+) -> None:
+    """Print the counts of task lists: of several as an array; of one, if it was counted, as an object.
+
+    Warn of each that is truncated, unless its list is in `warned`, and add it there.
+    """
+    warned = set() if warned is None else warned
     rows = [_row(domain, sample) for sample in samples]
     if len(samples) > 1:
         text: list[tuple[Any, ...]] = [(row["task_list"], row["count"]) for row in rows]
@@ -36,7 +42,8 @@ def show_counts(output: Output, domain: str, samples: Sequence[PendingSample]) -
         text = [(samples[0].pending.count,)]
         output.emit(rows[0], screen=lambda width: _draw_counts(domain, samples, width), text=text)
     for sample in samples:
-        if sample.pending is not None and sample.pending.truncated:
+        if sample.pending is not None and sample.pending.truncated and sample.task_list not in warned:
+            warned.add(sample.task_list)
             _log.warning("more than %d tasks are pending on %s", sample.pending.count, sample.task_list)
 
 
@@ -70,10 +77,10 @@ def watch_pending(
     """Count task lists every `interval` seconds until `is_over`: a live screen on a terminal, else an output each."""
     console = output.console()
     if not output.is_screen or not sys.stdout.isatty() or console.is_dumb_terminal:
-        output = replace(output, is_repeated=True)
+        output, warned = replace(output, is_repeated=True), set[str]()
         while True:
             monitor.refresh()
-            show_counts(output, domain, monitor.samples)
+            show_counts(output, domain, monitor.samples, warned)
             for error in _errors(monitor.samples):
                 _log.info("%s", error)
             if is_over():
