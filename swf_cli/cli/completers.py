@@ -65,7 +65,7 @@ def domains(ctx: "click.Context", param: "click.Parameter", incomplete: str) -> 
     limit = threading.Timer(_DOMAINS_WITHIN, os._exit, [0])
     limit.daemon = True
     limit.start()
-    os.dup2(os.open(os.devnull, os.O_RDWR), 2)
+    _silence_stderr()
     from ..client.call import call
     from ..client.session import Session
 
@@ -102,10 +102,17 @@ def held_keys(ctx: "click.Context", param: "click.Parameter", incomplete: str) -
     ]
 
 
+def _silence_stderr() -> None:
+    """Drop what is printed meanwhile: the shell is showing the command line."""
+    null = os.open(os.devnull, os.O_RDWR)
+    os.dup2(null, 2)
+    os.close(null)
+
+
 def _list_held() -> "list[HeldTask]":
     from ..ledger.store import Ledger
 
-    os.dup2(os.open(os.devnull, os.O_RDWR), 2)
+    _silence_stderr()
     with Ledger.from_env(os.environ) as ledger:
         return ledger.list_held()
 
