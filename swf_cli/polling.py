@@ -20,6 +20,7 @@ from .invocation import Invocation
 from .ledger.records import PollSource, Taker
 from .models import WorkerTask
 from .retry import TRANSIENT, Retrier
+from .times import format_duration
 
 if TYPE_CHECKING:
     from .client.session import Session
@@ -203,10 +204,12 @@ class Poller:
                     _log.info("%s", message)
             if delay and stop.wait(min(delay, max(0.0, deadline - self._clock()))):
                 return None
-            if self._clock() >= deadline:
+            if timeout is not None and self._clock() >= deadline:
                 outcome = self.outcome_since(source, -inf)
                 failed = f"; every poll failed: {outcome.message}" if isinstance(outcome, SwfError) else ""
-                raise NoTaskReceived(f"no task received on {source.task_list} within {timeout:g} s{failed}")
+                raise NoTaskReceived(
+                    f"no task received on {source.task_list} within {format_duration(timeout)}{failed}"
+                )
         return None
 
     def outcome_since(self, source: PollSource, since: float) -> SwfError | bool:

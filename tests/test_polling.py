@@ -21,6 +21,7 @@ from swf_cli.ledger.store import Ledger
 from swf_cli.models import TaskReference, WorkerTask
 from swf_cli.polling import ListRotation, Poller, PollObserver, ReceivedTask, poll_source
 from swf_cli.retry import Retrier
+from swf_cli.times import format_duration
 from tests.helpers.aws import SETTINGS
 from tests.helpers.cli import TASK
 from tests.helpers.clock import FakeClock, InstantEvent
@@ -116,7 +117,7 @@ def test_no_poll_starts_after_the_timeout(
     for seconds in durations:
         stub.reply(POLL, NO_TASK, action=partial(harness.clock.advance, seconds))
     stub.reply(POLL, TASK)
-    with pytest.raises(NoTaskReceived, match=rf"^no task received on l within {timeout:g} s$") as caught:
+    with pytest.raises(NoTaskReceived, match=rf"^no task received on l within {format_duration(timeout)}$") as caught:
         harness.receive(timeout)
     assert caught.value.exit_code == 3
     assert len(stub.requests) == len(durations)
@@ -363,7 +364,7 @@ def test_it_says_so_if_every_poll_failed(failure: str, harness: Harness, stub: S
     """After the timeout, the message has the last error: nobody knows whether there was a task."""
     stub.reply(POLL, reset=True)
     stub.reply(POLL, **FAILURES[failure])
-    with pytest.raises(NoTaskReceived, match=r"within 30 s; every poll failed: \S"):
+    with pytest.raises(NoTaskReceived, match=r"within 30s; every poll failed: \S"):
         harness.receive(30)
 
 
@@ -372,7 +373,7 @@ def test_an_answer_among_failures(failure: str, harness: Harness, stub: StubServ
     """If SWF answered one of the polls, no task was received, whatever came before or after."""
     for reply in (FAILURES[failure], {"body": NO_TASK}, FAILURES[failure]):
         stub.reply(POLL, **reply)
-    with pytest.raises(NoTaskReceived, match=r"within 30 s$"):
+    with pytest.raises(NoTaskReceived, match=r"within 30s$"):
         harness.receive(30)
 
 
