@@ -116,6 +116,10 @@ class CertificatesError(SwfError):
     """The configured file of CA certificates can't be used: no connection was made, and a retry would not help."""
 
 
+class ProxySettingError(SwfError):
+    """The configured proxy can't be used: no connection was made, and a retry would not help."""
+
+
 class InvalidRequest(SwfError):
     """SWF rejected the request as malformed (ValidationException, SerializationException)."""
 

@@ -1,4 +1,4 @@
-"""Keeping secrets out of messages: AWS secret keys, session tokens, and task tokens."""
+"""Keeping secrets out of messages: AWS secret keys, session tokens, task tokens, passwords in URLs."""
 
 import re
 import threading
@@ -15,6 +15,14 @@ _TOKEN: Final = re.compile("AAAAKgAAAAE[A-Za-z0-9+/=]{100,}")
 
 _ONE_TOKEN: Final = re.compile("AAAAKgAAAAE(?:(?!AAAAKgAAAAE)[A-Za-z0-9+/=]){100,1013}")
 """The same, of SWF's length at most, and without a second one right behind it."""
+
+_LOGIN: Final = re.compile(
+    r"""://[^\s/?#:@"<>]{0,256}:(?:[^\s/?#"<>]{1,1024}@|(?![0-9]{1,5}[/?#])[^\s@"<>]{1,1024}@)"""
+)
+"""User name and password in a URL. The second form is of a password whose /, ? or # should have been escaped.
+
+Nothing is unlimited, so that no text takes long.
+"""
 
 
 class Redactor:
@@ -50,6 +58,8 @@ class Redactor:
     def redact(self, text: str, token: str | None = None) -> str:
         """Return text with `SECRET` for each secret, and `TOKEN` for `token` and whatever looks like one of SWF's.
 
+        User name and password in a URL are a secret too.
+
         A text may have been cut: the beginning of a secret at its end is redacted too, and the end of one at its
         beginning. What is shorter than any secret is left alone: it may be a word of the text.
         """
@@ -57,6 +67,8 @@ class Redactor:
             text = _replace(text, secret, "SECRET")
         for known in self._tokens(token):
             text = _replace(text, known, "TOKEN")
+        if "@" in text and "://" in text:
+            text = _LOGIN.sub("://SECRET@", text)
         return _TOKEN.sub("TOKEN", text) if "AAAAKgAAAAE" in text else text
 
     def safe_length(self, text: str, token: str | None = None) -> int:
@@ -65,7 +77,7 @@ class Redactor:
         That is before the last `MAX_SECRET` characters of it, of which a secret may be the beginning.
         """
         cut = max(0, len(text) - MAX_SECRET)
-        spans = [match.span() for match in _ONE_TOKEN.finditer(text)]
+        spans = [match.span() for form in (_ONE_TOKEN, _LOGIN) for match in form.finditer(text)]
         for secret in (*self._tokens(token), *self._secrets):
             end = 0
             while (start := text.find(secret, end)) >= 0:

@@ -99,3 +99,39 @@ def test_safe_length(redactor: Redactor) -> None:
         text = f"{'a' * start}{KEY}{'a' * 5_000}"[:5_000]
         cut = redactor.safe_length(text)
         assert redactor.redact(text[:cut]) + redactor.redact(text[cut:]) == redactor.redact(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("of http://user:PW@host:80/path", "of http://SECRET@host:80/path"),
+        ("'https://user:p@ss:word@host'", "'https://SECRET@host'"),
+        ("http://:PW@host", "http://SECRET@host"),
+        ("http://user:PART/REST@host, http://user:PART#REST@host", "http://SECRET@host, http://SECRET@host"),
+        ("http://a:b@host,http://c:d@host", "http://SECRET@host,http://SECRET@host"),
+    ],
+)
+def test_passwords_in_urls(redactor: Redactor, text: str, expected: str) -> None:
+    """User name and password are replaced, also those whose special characters are not escaped."""
+    assert redactor.redact(text) == expected
+    long = f"{text}{'a' * 5_000}"
+    for length in range(len(long) - 1_000, len(long)):
+        cut = redactor.safe_length(long[:length])
+        assert redactor.redact(long[:cut]) + redactor.redact(long[cut:]) == redactor.redact(long)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ssh://git@host/path",
+        "https://host/@scope/name",
+        "http://host:4873/@scope/name",
+        "http://host:80 for me@example.com",
+        '["http://host:80","me@example.com"]',
+        "user:PW@host",
+        "arn:aws:iam::123456789012:role/worker",
+    ],
+)
+def test_urls_without_passwords(redactor: Redactor, text: str) -> None:
+    """An @ elsewhere, and a user name alone, are left alone."""
+    assert redactor.redact(text) == text

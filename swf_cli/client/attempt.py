@@ -17,6 +17,9 @@ class Attempt(threading.local):
     is_sent = False
     """Whether the last byte of the request was about to be written: SWF may have the whole of it."""
 
+    host = ""
+    """The host that it is for; empty if that is not known."""
+
     on_sent: Callable[[], None] | None = None
     """Called when it was written."""
 

@@ -10,10 +10,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
-from ..errors import AccessError, CredentialsError, CredentialsUnavailable, SwfError
+from ..errors import AccessError, CredentialsError, CredentialsUnavailable, ProxySettingError, SwfError
 from ..redaction import register_secrets
 from .certificates import CABundle
 from .faults import HINT_CREDENTIALS, HINT_EXPIRED, describe, is_transient, kinds, translate
+from .proxies import advise, explain_setting
 
 if TYPE_CHECKING:
     import botocore.session
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 _HINT_FIX: Final = "correct that, or choose another profile with --profile"
 _HINT_PROFILE: Final = "check --profile or AWS_PROFILE, and the profiles in ~/.aws/config and ~/.aws/credentials"
 
+_METADATA_SERVICE: Final = "http://169.254.169.254/"
 _TRANSIENT_KINDS: Final = frozenset({"ConnectionError", "HTTPClientError", "MetadataRetrievalError"})
 """botocore's exceptions, by name, if an endpoint that issues credentials can't be reached or fails."""
 
@@ -74,7 +76,7 @@ class CredentialSource:
         """Return the error to raise for one that was raised while the credentials were fetched or refreshed."""
         if isinstance(error, EOFError):
             return CredentialsError("no MFA code was entered", hint=HINT_EXPIRED)
-        problem = self._ca_bundle.explain(error)
+        problem = self._ca_bundle.explain(error) or self._explain_proxy()
         if problem is not None:
             return problem
         # botocore wraps what an endpoint did in an error of its own.
@@ -93,7 +95,8 @@ class CredentialSource:
             if not is_transient(int(status[1])):
                 return CredentialsError(f"cannot get credentials from {source}: {reason}", hint=_HINT_FIX)
         if names & _TRANSIENT_KINDS:
-            return CredentialsUnavailable(f"cannot get credentials from {source}: {reason}", hint=_HINT_FIX)
+            hint = advise(error) or _HINT_FIX
+            return CredentialsUnavailable(f"cannot get credentials from {source}: {reason}", hint=hint)
         if isinstance(error, OSError) and error.strerror:
             is_named = not error.filename or str(error.filename) in source
             reason = error.strerror if is_named else f"{error.strerror}: {error.filename}"
@@ -106,6 +109,17 @@ class CredentialSource:
         message = f"cannot get credentials from {source}: {reason or 'it failed'}"
         hint = HINT_EXPIRED if is_expired else HINT_CREDENTIALS if self._method == "env" else _HINT_FIX
         return CredentialsError(message, hint=hint)
+
+    def _explain_proxy(self) -> ProxySettingError | None:
+        """Return the error to raise if the instance metadata service is called through a proxy that can't be used.
+
+        botocore calls it without a client, whose requests would be checked.
+        """
+        if self._method != "iam-role":
+            return None
+        return explain_setting(
+            self._session.get_config_variable("ec2_metadata_service_endpoint") or _METADATA_SERVICE
+        )
 
     def describe(self) -> str:
         """Return where the credentials come from: a file, a profile, a process, an endpoint."""

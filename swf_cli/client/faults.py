@@ -19,6 +19,7 @@ from ..errors import (
 )
 from ..models import is_token
 from .attempt import attempt
+from .proxies import advise, describe_failure
 
 HINT_CREDENTIALS: Final = "run `aws configure`, or set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
 HINT_EXPIRED: Final = "sign in again (`aws sso login`, or whatever issued these credentials)"
@@ -115,6 +116,7 @@ _call: Final = _Call()
 def begin_call(*, is_tracked: bool) -> None:
     """Forget the attempts of this thread's previous call. `is_tracked`: whether connections report what they sent."""
     attempt.is_tracked = is_tracked
+    attempt.host = ""
     _call.token = None
     _call.possibly_executed = attempt.is_signed = attempt.is_sent = False
 
@@ -240,12 +242,12 @@ def translate(error: Exception) -> SwfError:
             message = f"the response to the poll is malformed: {message}"
             return IncompleteTask(message, token=_call.token, possibly_executed=True)
         return InvalidResponseError(f"the response is malformed: {message}", possibly_executed=True)
-    return NetworkError(message, possibly_executed=possibly_executed)
+    return NetworkError(message, possibly_executed=possibly_executed, hint=advise(error))
 
 
 def describe(error: Exception) -> str:
     """Return an exception's message in one line."""
-    return " ".join(str(error).split()).rstrip(".") or type(error).__name__
+    return describe_failure(error) or " ".join(str(error).split()).rstrip(".") or type(error).__name__
 
 
 def _translate_fault(error: Exception, response: dict[str, Any], possibly_executed: bool) -> SwfError:

@@ -13,6 +13,7 @@ from .certificates import CABundle
 from .credentials import CredentialSource, explain_configuration, explain_missing
 from .faults import HINT_REGION, begin_call, check_response, kinds, record_attempt, record_signed, translate
 from .loader import use_fast_loader
+from .proxies import Proxies
 
 if TYPE_CHECKING:
     import botocore.client
@@ -67,6 +68,7 @@ class Session:
         self._clients: dict[tuple[float, int], botocore.client.BaseClient] = {}
         self._loaded: _Found | None = None
         self._ca_bundle = CABundle()
+        self._proxies = Proxies()
         self.generation = 0
         """How often the credentials were looked up again."""
         self.is_tracked = False
@@ -177,6 +179,7 @@ class Session:
         # Set on the session, so that the calls to STS and SSO that a profile needs go to the same region.
         session.set_config_variable("region", region)
         self._ca_bundle.look_up(session)
+        session.register("before-send", self._proxies.check)
         source = CredentialSource(session, self._ca_bundle)
         return _Found(session, source, source.load())
 
