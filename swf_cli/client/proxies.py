@@ -106,19 +106,17 @@ def describe_failure(error: Exception) -> str | None:
     if type(error).__name__ != "ProxyConnectionError" or "proxy_url" not in values:
         return None
     proxy = f"the proxy at {_read_address(values['proxy_url'])}"
-    target = attempt.host or "the endpoint"
     cause = values.get("error")
     cause = getattr(cause, "original_error", cause)
     refusal = _TUNNEL_REFUSED.search(str(cause))
     if refusal:
-        return f"{proxy} refused to connect to {target}: {' '.join(refusal[1].split())[:_MAX_REASON]}"
+        reason = " ".join(refusal[1].split()).removesuffix(" None")  # of a response that gives none
+        return f"{proxy} refused to connect to {attempt.host or 'the endpoint'}: {reason[:_MAX_REASON]}"
     if not isinstance(cause, ConnectionError):
         origin = getattr(cause, "__cause__", None) or cause
         reason = getattr(origin, "strerror", None) or " ".join(str(origin).split())
         return f"cannot connect to {proxy}: {reason[:_MAX_REASON]}"
-    if attempt.is_tracked and not attempt.is_sent:
-        return f"{proxy} closed the connection instead of connecting to {target}"
-    return f"{proxy} closed the connection without a response"
+    return f"the connection through {proxy} was closed without a response"
 
 
 def advise(error: Exception) -> str | None:

@@ -1,14 +1,16 @@
 """Proxies: a setting that can't be used is named before anything is sent, and no message shows its password."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from swf_cli.client.session import Session
-from swf_cli.errors import ProxySettingError
+from swf_cli.errors import ProxySettingError, SwfError
 from tests.client.conftest import SetEnv, complete, configure, count, poll
 from tests.helpers.aws import REGION, SETTINGS
 from tests.helpers.cli import invoke
+from tests.helpers.fault_matrix import PHASES, FaultServer, Transport
 from tests.helpers.forward_proxy import ForwardProxy
 from tests.helpers.operations import COUNT
 from tests.helpers.stub_service import StubService
@@ -113,3 +115,54 @@ def test_it_is_named_for_a_call_that_gets_credentials(
     with pytest.raises(ProxySettingError, match="the proxy in http_proxy"):
         count(Session(endpoint_url=shared_stub.url.replace("http", "https")))
     assert shared_stub.requests == []
+
+
+def fail_with(
+    phase: str, transport: Transport, set_env: SetEnv, settings: Mapping[str, str] = SETTINGS
+) -> tuple[SwfError, str]:
+    """Call SWF through a proxy that fails in a phase; return the error, and the address of the proxy."""
+    server = FaultServer(transport, next(it for it in PHASES if it.name == phase))
+    address = f"127.0.0.1:{server.port}"
+    scheme = "https" if transport == "tunnel" else "http"
+    set_env(**settings, **{f"{scheme}_proxy": f"http://user:PASSWORD@{address}"})
+    try:
+        with pytest.raises(SwfError) as raised:
+            poll(Session(endpoint_url=f"{scheme}://swf.test"))
+    finally:
+        server.close()
+    return raised.value, address
+
+
+@pytest.mark.parametrize("status", [407, 502, 503])
+def test_a_tunnel_that_is_refused(status: int, set_env: SetEnv) -> None:
+    """The proxy was reached: its status is shown, and for 407 what to do."""
+    error, address = fail_with(f"tunnel refused: {status}", "tunnel", set_env)
+    assert error.message == f"the proxy at {address} refused to connect to swf.test: {status} X"
+    assert ("HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT" in str(error.hint)) == (status == 407)
+    assert not error.possibly_executed
+
+
+@pytest.mark.parametrize("transport", ["proxy", "tunnel"])
+def test_a_proxy_that_is_not_there(transport: Transport, set_env: SetEnv) -> None:
+    """Its address is shown, without user name and password."""
+    error, address = fail_with("connection refused", transport, set_env)
+    assert error.message == f"cannot connect to the proxy at {address}: Connection refused"
+    assert not error.possibly_executed
+
+
+@pytest.mark.parametrize("phase", ["request read, then FIN", "request read, then RST"])
+def test_a_proxy_that_sends_no_response(phase: str, set_env: SetEnv) -> None:
+    """The request was sent: the message does not say that the proxy could not be reached."""
+    error, address = fail_with(phase, "proxy", set_env)
+    assert error.message == f"the connection through the proxy at {address} was closed without a response"
+    assert error.possibly_executed
+
+
+@pytest.mark.usefixtures("instant_retries")
+def test_the_credentials_of_a_role_through_a_proxy_that_refuses(set_env: SetEnv, tmp_path: Path) -> None:
+    """The host is the one of STS."""
+    configure(tmp_path, ROLE_PROFILE)
+    settings = {"AWS_REGION": REGION, "AWS_PROFILE": "role", "AWS_ENDPOINT_URL_STS": "https://sts.test"}
+    error, address = fail_with("tunnel refused: 407", "tunnel", set_env, settings)
+    assert f"profile role: the proxy at {address} refused to connect to sts.test: 407" in error.message
+    assert "HTTPS_PROXY" in str(error.hint)
