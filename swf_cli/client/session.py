@@ -14,6 +14,7 @@ from .credentials import CredentialSource, explain_configuration, explain_missin
 from .faults import HINT_REGION, begin_call, check_response, kinds, record_attempt, record_signed, translate
 from .loader import use_fast_loader
 from .proxies import Proxies
+from .variables import ignore_empty_variables
 
 if TYPE_CHECKING:
     import botocore.client
@@ -29,8 +30,6 @@ a poll is given up 75 seconds after it began."""
 _CALL_READ_TIMEOUT: Final = 20
 _CONNECT_TIMEOUT: Final = 5
 _CALL_ATTEMPTS: Final = 3
-_DEFAULTS: Final = {"profile": None, "config_file": "~/.aws/config", "credentials_file": "~/.aws/credentials"}
-"""Settings of botocore whose variable counts as unset if it is empty, and what they are then."""
 
 _HINT_SETTING = "check the AWS_* variables and the profile in ~/.aws/config and ~/.aws/credentials"
 
@@ -163,9 +162,7 @@ class Session:
         return fault
 
     def _look_up(self, session: "botocore.session.Session") -> "_Found":
-        for name, default in _DEFAULTS.items():
-            if not session.get_config_variable(name):
-                session.get_component("config_store").set_config_variable(name, default)
+        ignore_empty_variables(session)
         _share_role_cache(session)
         region = (
             self._region
