@@ -14,6 +14,7 @@ from ..errors import AccessError, CredentialsError, CredentialsUnavailable, Prox
 from ..redaction import register_secrets
 from .certificates import CABundle
 from .faults import HINT_CREDENTIALS, HINT_EXPIRED, describe, is_transient, kinds, translate
+from .masking import mask, mask_exceptions, mask_urls
 from .proxies import advise, explain_setting
 
 if TYPE_CHECKING:
@@ -57,7 +58,8 @@ class CredentialSource:
             raise self.explain(error) from error
         for name, value in (("access key ID", frozen.access_key), ("secret key", frozen.secret_key)):
             self._check(name, value)
-        self._check("session token", frozen.token or "")
+        if frozen.token:
+            self._check("session token", frozen.token)
         return frozen
 
     def _tracing(self, method: str, load: Callable[[], Any]) -> Callable[[], Any]:
@@ -68,9 +70,19 @@ class CredentialSource:
         return traced
 
     def _check(self, name: str, value: Any) -> None:
-        if not isinstance(value, str) or not value.isascii() or not (value.isprintable() or not value):
-            message = f"the {name} from {self.describe()} contains a line break or another invalid character"
-            raise CredentialsError(message, hint=_HINT_FIX)
+        source = f"from {self.describe()}"
+        if self._method == "env":
+            variables = (it for it in _VARIABLES[name] if os.environ.get(it) == value)
+            source = f"in the environment variable {next(variables, _VARIABLES[name][0])}"
+        if value is None or value == "":
+            problem = "is missing"
+        elif not isinstance(value, str):
+            problem = "is not a string"
+        elif not value.isascii() or not value.isprintable():
+            problem = "contains a line break or another invalid character"
+        else:
+            return
+        raise CredentialsError(f"the {name} {source} {problem}", hint=_HINT_FIX)
 
     def explain(self, error: Exception) -> SwfError:
         """Return the error to raise for one that was raised while the credentials were fetched or refreshed."""
@@ -81,8 +93,9 @@ class CredentialSource:
             return problem
         # botocore wraps what an endpoint did in an error of its own.
         names = kinds(error) | kinds(error.__context__ or error)
+        mask_exceptions(error)
         source = self.describe()
-        reason = _strip_prefix(describe(error))
+        reason = mask(_strip_prefix(describe(error)))
         if "ClientError" in names:
             fault = translate(error)
             message = f"cannot get credentials from {source}: {fault.message}"
@@ -100,15 +113,34 @@ class CredentialSource:
         if isinstance(error, OSError) and error.strerror:
             is_named = not error.filename or str(error.filename) in source
             reason = error.strerror if is_named else f"{error.strerror}: {error.filename}"
-        elif "expired" in reason:
-            reason = "they have expired"
-        elif isinstance(error, ValueError | TypeError | AttributeError | KeyError | IndexError):
-            # What a process, a file or an endpoint returned has another shape. It may hold a secret.
-            reason = f"it returned something other than credentials ({type(error).__name__})"
+        else:
+            reason = self._find_mistake(error) or reason
         is_expired = self._method in ("sso", "login") or reason == "they have expired"
         message = f"cannot get credentials from {source}: {reason or 'it failed'}"
         hint = HINT_EXPIRED if is_expired else HINT_CREDENTIALS if self._method == "env" else _HINT_FIX
         return CredentialsError(message, hint=hint)
+
+    def _find_mistake(self, error: Exception) -> str | None:
+        """Return what is wrong with the credentials or with how to get them; None if the error itself says it."""
+        if "expired" in str(error):
+            return "they have expired"
+        if not isinstance(error, ValueError | TypeError | AttributeError | KeyError | IndexError):
+            return None
+        if self._method == "custom-process" and not self._program():
+            return "its command line is empty, or a quotation mark in it is not closed"
+        if self._method == "container-role" and type(error) is ValueError:  # botocore refuses to send the request
+            reason = mask(describe(error))
+            return "the URL has no host" if "host 'None'" in reason else reason
+        # What a process, a file or an endpoint returned has another shape. It may hold a secret.
+        return f"it returned something other than credentials ({type(error).__name__})"
+
+    def _program(self) -> str:
+        """Return the program of the profile's credential_process; empty if its command line can't be parsed."""
+        try:
+            words = shlex.split(self._session.get_scoped_config()["credential_process"])
+        except ValueError:
+            return ""
+        return words[0] if words else ""
 
     def _explain_proxy(self) -> ProxySettingError | None:
         """Return the error to raise if the instance metadata service is called through a proxy that can't be used.
@@ -126,6 +158,8 @@ class CredentialSource:
         profile = self._session.get_config_variable("profile") or "default"
         with suppress(Exception):  # the configuration itself may be what is wrong
             config = self._session.get_scoped_config()
+            if self._method == "custom-process":
+                return self._describe_process(profile)
             described = _describe_profile(self._method, profile, config)
             if described:
                 return described
@@ -133,6 +167,19 @@ class CredentialSource:
             variable = "credentials_file" if self._method == "shared-credentials-file" else "config_file"
             return f"profile {profile} in {self._session.get_config_variable(variable)}"
         return _METHODS.get(self._method, self._method or "the AWS configuration")
+
+    def _describe_process(self, profile: str) -> str:
+        program = self._program()
+        if program:
+            return f"credential_process {program} of profile {profile}"
+        from botocore.configloader import raw_config_parse
+
+        path = self._session.get_config_variable("config_file")
+        with suppress(Exception):  # that file need not exist
+            credentials_file = self._session.get_config_variable("credentials_file")
+            if "credential_process" in raw_config_parse(credentials_file).get(profile, {}):
+                path = credentials_file  # it wins
+        return f"credential_process of profile {profile} in {path}"
 
 
 def explain_missing(what: str, session: "botocore.session.Session") -> str:
@@ -202,6 +249,11 @@ def _registering(freeze: Callable[[], Any]) -> Callable[[], Any]:
     return freeze_and_register
 
 
+_VARIABLES: Final = {
+    "access key ID": ("AWS_ACCESS_KEY_ID",),
+    "secret key": ("AWS_SECRET_ACCESS_KEY",),
+    "session token": ("AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN"),
+}
 _METHODS: Final = {
     "env": "the environment variables AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
     "iam-role": "the instance metadata service",
@@ -210,8 +262,6 @@ _METHODS: Final = {
 
 def _describe_profile(method: str, profile: str, config: dict[str, Any]) -> str | None:
     match method:
-        case "custom-process":
-            return f"credential_process {shlex.split(config['credential_process'])[0]} of profile {profile}"
         case "assume-role":
             return f"role {config['role_arn']} of profile {profile}"
         case "assume-role-with-web-identity":
@@ -221,7 +271,9 @@ def _describe_profile(method: str, profile: str, config: dict[str, Any]) -> str 
             return f"the SSO sign-in of profile {profile}"
         case "container-role":
             url = os.environ.get("AWS_CONTAINER_CREDENTIALS_FULL_URI")
-            return f"container endpoint {url or os.environ['AWS_CONTAINER_CREDENTIALS_RELATIVE_URI']}"
+            return (
+                f"container endpoint {mask_urls(url or '') or os.environ['AWS_CONTAINER_CREDENTIALS_RELATIVE_URI']}"
+            )
     return None
 
 

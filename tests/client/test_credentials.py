@@ -141,7 +141,7 @@ PROBLEMS: dict[str, Problem] = {
     "a session token with a line break": (
         "",
         {**KEYS, "AWS_SESSION_TOKEN": "hush-\nhush"},
-        ["the session token", "AWS_ACCESS_KEY_ID", "contains a line break or another invalid character"],
+        ["the session token in the environment variable AWS_SESSION_TOKEN contains a line break"],
     ),
     "a key with a line break": (
         "",
@@ -152,6 +152,54 @@ PROBLEMS: dict[str, Problem] = {
         "",
         {**KEYS, "AWS_SECRET_ACCESS_KEY": "hush-hush\xe9"},
         ["the secret key", "contains a line break or another invalid character"],
+    ),
+    "a process that prints what may be a secret": (
+        process("echo token hush1HUSH2hush3HUSH4 for /opt/signed-in/helper2 is bad >&2; exit 3"),
+        {},
+        ["credential_process sh of profile default: token SECRET for /opt/signed-in/helper2 is bad"],
+    ),
+    "a process whose command line is not closed": (
+        '[default]\ncredential_process = "hush-hush\n',
+        {},
+        ["credential_process of profile default in ~/.aws/config: its command line is empty, or a quotation mark"],
+    ),
+    "a process without a command line": (
+        "[default]\ncredential_process =\n",
+        {},
+        ["credential_process of profile default in ~/.aws/config: its command line is empty"],
+    ),
+    "a process whose key is null": (
+        process('echo "{\\"Version\\": 1, \\"AccessKeyId\\": null, \\"SecretAccessKey\\": \\"hush-hush\\"}"'),
+        {},
+        ["the access key ID from credential_process sh of profile default is missing"],
+    ),
+    "a process whose key is a number": (
+        process('echo "{\\"Version\\": 1, \\"AccessKeyId\\": 7, \\"SecretAccessKey\\": \\"hush-hush\\"}"'),
+        {},
+        ["the access key ID from credential_process sh of profile default is not a string"],
+    ),
+    "a container's endpoint on another host": (
+        "",
+        {"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://hush:hush@example.invalid/x?token=hush"},
+        ["container endpoint http://example.invalid/x: Unsupported host 'example.invalid'"],
+    ),
+    "a container's endpoint that is no URL": (
+        "",
+        {"AWS_CONTAINER_CREDENTIALS_FULL_URI": "::::"},
+        ["container endpoint ::::: the URL has no host"],
+    ),
+    "a container's token with a line break": (
+        "",
+        {
+            "AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://127.0.0.1:9/x?hush",
+            "AWS_CONTAINER_AUTHORIZATION_TOKEN": "hush\nhush",
+        },
+        ["container endpoint http://127.0.0.1:9/x: Auth token value is not a legal header value"],
+    ),
+    "a container's endpoint that is not there": (
+        "",
+        {"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://127.0.0.1:9/x?token=hush"},
+        ["container endpoint http://127.0.0.1:9/x: ", "127.0.0.1:9/x"],
     ),
     "no secret key": ("", {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE"}, ["AWS_SECRET_ACCESS_KEY"]),
     "an SSO profile that is not signed in": (SSO_PROFILE, {"AWS_PROFILE": "sso"}, ["SSO sign-in of profile sso"]),
@@ -172,6 +220,7 @@ def test_what_is_wrong_is_named(
     assert [word for word in words if word not in message] == []
     assert raised.value.exit_code == ExitCode.NO_ACCESS
     assert not any(secret in f"{message} {raised.value.hint}" for secret in ("hush", "sup3r", "\n"))
+    assert "hush1HUSH2" not in "".join(traceback.format_exception(raised.value))
     assert stub.requests == []
 
 

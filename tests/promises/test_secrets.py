@@ -155,7 +155,7 @@ def test_a_secret_with_an_invalid_character(
     value = f"{KEY[:20]}{bad}{KEY[20:]}"
     result = invoke("pending", "-d", "d", "-t", "t", *flag, env=secret_env | {variable: value})
     assert result.code == 7
-    assert f"the {name} from" in result.stderr
+    assert f"the {name} in the environment variable {variable} contains" in result.stderr
     assert KEY[:20] not in result.stderr
     assert KEY[20:] not in result.stderr
     assert stub.requests == []
