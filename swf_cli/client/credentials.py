@@ -6,6 +6,7 @@ No message holds a key, a secret or a token.
 import os
 import re
 import shlex
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
@@ -42,6 +43,8 @@ class CredentialSource:
     def load(self) -> Any:
         """Find the credentials, and return them frozen. Raise CredentialsError if there are none that can be used."""
         for provider in self._session.get_component("credential_provider").providers:
+            if provider.METHOD == "assume-role":
+                provider._prompter = _ask_for_code
             provider.load = self._tracing(provider.METHOD, provider.load)
         try:
             credentials: Any = self._session.get_credentials()
@@ -180,6 +183,23 @@ class CredentialSource:
             if "credential_process" in raw_config_parse(credentials_file).get(profile, {}):
                 path = credentials_file  # it wins
         return f"credential_process of profile {profile} in {path}"
+
+
+def _ask_for_code(prompt: str) -> str:
+    """Return the MFA code that was typed, or without a terminal the next line of stdin; EOFError if there is none.
+
+    `getpass` would read stdin too, but warn of an echo that there can't be.
+    """
+    from getpass import getpass
+
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
+    except OSError:
+        line = sys.stdin.readline()
+        if not line:
+            raise EOFError from None
+        return line.rstrip("\n")
+    return getpass(prompt)
 
 
 def explain_missing(what: str, session: "botocore.session.Session") -> str:

@@ -314,6 +314,7 @@ def test_without_an_mfa_code_there_is_no_access(tmp_path: Path) -> None:
         check=False,
     )
     assert (done.stdout, done.returncode) == ("no MFA code was entered\n", 0), done.stderr[-500:]
+    assert done.stderr == ""  # nor does Python warn of an echo
 
 
 DENIED = b"<ErrorResponse><Error><Code>AccessDenied</Code><Message>not you</Message></Error></ErrorResponse>"
