@@ -42,6 +42,9 @@ class CredentialSource:
 
     def load(self) -> Any:
         """Find the credentials, and return them frozen. Raise CredentialsError if there are none that can be used."""
+        url = os.environ.get("AWS_CONTAINER_CREDENTIALS_FULL_URI")
+        if url:  # what urllib3 logs with --debug has its query
+            register_secrets(url.partition("?")[2], os.environ.get("AWS_CONTAINER_AUTHORIZATION_TOKEN"))
         for provider in self._session.get_component("credential_provider").providers:
             if provider.METHOD == "assume-role":
                 provider._prompter = _ask_for_code

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.cli import TASK, invoke, run
+from tests.helpers.issuer import Issuer
 from tests.helpers.operations import CANCEL, COMPLETE, COUNT, FAIL, HEARTBEAT, HISTORY, LIST_OPEN, POLL
 from tests.helpers.stub_service import StubService
 from tests.helpers.terminal import error_line
@@ -185,3 +186,19 @@ def test_a_process_that_prints_something_else(
         assert result.code == 7, result.stderr
         assert words in result.stderr
         assert shown_in(result.stderr) == []
+
+
+@pytest.mark.parametrize("flag", [(), ("--debug",)])
+def test_the_query_of_a_containers_endpoint(bare_env: dict[str, str], flag: tuple[str, ...]) -> None:
+    """It may be what the endpoint asks for: neither the message nor what urllib3 logs has it."""
+    issuer = Issuer(b"no", 403)
+    try:
+        url = f"{issuer.url}/role?token={KEY}"
+        env = {**bare_env, "AWS_REGION": "us-east-1", "AWS_CONTAINER_CREDENTIALS_FULL_URI": url}
+        result = invoke("pending", "-d", "d", "-t", "t", *flag, env=env)
+    finally:
+        issuer.close()
+    assert result.code == 7
+    assert f"container endpoint {issuer.url}/role: it responded with status 403" in result.stderr
+    assert KEY in issuer.requests[0][0]
+    assert KEY not in result.stderr
