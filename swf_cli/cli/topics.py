@@ -53,6 +53,7 @@ AWS: as in the AWS CLI, with its variables and the files ~/.aws/config and
   AWS_CONFIG_FILE, AWS_SHARED_CREDENTIALS_FILE
   AWS_WEB_IDENTITY_TOKEN_FILE
   AWS_CONTAINER_CREDENTIALS_RELATIVE_URI, AWS_CONTAINER_CREDENTIALS_FULL_URI
+  AWS_CONTAINER_AUTHORIZATION_TOKEN
   AWS_CA_BUNDLE         PEM file of the CA certificates to trust; then
                         the profile's ca_bundle, then REQUESTS_CA_BUNDLE
   HTTPS_PROXY, HTTP_PROXY, NO_PROXY

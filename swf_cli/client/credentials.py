@@ -78,8 +78,7 @@ class CredentialSource:
     def _check(self, name: str, value: Any) -> None:
         source = f"from {self.describe()}"
         if self._method == "env":
-            variables = (it for it in _VARIABLES[name] if os.environ.get(it) == value)
-            source = f"in the environment variable {next(variables, _VARIABLES[name][0])}"
+            source = f"in the environment variable {_VARIABLES[name]}"
         if value is None or value == "":
             problem = "is missing"
         elif not isinstance(value, str):
@@ -273,9 +272,9 @@ def _registering(freeze: Callable[[], Any]) -> Callable[[], Any]:
 
 
 _VARIABLES: Final = {
-    "access key ID": ("AWS_ACCESS_KEY_ID",),
-    "secret key": ("AWS_SECRET_ACCESS_KEY",),
-    "session token": ("AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN"),
+    "access key ID": "AWS_ACCESS_KEY_ID",
+    "secret key": "AWS_SECRET_ACCESS_KEY",
+    "session token": "AWS_SESSION_TOKEN",
 }
 _METHODS: Final = {
     "env": "the environment variables AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
