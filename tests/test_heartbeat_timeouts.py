@@ -1,5 +1,6 @@
 """The look-up of a heartbeat timeout: what it reads of the history, what tasks share, what is sent meanwhile."""
 
+import itertools
 import logging
 import threading
 from collections.abc import Callable, Iterator
@@ -154,7 +155,8 @@ class TestPages:
 
     def test_too_many_pages(self, sender: AutomaticHeartbeatSender, stub: StubService, clock: FakeClock) -> None:
         """After 30, more than a history may have, 60 s are assumed, as without permission to read it."""
-        stub.reply(HISTORY, {"events": [started(6_000, 10)], "nextPageToken": "P2"})
+        pages = itertools.count(2)
+        stub.compute(HISTORY, lambda _: {"events": [started(6_000, 10)], "nextPageToken": f"P{next(pages)}"})
         began = clock.now
         for _ in range(31):
             sender.send()
