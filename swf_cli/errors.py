@@ -99,11 +99,11 @@ class AccessError(SwfError):
 
 
 class CredentialsError(AccessError):
-    """No credentials, or ones that have expired or that AWS rejects: others may be accepted."""
+    """There are no credentials, they have expired, or AWS rejects them; others may be accepted."""
 
 
 class CredentialsUnavailable(CredentialsError):
-    """What issues the credentials can't be reached or fails: the same call may succeed later."""
+    """The provider of the credentials failed or can't be reached; the same call may succeed later."""
 
 
 class ConfigurationError(SwfError):

@@ -244,8 +244,8 @@ class Poller:
         if not self._is_loss_logged:
             self._is_loss_logged = True
             _log.warning(
-                "something between this machine and SWF closes connections after %.0f s; it must allow polls 75 s, "
-                "or their tasks are lost",
+                "something between this machine and SWF closes connections after %.0f s; raise its timeout to "
+                "at least 75 s, or tasks are lost",
                 sum(losses) / len(losses),
             )
 

@@ -53,7 +53,8 @@ class ProcessWatch:
         # Not select(), which takes no descriptor above 1,023.
         if sys.platform == "linux":
             poll = select.poll()
-            poll.register(self._end or 0, select.POLLIN)
+            assert self._end is not None  # noqa: S101 - else there is nothing to wait for
+            poll.register(self._end, select.POLLIN)
             return bool(poll.poll(seconds * 1000))
         return bool(self._queue.control(None, 1, seconds))
 
@@ -106,7 +107,7 @@ def _ps(column: str, pid: int) -> str:
 
 
 def start_id(pid: int) -> str | None:
-    """Return when a process started, which no other process with its ID did; None if there is none."""
+    """Return an ID of a process's start, which a later process with its PID does not share; None if there is none."""
     if sys.platform == "linux":
         fields = _stat(pid)
         return _epoch() + fields[19].decode("ascii") if fields else None
@@ -130,19 +131,17 @@ def is_running(pid: int) -> bool:
 def _is_ours(pid: int) -> bool:
     """Return whether a process belongs to this user."""
     try:
-        return os.stat(f"/proc/{pid}").st_uid == os.geteuid() if sys.platform == "linux" else _ps_uid(pid)
+        if sys.platform == "linux":
+            return os.stat(f"/proc/{pid}").st_uid == os.geteuid()
     except OSError:
         return False
-
-
-def _ps_uid(pid: int) -> bool:
     return _ps("uid", pid) == str(os.geteuid())
 
 
 def signal_group(group: int, number: int) -> bool:
     """Send a signal to a process group; return whether there was anything to send it to.
 
-    Never to our own group, and never to a number that means more than a group.
+    Refuse this process's own group, and IDs that address more than one group.
     """
     if group <= 1 or group == os.getpgrp():
         return False

@@ -241,8 +241,8 @@ def test_polls_that_break_after_the_same_time(
     warnings = [record.getMessage() for record in log.records if record.levelname == "WARNING"]
     (warning,) = warnings
     assert warning == (
-        "something between this machine and SWF closes connections after 30 s; it must allow polls 75 s, "
-        "or their tasks are lost"
+        "something between this machine and SWF closes connections after 30 s; raise its timeout to at least "
+        "75 s, or tasks are lost"
     )
 
 

@@ -65,7 +65,7 @@ class Scan:
         """Log what was not read. Raise Signalled or the failure that ended the scan early."""
         progress = self.calls.progress
         if progress.malformed:
-            _log.info("%s malformed in lists and histories: skipped", count_of(progress.malformed, "record"))
+            _log.info("skipped %s in lists and histories", count_of(progress.malformed, "malformed record"))
         if progress.skipped:
             _log.info("%s could not be read: results are incomplete", count_of(progress.skipped, "execution"))
         if self._request.number or self.calls.failure:

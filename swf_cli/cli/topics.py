@@ -106,8 +106,9 @@ arn:aws:swf:REGION:ACCOUNT:/domain/DOMAIN:
              swf:RecordActivityTaskHeartbeat
              swf:GetWorkflowExecutionHistory      heartbeat timeouts, and lost
                                                   responses
-             swf:DescribeActivityType             without the line above; else
-                                                  60 s is assumed
+             swf:DescribeActivityType             if the history cannot be
+                                                  read; with neither, 60 s is
+                                                  assumed
   stuck      swf:ListOpenWorkflowExecutions
              swf:GetWorkflowExecutionHistory
              swf:DescribeWorkflowExecution        for long histories
@@ -211,14 +212,15 @@ Handlers that keep running: `swf work --stream -- COMMAND`
     {"cancelled": {"details": "TEXT"}}
   When cancellation is requested, the worker writes {"cancel_requested": true}.
   A handler that has not responded after --grace is stopped, and its task
-  cancelled. One that responds with a result or a failure all the same gets no
-  other task; it may find that line before the end of its stdin, and must not
-  respond to it.
-  Respond once, and do not read ahead: a second response fails the next task, or
-  is taken for the response to it if that was read already.
-  A handler that exits with a task in hand, or writes any other line, fails the
-  task and is replaced. Between tasks it may exit with 0. When the worker stops,
-  it closes the handler's stdin, and the handler has --grace to exit.
+  cancelled. One that responds with a result or a failure all the same is not
+  used again: its stdin is closed, and it must ignore a `cancel_requested` that
+  it has not read yet.
+  Respond exactly once to each task, and read the next line only when you are
+  ready for it: a second response fails the next task or, if that was already
+  read, counts as its response.
+  A handler that exits before it has responded, or writes any other line, fails
+  the task and is replaced. Between tasks it may exit with 0. When the worker
+  stops, it closes the handler's stdin, and the handler has --grace to exit.
   Lines are UTF-8, and at most 1 MiB. stderr is logged; its end is the details
   of a failure that the handler did not report itself.
 
@@ -246,7 +248,7 @@ Stopping and watching a worker
   --heartbeat off, while all slots are busy.
   In a systemd unit with Type=notify, the worker is ready once its first poll is
   sent. With WatchdogSec=, it notifies systemd while its threads make progress
-  and, if it is idle, SWF answers; a poll in flight is progress for 75 s.
+  and, if it is idle, SWF answers; a poll in flight is progress for 80 s.
 """,
     "stuck": """\
 `swf stuck` reads the open executions of a domain and reports tasks that look
@@ -271,15 +273,16 @@ stuck, worst first:
                -> make the worker send heartbeats and honour the cancellation
   held-here    taken by `swf poll` on this machine, and not closed
                -> if its script is gone, run the command in the hint
-  overdue      running a minute longer than any completed run of the same
-               activity that was read, or, with none to compare, longer than
-               half its start-to-close timeout
+  overdue      running at least a minute longer than the longest completed run
+               of its activity that was read (with a shorter --older-than, at
+               least that much longer); if none was read, longer than half its
+               start-to-close timeout
                -> check the worker; its deadline says when it times out
-  unclaimed    scheduled, and no task of its list is in hand, or was started
-               since
+  unclaimed    scheduled; no task of its list is running, and none was started
+               since it was scheduled
                -> start a worker on the list, or correct the list's name
   backlog      queued behind other tasks of a list that workers poll
-               -> start more workers; if no task of the list is in hand, check
+               -> start more workers; if no task of the list is running, check
                that they still poll it
 
 Only tasks that have waited, run, or ignored a cancellation for at least
@@ -301,8 +304,8 @@ what was taken on this machine.
     "glossary": """\
   domain             --domain. Holds workflows, types and task lists; nothing is
                      shared between domains
-  task list          --task-list, `task_list`. A queue with a name; it exists
-                     when it is used
+  task list          --task-list, `task_list`. A queue with a name, created when
+                     it is first used
   activity type      `activity`. Name and version of a kind of work
   activity task      one piece of work: scheduled on a task list, started by a
                      worker, then open until it is closed
@@ -312,15 +315,16 @@ what was taken on this machine.
                      to: workflow ID and run ID
   task token         --token, `token`. Anyone who has it can close the task.
                      Only a poll returns it; the history does not contain it
-  identity           --identity. Who started the task, as the history shows it
+  identity           --identity. The name of the worker that started the task,
+                     as the history shows it
   activity worker    `swf work`. Polls a task list, runs the tasks and responds
-  slot               --jobs. The part of a worker that has one task at a time
+  slot               --jobs. One of the tasks that a worker runs at a time
   handler            a program that `swf work` runs for one activity
                      (--handlers) or keeps running (--stream)
   decider            the program that schedules activity tasks and requests
                      their cancellation
-  decision task      what a decider polls for: SWF schedules one when something
-                     happened in an execution
+  decision task      what a decider polls for: SWF schedules one whenever
+                     something happened that the decider must handle
   heartbeat          `swf heartbeat`. Tells SWF that work on a task goes on; the
                      response says whether cancellation was requested
   held task          `swf held`. A task taken on this machine and not closed

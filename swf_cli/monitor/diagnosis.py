@@ -119,12 +119,12 @@ def _diagnose_waiting(task: ActivityTask, now: float, facts: DomainFacts) -> Dia
         return None
     task_list, seen = shlex.quote(task.task_list), facts.lists.get(task.task_list, ListActivity())
     if facts.list_is_worked(task):
-        counts = f"{seen.waiting} waiting, {seen.started} in hand"
-        which, hint = "that workers poll", f"start more workers on {task_list} ({counts})"
+        counts = f"{seen.waiting} waiting, {seen.started} running"
+        which, hint = "on a list that workers poll", f"start more workers on {task_list} ({counts})"
         if not seen.started:
-            which = f"of which a worker started a task {format_duration(now - seen.last_started)} ago"
+            which = f"although a task of its list was started {format_duration(now - seen.last_started)} ago"
             hint = f"check that workers still poll {task_list}, or start more ({counts})"
-        explanation = f"waiting for {format_duration(waited)} on a list {which}: {counts}"
+        explanation = f"waiting for {format_duration(waited)} {which}: {counts}"
         return Diagnosis("backlog", task.scheduled_at, explanation, hint)
     hint = f"start a worker on {task_list}, or check why none polls it"
     if near := facts.close_lists(task):

@@ -326,7 +326,7 @@ class _Exchange:
             handler.close_stdin()
 
     def _outcome_of_death(self) -> Outcome | None:
-        """Return the outcome if the handler ended with the task in hand; None if the task was to be stopped."""
+        """Return the outcome if the handler ended before it responded; None if the task was to be stopped."""
         handler, runner = self._handler, self._runner
         # What it wrote is in the pipe, and no more than that is read: a child of it may write without end.
         for _ in range(_LONGEST_LINE // _CHUNK):

@@ -188,7 +188,7 @@ class TestWaiting:
         assert reason(replace(WAITING, scheduled_at=NOW - 10 * MINUTE)) == "unclaimed"
 
     def test_a_list_without_workers(self) -> None:
-        """No task of it was started since this one was scheduled, and none is in hand."""
+        """No task of it was started since this one was scheduled, and none is running."""
         facts = facts_of()
         facts.observe(
             [
@@ -206,26 +206,26 @@ class TestWaiting:
         )
 
     def test_a_list_with_workers(self) -> None:
-        """It has a backlog, and how many wait and are in hand, though they were started long before."""
+        """It has a backlog, and how many wait and run, though they were started long before."""
         facts = facts_of()
         facts.observe([WAITING, replace(STARTED, started_at=1000.0)])
         assert diagnose(EXECUTION, WAITING, NOW, facts) == Diagnosis(
             "backlog",
             WAITING.scheduled_at,
-            "waiting for 20m00s on a list that workers poll: 1 waiting, 1 in hand",
-            "start more workers on x (1 waiting, 1 in hand)",
+            "waiting for 20m00s on a list that workers poll: 1 waiting, 1 running",
+            "start more workers on x (1 waiting, 1 running)",
         )
 
     @pytest.mark.parametrize(("after", "ago"), [(0.0, "20m00s"), (5 * MINUTE, "15m00s")])
     def test_a_list_that_had_workers(self, after: float, ago: str) -> None:
-        """A task of it was started since, and none is in hand: when that was, and to look at its workers first."""
+        """A task of it was started since, and none is running: when that was, and to look at its workers first."""
         facts = facts_of()
         facts.observe([WAITING, replace(completed(5.0), started_at=WAITING.scheduled_at + after)])
         assert diagnose(EXECUTION, WAITING, NOW, facts) == Diagnosis(
             "backlog",
             WAITING.scheduled_at,
-            f"waiting for 20m00s on a list of which a worker started a task {ago} ago: 1 waiting, 0 in hand",
-            "check that workers still poll x, or start more (1 waiting, 0 in hand)",
+            f"waiting for 20m00s although a task of its list was started {ago} ago: 1 waiting, 0 running",
+            "check that workers still poll x, or start more (1 waiting, 0 running)",
         )
 
     @pytest.mark.parametrize(

@@ -7,7 +7,14 @@ from typing import Any
 
 import pytest
 
-from swf_cli.errors import AccessError, InvalidRequest, InvalidResponseError, SwfError, UnknownResource
+from swf_cli.errors import (
+    AccessError,
+    InvalidRequest,
+    InvalidResponseError,
+    SwfError,
+    ThrottlingError,
+    UnknownResource,
+)
 from swf_cli.models import ExecutionId
 from swf_cli.monitor.calls import ScanCalls
 from swf_cli.monitor.execution import ExecutionTasks
@@ -151,6 +158,15 @@ class TestScan:
         stub.reply("CountOpenWorkflowExecutions", reply)
         with pytest.raises(InvalidResponseError, match="no count"):
             new_scanner(Recorder.of(stub.url)).count_open()
+
+    def test_a_count_that_is_throttled(self, stub: StubService) -> None:
+        """The scan does without it: it is not retried, and the scan goes on."""
+        stub.fault("CountOpenWorkflowExecutions", "ThrottlingException", "Rate exceeded")
+        scanner = new_scanner(Recorder.of(stub.url))
+        with pytest.raises(ThrottlingError):
+            scanner.count_open()
+        assert stub.operations() == ["CountOpenWorkflowExecutions"]
+        assert not scanner.calls.is_over
 
     def test_malformed_rows_are_skipped_and_counted(self, stub: StubService) -> None:
         """The executions that can be read are."""

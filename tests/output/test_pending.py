@@ -72,6 +72,13 @@ class TestOnce:
         draw(lambda: show_counts(Output("json"), "media", self.SEVERAL))
         assert caplog.messages == ["more than 1000 tasks are pending on mail"]
 
+    def test_a_truncated_count_is_one_warning_of_a_watch(self, draw: Draw, caplog: pytest.LogCaptureFixture) -> None:
+        """It is not repeated with each refresh."""
+        warned: set[str] = set()
+        for _ in range(2):
+            draw(lambda: show_counts(Output("json"), "media", self.SEVERAL, warned))
+        assert caplog.messages == ["more than 1000 tasks are pending on mail"]
+
     def test_one_list_that_could_not_be_counted(self, draw: Draw) -> None:
         """Nothing is printed: whoever asked raises the error."""
         for form in ("json", "text", "table"):

@@ -271,12 +271,12 @@ def test_stuck_recipes(service: Service, service_env: dict[str, str], here: Path
 
 
 def test_chat_recipe(service: Service, service_env: dict[str, str], here: Path) -> None:
-    """Lists on which tasks wait are reported, unless one of their tasks is in hand."""
+    """Lists on which tasks wait are reported, unless one of their tasks is running."""
     for task_list in ("busy", "busy", "idle", "idle"):
         service.schedule("video", task_list)
     assert invoke("poll", "-d", "video", "-t", "busy", env=service_env).code == 0
     assert run_recipe("chat", here, service_env).code == 0
-    assert re.fullmatch(r"idle: 2 waiting since [-0-9T:]+Z, none in hand\n", (here / "chat.txt").read_text())
+    assert re.fullmatch(r"idle: 2 waiting since [-0-9T:]+Z, none running\n", (here / "chat.txt").read_text())
     for _ in range(2):
         assert invoke("poll", "-d", "video", "-t", "idle", env=service_env).code == 0
     (here / "chat.txt").unlink()

@@ -66,7 +66,7 @@ Examples:
     "--heartbeat",
     type=Heartbeat(minimum=1),
     default="auto",
-    help="Heartbeat interval; auto is a third of the task's heartbeat timeout, at most 60 s.",
+    help="Longest time between heartbeats; auto is a third of the task's heartbeat timeout, at most 60 s.",
 )
 @option(
     "--grace",
@@ -180,8 +180,8 @@ def _configure(programs: "Programs", settings: dict[str, Any]) -> "WorkerConfig"
 def _prepare_process() -> None:
     """Prepare this process to live long, and to start others.
 
-    Unlike a short command's, its garbage is collected. Its threads mostly wait; turns of 5 ms would slow them down
-    when they do not. How its commands end is not discarded, whatever started it.
+    Unlike a short command's, its garbage is collected. Threads are switched less often than every 5 ms, which would
+    slow down those that work. SIGCHLD is reset: if the parent ignored it, the exit status of commands would be lost.
     """
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     gc.freeze()

@@ -173,7 +173,7 @@ def test_a_labelled_domain(service: Service, flow: Flow, service_env: dict[str, 
             "backlog": "backlog",
         }
         hints = {row["execution"]["id"]: row["hint"] for row in result.json}
-        assert hints["backlog"] == "start more workers on busy (2 waiting, 1 in hand)"
+        assert hints["backlog"] == "start more workers on busy (2 waiting, 1 running)"
         assert hints["misspelled"].endswith("if it is misspelled: resize runs on endless")
         assert hints["dead-but-command"].startswith(f"stop the command first (`kill -TERM -- -{command}`)")
         assert is_running(command)
@@ -443,7 +443,7 @@ def test_a_check_of_malformed_responses(
     assert invoke(*STUCK, env=env).code == 0
     result = invoke(*STUCK, "--check", env=env)
     malformed, error = result.stderr.splitlines()
-    assert (malformed, result.code) == ("swf: 1 record malformed in lists and histories: skipped", 1)
+    assert (malformed, result.code) == ("swf: skipped 1 malformed record in lists and histories", 1)
     assert error == "swf: --check is not certain: not everything could be read"
 
 

@@ -182,7 +182,7 @@ class TestDomain:
         result = invoke("tasks", "-d", "media", env=env)
         assert ([row["id"] for row in result.json], result.code) == (["resize"], 7)
         malformed, early, error, _ = result.stderr.splitlines()
-        assert malformed == "swf: 1 record malformed in lists and histories: skipped"
+        assert malformed == "swf: skipped 1 malformed record in lists and histories"
         assert early == "swf: stopped early: results are incomplete"
         assert "no more" in error
 
@@ -252,6 +252,8 @@ def test_a_long_open_execution_is_read_back_to_its_open_tasks(service: Service, 
         ((*TASKS, "w", "--by", "list", "--all"), ["--all", "--by"]),
         ((*TASKS, "w", "--by", "list", "--id", "a"), ["--id", "--by"]),
         ((*TASKS, "w", "--by", "list", "--state", "failed"), ["--state failed", "--by"]),
+        ((*TASKS, "w", "--id", "a", "--state", "completed"), ["--state", "--id"]),
+        ((*TASKS, "w", "--id", "a", "-t", "other"), ["--task-list", "--id"]),
         ((*TASKS, ""), ["--workflow-id", "256"]),
         ((*TASKS, "w", "--run-id", "r" * 65), ["--run-id", "64"]),
         (("tasks", "--workflow-id", "w"), ["--domain is required"]),

@@ -50,8 +50,8 @@ Example, then in another shell:
 @option(
     "--deliver-to-disconnected/--no-deliver-to-disconnected",
     default=True,
-    default_text="it may",
-    help="Whether a task may go to a poll whose client has disconnected, as in SWF.",
+    default_text="deliver",
+    help="Whether to deliver tasks to polls whose client has disconnected, as SWF does.",
 )
 @option(
     "--shell",
