@@ -101,16 +101,20 @@ def check_endpoint_url(url: str) -> None:
 
 def is_protected_url(url: str) -> bool:
     """Return whether what is sent to a URL stays secret: it is https, or does not leave this machine."""
-    from ipaddress import ip_address  # not at start-up
     from urllib.parse import urlsplit
 
     parts = urlsplit(url)
-    if parts.scheme == "https":
-        return True
+    return parts.scheme == "https" or is_loopback(parts.hostname or "")
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether an IP address or host name is on loopback."""
+    from ipaddress import ip_address  # not at start-up
+
     try:
-        return ip_address(parts.hostname or "").is_loopback
+        return ip_address(host).is_loopback
     except ValueError:
-        return parts.hostname == "localhost"
+        return host.lower() == "localhost"
 
 
 def parse_timeout(text: str) -> timedelta | None:

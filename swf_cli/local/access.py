@@ -5,9 +5,9 @@ import secrets
 from email.message import Message
 from typing import Final
 
+from ..models import is_loopback
 from .engine import DEFAULT_REGION
 from .faults import Fault
-from .loopback import is_loopback
 
 _HTTP_PORT: Final = 80
 _CREDENTIAL: Final = re.compile(r"Credential=([^/,\s]{1,128})/[0-9]{8}/([a-z0-9-]{1,32})/swf/aws4_request")

@@ -11,10 +11,10 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any, Final
 
+from ..models import is_loopback
 from . import registry
 from .engine import OPERATIONS
 from .faults import Fault
-from .loopback import is_loopback
 from .quotas import RateLimits
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ import pytest
 
 from swf_cli.local.access import new_access_key_id
 from swf_cli.local.handler import HttpOptions
-from swf_cli.local.loopback import is_loopback
 from swf_cli.local.server import LocalServer
+from swf_cli.models import is_loopback
 from tests.helpers.flow import Flow
 from tests.helpers.wire import Reply, Wire, port_of
 

@@ -71,9 +71,9 @@ def serve(
 
     from ....local.environment import Endpoint, exports
     from ....local.handler import HttpOptions
-    from ....local.loopback import is_loopback
     from ....local.quotas import RateLimits
     from ....local.runner import wait_for_signal
+    from ....models import is_loopback
 
     limits = RateLimits() if settings.pop("quotas") else None
     options = HttpOptions(access_key_id=access_key_id, rate_limits=limits)
