@@ -1,6 +1,5 @@
 """The heartbeat timeouts of the tasks that a worker executes, from the histories of their executions."""
 
-import logging
 import threading
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
@@ -10,12 +9,10 @@ from .client.call import call
 from .errors import SwfError
 from .history import attributes
 from .models import ExecutionId, WorkerTask, parse_timeout
-from .retry import TRANSIENT
+from .retry import TRANSIENT, Log
 
 if TYPE_CHECKING:
     from .client.session import Session, SessionClient
-
-    Log = logging.Logger | logging.LoggerAdapter[logging.Logger]
 
 _UNKNOWN_TIMEOUT: Final = 60.0  # seconds; the heartbeat timeout if it can't be found, or is unlimited
 _CALL_TIMEOUT: Final = 2.0  # seconds
@@ -65,7 +62,7 @@ class HeartbeatTimeouts:
         self._session = session
         self._runs: WeakValueDictionary[tuple[str, ExecutionId], _Run] = WeakValueDictionary()
 
-    def lookup(self, domain: str, task: WorkerTask, log: "Log") -> "TimeoutLookup":
+    def lookup(self, domain: str, task: WorkerTask, log: Log) -> "TimeoutLookup":
         """Return what looks the timeout of a task up; without a call yet."""
         # If two threads add a run at once, one of them has it to itself, and reads a page more.
         run = self._runs.setdefault((domain, task.execution), _Run())
@@ -78,7 +75,7 @@ class TimeoutLookup:
     Heartbeats may be sent between the steps: the timeout counts from the task's start.
     """
 
-    def __init__(self, session: "Session", domain: str, task: WorkerTask, run: _Run, log: "Log") -> None:
+    def __init__(self, session: "Session", domain: str, task: WorkerTask, run: _Run, log: Log) -> None:
         self.delay = 0.0
         """Seconds until the next step is due, after one that did not find the timeout."""
         self.is_waiting = False

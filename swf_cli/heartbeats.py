@@ -18,13 +18,11 @@ from typing import TYPE_CHECKING, Final, Self
 from .api import send_heartbeat
 from .errors import Cancelled, CredentialsError, InvalidRequest, NetworkError, SwfError, TaskNotOpen
 from .heartbeat_timeouts import TimeoutLookup
-from .retry import TRANSIENT
+from .retry import TRANSIENT, Log
 from .times import format_duration
 
 if TYPE_CHECKING:
     from .client.session import Session, SessionClient
-
-    Log = logging.Logger | logging.LoggerAdapter[logging.Logger]
 
 _FIRST_LOOKUP: Final = 0.5  # seconds a command runs before its task's heartbeat timeout is looked up
 _LONGEST_INTERVAL: Final = 60.0  # seconds; only its response reports a cancellation request
@@ -48,7 +46,7 @@ class HeartbeatSignal(Enum):
 class _Outage:
     """Logs failures in a row: the first, then ever fewer of them, and their end. A long outage fills no log."""
 
-    def __init__(self, log: "Log", clock: Callable[[], float]) -> None:
+    def __init__(self, log: Log, clock: Callable[[], float]) -> None:
         self._log = log
         self._clock = clock
         self._began: float | None = None
@@ -86,7 +84,7 @@ class HeartbeatSender:
         *,
         details: Callable[[], str | None] = lambda: None,
         stop_on_rejection: bool = False,
-        log: "Log" = _log,
+        log: Log = _log,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Send one every `interval` seconds, the first at once.
@@ -186,7 +184,7 @@ class AutomaticHeartbeatSender(HeartbeatSender):
         *,
         details: Callable[[], str | None] = lambda: None,
         on_success: Callable[[], None] = lambda: None,
-        log: "Log" = _log,
+        log: Log = _log,
         clock: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] = random.random,
     ) -> None:

@@ -27,15 +27,13 @@ from .errors import (
 from .history import End
 from .invocation import Invocation
 from .models import LIMITS, TaskReference, replace_surrogates
-from .retry import TRANSIENT, AccessGate, Retrier
+from .retry import TRANSIENT, AccessGate, Log, Retrier
 from .task_ends import DELETED, find_end
 
 if TYPE_CHECKING:
     from .client.session import Client, Session
     from .ledger.records import HeldTask
     from .ledger.store import Ledger
-
-    Log = logging.Logger | logging.LoggerAdapter[logging.Logger]
 
 _LONGEST_DELAY: Final = 8.0  # seconds between attempts
 _CANCELLATIONS: Final = 5  # attempts of a cancellation that SWF rejects although it was requested
@@ -151,7 +149,7 @@ class Responder:
     stop: threading.Event = field(default_factory=threading.Event)
     """Ends every wait."""
 
-    log: "Log" = _log
+    log: Log = _log
     gate: AccessGate | None = None
     """What `deliver` waits for after an access error."""
 
@@ -314,7 +312,7 @@ class Responder:
         message = "cancellation of this task was not requested"
         return _NotRequestedError.from_error(rejection, message, "complete or fail the task")
 
-    def _new_retrier(self, timeout: float = inf, *, log: "Log | None" = None) -> Retrier:
+    def _new_retrier(self, timeout: float = inf, *, log: Log | None = None) -> Retrier:
         return self.retrier(longest=_LONGEST_DELAY, timeout=timeout, stop=self.stop, log=log)
 
 

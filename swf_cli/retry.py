@@ -10,6 +10,9 @@ from typing import Final
 
 from .errors import CredentialsUnavailable, LimitExceededError, NetworkError, ServiceError, SwfError, ThrottlingError
 
+Log = logging.Logger | logging.LoggerAdapter[logging.Logger]
+"""What lines are logged to."""
+
 TRANSIENT: Final = (NetworkError, ServiceError, ThrottlingError, LimitExceededError, CredentialsUnavailable)
 """Errors after which the same call may succeed."""
 
@@ -41,7 +44,7 @@ class Retrier:
         timeout: float = inf,
         attempts: float = inf,
         stop: threading.Event | None = None,
-        log: "logging.Logger | logging.LoggerAdapter[logging.Logger] | None" = _log,
+        log: Log | None = _log,
         clock: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] = random.random,
     ) -> None:
@@ -118,7 +121,7 @@ class AccessGate:
         self,
         error: SwfError,
         stop: threading.Event,
-        log: "logging.Logger | logging.LoggerAdapter[logging.Logger]" = _log,
+        log: Log = _log,
     ) -> bool:
         """Wait until calls may succeed again; log it once, however many threads wait. Return False if stopped."""
         with self._lock:

@@ -8,8 +8,7 @@ from ..ledger.records import PollSource
 from ..models import LIMITS, WorkerTask, check_text, replace_surrogates
 from ..redaction import redact
 from ..responding import Outcome
-
-Log = logging.Logger | logging.LoggerAdapter[logging.Logger]
+from ..retry import Log
 
 _log = logging.getLogger(__name__)
 

@@ -2,7 +2,6 @@
 
 import errno
 import fcntl
-import logging
 import os
 import secrets
 import shutil
@@ -17,9 +16,8 @@ from typing import Final
 
 from ..ledger.trust import open_folder
 from ..models import LIMITS
+from ..retry import Log
 from .files import InvalidResult, check_space, describe_open_error
-
-Log = logging.Logger | logging.LoggerAdapter[logging.Logger]
 
 _PREFIX: Final = "scratch-"
 _LOCK: Final = "lock"
@@ -131,7 +129,7 @@ class TaskFiles:
             return False
         return status.st_size > 0 or not stat.S_ISREG(status.st_mode)
 
-    def read_result(self, log: "Log") -> str | None:
+    def read_result(self, log: Log) -> str | None:
         """Return what was written to the result file, less one trailing newline; None if nothing was.
 
         Raise InvalidResult if it can't be the result of a task.
@@ -153,7 +151,7 @@ class TaskFiles:
             raise InvalidResult(f"the result is over SWF's {maximum:,} characters")
         return text
 
-    def read_reason(self, log: "Log") -> str | None:
+    def read_reason(self, log: Log) -> str | None:
         """Return what was written to the reason file, less one trailing newline; None if nothing was.
 
         It never keeps a failure from being reported: what does not fit SWF's limit is cut, and logged.

@@ -9,13 +9,10 @@ import time
 from collections.abc import Callable
 from math import inf
 from subprocess import DEVNULL
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import Final, TypeVar
 
-from ..retry import Retrier
+from ..retry import Log, Retrier
 from .handlers import StartError
-
-if TYPE_CHECKING:
-    Log = logging.Logger | logging.LoggerAdapter[logging.Logger]
 
 T = TypeVar("T")
 
@@ -69,7 +66,7 @@ class StartGate:
         self._is_short_until = -inf
         """Until when process slots are short: commands that start then may be unable to start their own."""
 
-    def start(self, start: Callable[[], T], *, is_over: Callable[[], bool], log: "Log") -> T | None:
+    def start(self, start: Callable[[], T], *, is_over: Callable[[], bool], log: Log) -> T | None:
         """Call `start` until it raises no OSError, and return what it returns.
 
         Return None once `is_over()`: the task needs no command any more. Raise the OSError when the time is up.
@@ -105,7 +102,7 @@ class StartGate:
             while self._closed_at is not None and not stop.is_set():
                 self._condition.wait(_TICK)
 
-    def _close(self, error: OSError, log: "Log") -> Retrier:
+    def _close(self, error: OSError, log: Log) -> Retrier:
         with self._condition:
             self._retrying += 1
             is_first = self._closed_at is None

@@ -12,7 +12,7 @@ from ..models import LIMITS, TaskReference, WorkerTask, spell_activity
 from ..polling import ReceivedTask
 from ..redaction import redact
 from ..responding import Outcome, Responder, Settlement
-from ..retry import AccessGate, Retrier
+from ..retry import AccessGate, Log, Retrier
 from .config import WorkerConfig
 from .liveness import Liveness
 from .process import WorkerProcess
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from ..client.session import Session
     from ..ledger.records import HeldTask
     from ..ledger.store import Ledger
-
-    Log = logging.Logger | logging.LoggerAdapter[logging.Logger]
 
 _HISTORY_LAG: Final = 120.0  # seconds within which the history shows a task's end
 _END_ATTEMPTS: Final = 5  # reads of the history for the end of a task that is not open
@@ -55,7 +53,7 @@ class WorkerContext:
     retrier: Callable[..., Retrier] = Retrier
     clock: Callable[[], float] = time.monotonic
 
-    def responder(self, stop: "threading.Event", log: "Log") -> Responder:
+    def responder(self, stop: "threading.Event", log: Log) -> Responder:
         """Return what responds to a task."""
         return Responder(
             self.session.no_retry,
@@ -84,7 +82,7 @@ class Execution(Protocol):
 class TaskLog(logging.LoggerAdapter[logging.Logger]):
     """Logs lines about one task, without its token."""
 
-    def __init__(self, task: "WorkerTask | HeldTask", task_list: str, log: "Log" = _log) -> None:
+    def __init__(self, task: "WorkerTask | HeldTask", task_list: str, log: Log = _log) -> None:
         activity, execution = task.activity, task.execution
         about = {
             "id": task.id,
