@@ -14,6 +14,9 @@ from .fields import number_of, optional_text, text_of
 
 _SECONDS_DIGITS: Final = 8
 
+MAX_BYTES_PER_CHARACTER: Final = 4
+"""Bytes of UTF-8."""
+
 LIMITS: Final[Mapping[str, tuple[int, int]]] = {
     "token": (1, 1024),
     "result": (0, 32_768),

@@ -11,11 +11,10 @@ from typing import BinaryIO, Final
 
 import click
 
-from ..models import LIMITS, TaskReference, check_text
+from ..models import LIMITS, MAX_BYTES_PER_CHARACTER, TaskReference, check_text
 from .params import drop_whitespace
 from .usage import UsageError
 
-_MAX_BYTES_PER_CHARACTER: Final = 4
 _TASK_FILE_LIMIT: Final = 1_048_576  # bytes: SWF's limit on a request, and so on everything that a task holds
 _STDIN: Final = ("-", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0")  # opened anew, a closed one would be empty
 _POLL_HINT: Final = "save it with `swf poll --output json`, or name the task with --held (see `swf held`)"
@@ -46,7 +45,7 @@ def read_text(path: str, option: str, kind: str) -> str:
     Raise BadParameter for a file that can't be read, is not UTF-8, or is too long.
     """
     _, maximum = LIMITS[kind]
-    data = _read(path, option, maximum * _MAX_BYTES_PER_CHARACTER, f"SWF's {maximum:,} characters")
+    data = _read(path, option, maximum * MAX_BYTES_PER_CHARACTER, f"SWF's {maximum:,} characters")
     return _check(_decode(data, path, option), option, kind)
 
 
@@ -57,7 +56,7 @@ def read_diagnosis(path: str, option: str, kind: str) -> str:
     """
     _, maximum = LIMITS[kind]
     with _open(path, option) as file:
-        size = 2 * maximum * _MAX_BYTES_PER_CHARACTER
+        size = 2 * maximum * MAX_BYTES_PER_CHARACTER
         data = b""
         while more := file.read(size):
             data = (data + more)[-size:]

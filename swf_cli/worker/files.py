@@ -10,13 +10,12 @@ from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from typing import Final
 
-from ..models import LIMITS
+from ..models import LIMITS, MAX_BYTES_PER_CHARACTER
 from ..redaction import MAX_SECRET, safe_length
 
-_MAX_BYTES_PER_CHARACTER: Final = 4
 _PIPE_CAPACITY: Final = 4_096  # bytes that every pipe holds
 _CHUNK: Final = 65_536  # bytes
-_RESULT_BYTES: Final = _MAX_BYTES_PER_CHARACTER * (LIMITS["result"][1] + 2)  # of which more can't be a result
+_RESULT_BYTES: Final = MAX_BYTES_PER_CHARACTER * (LIMITS["result"][1] + 2)  # of which more can't be a result
 _KEPT: Final = LIMITS["details"][1] + 2 * MAX_SECRET  # bytes of the end of stderr
 _COMPARED: Final = 64  # bytes before what is read next
 _MAX_UNREAD: Final = 1_048_576  # bytes of stderr; what is older is skipped, so that forwarding never falls behind
@@ -216,5 +215,5 @@ def open_unlinked(stack: ExitStack) -> int:
 def check_space(folder: str) -> None:
     """Raise OSError unless a folder has space for a result: a command must not fail for the lack of it."""
     file_system = os.statvfs(folder)
-    if file_system.f_bavail * file_system.f_frsize < LIMITS["result"][1] * _MAX_BYTES_PER_CHARACTER:
+    if file_system.f_bavail * file_system.f_frsize < LIMITS["result"][1] * MAX_BYTES_PER_CHARACTER:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), folder)

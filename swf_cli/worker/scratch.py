@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from ..ledger.trust import open_folder
-from ..models import LIMITS
+from ..models import LIMITS, MAX_BYTES_PER_CHARACTER
 from ..retry import Log
 from .files import InvalidResult, check_space, describe_open_error
 
@@ -117,7 +117,9 @@ class TaskFiles:
         if not self._prefix:
             return None
         with suppress(OSError):
-            text = _read(self._prefix + _HEARTBEAT, 4 * maximum, from_end=True).decode("utf-8", "replace")
+            text = _read(self._prefix + _HEARTBEAT, MAX_BYTES_PER_CHARACTER * maximum, from_end=True).decode(
+                "utf-8", "replace"
+            )
             return text.rstrip("\n").split("\n")[-1][:maximum] or None
         return None
 
@@ -140,8 +142,8 @@ class TaskFiles:
                 log.warning("the result file is gone, with what may have been in it; stdout is the result")
             return None
         try:
-            data = _read(self._prefix + _RESULT, 4 * maximum + 2)
-            is_over = len(data) > 4 * maximum + 1  # then the last character may be cut in half
+            data = _read(self._prefix + _RESULT, MAX_BYTES_PER_CHARACTER * maximum + 2)
+            is_over = len(data) > MAX_BYTES_PER_CHARACTER * maximum + 1  # then the last character may be cut in half
             text = data.decode("utf-8", "replace" if is_over else "strict").removesuffix("\n")
         except UnicodeDecodeError:
             raise InvalidResult("the result is not valid UTF-8") from None
@@ -158,7 +160,7 @@ class TaskFiles:
         """
         _, maximum = LIMITS["reason"]
         try:
-            data = _read(self._prefix + _REASON, 4 * maximum + 2)
+            data = _read(self._prefix + _REASON, MAX_BYTES_PER_CHARACTER * maximum + 2)
         except OSError as error:
             log.warning("the reason file cannot be read: %s", describe_open_error(error))
             return None
