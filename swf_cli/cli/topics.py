@@ -61,17 +61,17 @@ A profile's `output` is ignored. Credentials that change are picked up by
 commands that are running.
 
 The record of held tasks:
-  SWF_STATE_DIR         its folder; default: $XDG_STATE_HOME/swf, else
+  SWF_STATE_DIR         the record's folder; default: $XDG_STATE_HOME/swf, else
                         ~/.local/state/swf
   SWF_LEDGER            `off` disables it
-It holds task tokens, and neither inputs nor results. It is used only if its
-folder and files belong to you and nobody else can write to them.
+The record holds task tokens, and neither inputs nor results. It is used only if
+its folder and files belong to you and nobody else can write to them.
 
 Output:
   NO_COLOR              no colour, unless --color says otherwise
 
-`swf work`, from systemd: NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID. Its
-commands do not inherit these. Its temporary files are in TMPDIR.
+`swf work`, from systemd: NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID. The
+worker's commands do not inherit these. Its temporary files are in TMPDIR.
 
 Set by `swf poll --eval` in the shell, and by `swf work` for its command:
   SWF_TASK_TOKEN        the task's token
@@ -170,8 +170,8 @@ One task
   handles it; otherwise `swf` dies of the signal and the loop ends.
 
 Commands of `swf work`
-  They run without a shell and without a terminal, in a process group of their
-  own, with the task's input on stdin and these variables: SWF_TASK_TOKEN,
+  Commands run without a shell and without a terminal, in a process group of
+  their own, with the task's input on stdin and these variables: SWF_TASK_TOKEN,
   SWF_TASK_ID, SWF_ACTIVITY_NAME, SWF_ACTIVITY_VERSION, SWF_WORKFLOW_ID,
   SWF_RUN_ID, SWF_DOMAIN, SWF_TASK_LIST, and those of the files below. They
   inherit the rest of the worker's environment, AWS credentials included.
@@ -296,10 +296,10 @@ A hint that begins with `swf ` is a command that is safe to run and closes the
 task. Whether to run any other command in a hint is for you to decide: nobody
 can know whether a script that ran `swf poll` still works on its task.
 
-`swf stuck --help` lists the options. `swf tasks` shows the open tasks of the
-domain; with --by FIELD it counts them. `swf tasks --workflow-id ID --all` shows
-the tasks of one execution on a timeline, and how each ended. `swf held` lists
-what was taken on this machine.
+`swf tasks` shows the open tasks of the domain; with --by FIELD it counts them.
+`swf tasks --workflow-id ID --all` shows the tasks of one execution on a
+timeline, and how each ended. `swf held` lists tasks that this machine polled
+and has not closed.
 """,
     "glossary": """\
   domain             --domain. Holds workflows, types and task lists; nothing is
@@ -327,7 +327,8 @@ what was taken on this machine.
                      something happened that the decider must handle
   heartbeat          `swf heartbeat`. Tells SWF that work on a task goes on; the
                      response says whether cancellation was requested
-  held task          `swf held`. A task taken on this machine and not closed
+  held task          `swf held`. A task that this machine polled and has not
+                     closed
   lost poll          a poll whose response was lost, and with it, perhaps, the
                      token of a task that SWF has started
   start-to-close     `runtime_timeout`. How long a worker may take

@@ -49,10 +49,13 @@ def test_help_of_a_command_is_that_of_the_command(in_process: InProcess, words: 
 
 @pytest.mark.parametrize("name", TEXTS)
 def test_a_topic_is_plain_text_for_80_columns(in_process: InProcess, name: str) -> None:
-    """`swf help TOPIC` prints its text: no line over 80 columns, no tab, no blank at a line's end."""
-    result = in_process("help", name)
-    assert result == Result(TEXTS[name], "", 0)
-    for line in result.stdout.splitlines():
+    """`swf help TOPIC` prints its text: no line over 80 columns, no tab, no blank at a line's end.
+
+    If a command has the topic's name, its help follows.
+    """
+    usage = "\n" + in_process(name, "--help").stdout if name in COMMANDS else ""
+    assert in_process("help", name) == Result(TEXTS[name] + usage, "", 0)
+    for line in TEXTS[name].splitlines():
         assert len(line) <= 80, line
         assert line == line.rstrip()
         assert line.isprintable()

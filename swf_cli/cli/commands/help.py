@@ -32,10 +32,13 @@ Examples:
 @click.pass_context
 def help(ctx: click.Context, topic: tuple[str, ...]) -> None:  # noqa: A001 - a command's function has its name
     """Show help for a command or a topic."""
-    if len(topic) == 1 and topic[0] in TEXTS:
-        terminal.write_stdout(TEXTS[topic[0]])
-    else:
-        terminal.write_stdout(_find(ctx.find_root(), topic).get_help() + "\n")
+    texts = [TEXTS[topic[0]]] if len(topic) == 1 and topic[0] in TEXTS else []
+    try:
+        texts.append(_find(ctx.find_root(), topic).get_help() + "\n")  # a topic may have a command's name
+    except UsageError:
+        if not texts:
+            raise
+    terminal.write_stdout("\n".join(texts))
 
 
 def _find(root: click.Context, names: tuple[str, ...]) -> click.Context:
