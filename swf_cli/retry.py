@@ -1,4 +1,4 @@
-"""Retries: the one place that decides whether, when and until when a failed call is tried again."""
+"""Decide whether, when and until when to retry a failed call. Heartbeats are retried at intervals of their own."""
 
 import logging
 import random
