@@ -32,7 +32,7 @@ SECTIONS: Final = {
     },
     "Inspect queues and held tasks": {
         "pending": "Count the tasks waiting on task lists.",
-        "held": "List tasks taken on this machine and not closed.",
+        "held": "List tasks that this machine polled and has not closed.",
     },
     "Try it without AWS": {
         "local": "Run a local SWF and schedule tasks on it.",

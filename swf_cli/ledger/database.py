@@ -138,7 +138,7 @@ class Database:
             try:
                 return operation(self._connect())
             except UnicodeEncodeError as error:
-                _log.warning("cannot record what is not UTF-8 text in the ledger in %s: %s", self.folder, error)
+                _log.warning("cannot record text that is not UTF-8 in the ledger in %s: %s", self.folder, error)
                 return default
             except Exception as error:
                 # Not only SQLite's own: a damaged database holds anything.

@@ -64,7 +64,7 @@ def _text_fields(held: HeldTask) -> tuple[Any, ...]:
 def _screen(
     rows: Sequence[HeldTask], commands: Mapping[str, int], now: float, width: int, invocation: Invocation
 ) -> Text:
-    names = ("key", "task", "workflow", "activity", "task list", "domain", "taken", "by", "holder")
+    names = ("key", "task", "workflow", "activity", "task list", "domain", "taken", "taken by", "holder")
     drawn = table(
         names,
         [
@@ -94,6 +94,6 @@ def _screen(
 def _advise(held: HeldTask, command_pid: int | None, invocation: Invocation) -> Text:
     if command_pid is not None:
         kill = f"kill -TERM -- -{command_pid}"
-        return cell(f"The worker of {held.key} has died, but its command still runs. To stop it: {kill}")
+        return cell(f"{held.key}: its worker has died, but its command still runs. To stop the command: {kill}")
     command = invocation.spell_held("fail", held.key, held.endpoint, "--reason", "worker died")
-    return cell(f"The worker of {held.key} has died: {command}")
+    return cell(f"{held.key}: its worker has died. To fail the task: {command}")

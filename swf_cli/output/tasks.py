@@ -232,7 +232,7 @@ def _ends_in(task: ActivityTask, now: float) -> str:
 def _domain_screen(rows: Sequence[FoundTask], now: float, width: int, what: str) -> Text:
     if not rows:
         return cell(what, "dim")
-    names = ("workflow", "task", "activity", "task list", "state", "for", "worker")
+    names = ("workflow", "task", "activity", "task list", "state", "in state for", "worker")
     return table(
         names,
         [

@@ -283,7 +283,7 @@ def test_text_that_cannot_be_stored_warns(open_ledger: Open, caplog: pytest.LogC
     ledger.record_poll(replace(SOURCE, identity="a\ud800"), "poll")
     task, poll = caplog.messages
     assert task == "the task is not recorded in the ledger: activity ID is not UTF-8 text"
-    assert poll.startswith(f"cannot record what is not UTF-8 text in the ledger in {ledger.folder}: ")
+    assert poll.startswith(f"cannot record text that is not UTF-8 in the ledger in {ledger.folder}: ")
     key = record_task(ledger)
     assert [held.key for held in ledger.list_held()] == [key]
     assert ledger.is_usable

@@ -28,7 +28,7 @@ def test_a_table(draw: Draw) -> None:
     """Key, task, where, when, by which command, and whether its process is alive."""
     lines = shown(draw, "table", [HELD, LOST], columns=140)
     assert [line.split() for line in lines] == [
-        *[["key", "task", "workflow", "activity", "task", "list", "domain", "taken", "by", "holder"]],
+        *[["key", "task", "workflow", "activity", "task", "list", "domain", "taken", "taken", "by", "holder"]],
         *[["abcd1234", "resize-1", "video-7", "resize", "1", "work", "media", "25s", "ago", "poll", "unknown"]],
         *[["dcba4321", "lost", "poll", "work", "media", "25s", "ago", "poll", "dead"]],
     ]
@@ -46,10 +46,10 @@ def test_rows_that_do_not_fit_are_cards(draw: Draw, columns: int) -> None:
 def test_what_to_do_about_a_dead_worker(draw: Draw) -> None:
     """A command that closes its task; but if its own command still runs, that one is named first."""
     assert shown(draw, "table", [DEAD])[-1] == (
-        "The worker of dddd1234 has died: swf fail --held dddd1234 --reason 'worker died'"
+        "dddd1234: its worker has died. To fail the task: swf fail --held dddd1234 --reason 'worker died'"
     )
     assert shown(draw, "table", [DEAD], dddd1234=4711)[-1] == (
-        "The worker of dddd1234 has died, but its command still runs. To stop it: kill -TERM -- -4711"
+        "dddd1234: its worker has died, but its command still runs. To stop the command: kill -TERM -- -4711"
     )
     assert "died" not in "".join(shown(draw, "table", [HELD, LOST]))
 
@@ -59,7 +59,10 @@ def test_a_poll_of_which_only_the_token_is_known(draw: Draw) -> None:
     unknown = replace(LOST, token="TOKEN", taken_by="work")
     lines = shown(draw, "table", [unknown], columns=140)
     assert lines[1].split()[:3] == ["dcba4321", "unknown", "task"]
-    assert lines[-1] == "The worker of dcba4321 has died: swf fail --held dcba4321 --reason 'worker died'"
+    assert (
+        lines[-1]
+        == "dcba4321: its worker has died. To fail the task: swf fail --held dcba4321 --reason 'worker died'"
+    )
 
 
 def test_nothing_is_held(draw: Draw) -> None:

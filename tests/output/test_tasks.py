@@ -170,7 +170,7 @@ class TestDomain:
         """Which workflow and task, where, in which state, for how long, and who has it."""
         lines = draw(lambda: show_open_tasks(Output("table"), self.ROWS, NOW, "nothing"))
         assert [line.split() for line in lines] == [
-            ["workflow", "task", "activity", "task", "list", "state", "for", "worker"],
+            ["workflow", "task", "activity", "task", "list", "state", "in", "state", "for", "worker"],
             ["video-7", "waits", "resize", "1", "gpu", "scheduled", "1m40s"],
             ["video-8", "runs", "resize", "1", "gpu", "started", "50s", "host:1"],
         ]

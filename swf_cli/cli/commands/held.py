@@ -29,7 +29,7 @@ With --output text, each task is a line of fields separated by tabs:
 @option("--prune", is_flag=True, help="First remove tasks that the execution history shows as closed.")
 @common_options()
 def held(common: GlobalOptions, task_lists: tuple[str, ...], prune: bool) -> None:
-    """List tasks taken on this machine and not closed.
+    """List tasks that this machine polled and has not closed.
 
     Newest first. Also lists, for a week, polls whose response was lost and that may have received a task, and those
     whose response lacked all of the task but its token.

@@ -212,7 +212,7 @@ os.kill(os.getpid(), signal.SIGKILL)
     shown = without_escapes(on_terminal("held", env=service_env, columns=140).stdout).splitlines()
     assert shown[1].endswith("dead")
     command = f"swf fail --held {held['key']} --reason 'worker died'"
-    assert shown[-1] == f"The worker of {held['key']} has died: {command}"
+    assert shown[-1] == f"{held['key']}: its worker has died. To fail the task: {command}"
     assert run("fail", "--held", held["key"], "--reason", "worker died", env=service_env) == Result("", "", 0)
     assert held_keys(service_env) == []
 
