@@ -126,7 +126,7 @@ def test_what_to_do_about_a_task_whose_holder_is_gone(service: Service, flow: Fl
     assert re.fullmatch("swf fail --held [0-9a-f]{8} --reason 'worker died'", command)
     here.paste(command)
     assert "ActivityTaskFailed" in service.names("media", "first")
-    (advice,) = re.findall("has died: (.*)", here.swf("held", "-o", "table").stdout)
+    (advice,) = re.findall("has died. To fail the task: (.*)", here.swf("held", "-o", "table").stdout)
     here.paste(advice)
     assert "ActivityTaskFailed" in service.names("media", "second")
 
