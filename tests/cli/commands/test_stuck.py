@@ -402,9 +402,14 @@ def test_an_alarm_is_not_silent_if_something_else_than_swf_responds(stub: StubSe
 
 def test_a_scan_that_breaks_off_shows_what_it_has(stub: StubService, env: dict[str, str]) -> None:
     """If the list can't be read on, what was found is printed, and the exit code is that of the failure."""
+    history = "GetWorkflowExecutionHistory"
+
+    def wait_for_histories() -> None:
+        wait_until(lambda: stub.operations().count(history) == 2)
+
     stub.reply("ListOpenWorkflowExecutions", {**_executions(2), "nextPageToken": "T"})
-    stub.fault("ListOpenWorkflowExecutions", "OperationNotPermittedFault", "no more")
-    stub.reply("GetWorkflowExecutionHistory", _waiting_since(1000.0))
+    stub.fault("ListOpenWorkflowExecutions", "OperationNotPermittedFault", "no more", action=wait_for_histories)
+    stub.reply(history, _waiting_since(1000.0))
     result = invoke(*STUCK, "--rate", "1000", "--check", env=env)
     assert (len(result.json), result.code) == (2, 7)
     early, error, _ = result.stderr.splitlines()
