@@ -165,7 +165,8 @@ class TaskFiles:
             log.warning("the reason file cannot be read: %s", describe_open_error(error))
             return None
         text = data.decode("utf-8", "replace").removesuffix("\n")
-        if data.decode("utf-8", "ignore").removesuffix("\n") != text:
+        is_cut = len(data) > MAX_BYTES_PER_CHARACTER * maximum + 1
+        if not is_cut and data.decode("utf-8", "ignore").removesuffix("\n") != text:
             log.info("the reason is not UTF-8 text; the invalid bytes are sent as U+FFFD")
         if len(text) > maximum:
             log.info("the reason is longer than %d characters; the rest is cut off", maximum)

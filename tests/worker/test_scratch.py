@@ -143,6 +143,9 @@ def test_reason_that_is_not_utf8(files: TaskFiles, reason: Path, caplog: pytest.
     reason.write_bytes("bad \ufffd".encode())
     assert files.read_reason(log) == "bad \ufffd"
     assert len(caplog.messages) == 1
+    reason.write_bytes(b"x" + "🎬".encode() * 300)  # of which not all is read
+    assert files.read_reason(log) == "x" + "🎬" * 255
+    assert caplog.messages[1:] == ["the reason is longer than 256 characters; the rest is cut off"]
 
 
 def test_progress_before_and_after_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
