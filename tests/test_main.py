@@ -117,6 +117,15 @@ def test_a_closed_stdin_is_not_an_empty_one(command: str, stub: StubService, env
     assert shell(f"swf {command} --token T < /dev/null", env=env).code == 0
 
 
+@pytest.mark.parametrize("task", ["-", "/dev/stdin"])
+@pytest.mark.parametrize("result", ["-", "/dev/stdin"])
+def test_stdin_is_read_once(stub: StubService, env: dict[str, str], task: str, result: str) -> None:
+    """It can't be both the task and its result, by whatever name: the second one would be empty."""
+    command = f"""echo '{{"token": "T"}}' | swf complete --task {task} --result-file {result}"""
+    error_line(shell(command, env=env), 2, "--task and --result-file cannot both read stdin")
+    assert stub.requests == []
+
+
 @FULL_DEVICE
 @pytest.mark.parametrize(("command", "code"), [("swf poll", 2), ("swf", 2), (f"{PENDING} -v --max 2", 8)])
 def test_a_full_stderr_changes_no_exit_code(

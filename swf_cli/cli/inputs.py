@@ -20,6 +20,11 @@ _STDIN: Final = ("-", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0")  # opened an
 _POLL_HINT: Final = "save it with `swf poll --output json`, or name the task with --held (see `swf held`)"
 
 
+def is_stdin(path: str) -> bool:
+    """Return whether a file name stands for stdin."""
+    return path in _STDIN
+
+
 def read_task(path: str) -> TaskReference:
     """Read a task from a file that holds what `swf poll` printed, or from stdin for `-`. Raise UsageError."""
     data = _read(path, "--task", _TASK_FILE_LIMIT, f"{_TASK_FILE_LIMIT:,} bytes")
@@ -96,7 +101,7 @@ def _read(path: str, option: str, limit: int, limit_text: str) -> bytes:
 def _open(path: str, option: str) -> Iterator[BinaryIO]:
     """Open a file, or stdin for `-`. Raise BadParameter if it can't be read."""
     try:
-        if path in _STDIN:
+        if is_stdin(path):
             yield sys.stdin.buffer
         else:
             with Path(path).open("rb") as file:

@@ -25,7 +25,7 @@ from ..redaction import register_token
 from . import completers
 from .command import TASK, current_invocation, option
 from .common import declare_common
-from .inputs import read_diagnosis, read_task, read_text
+from .inputs import is_stdin, read_diagnosis, read_task, read_text
 from .params import BoundedText, DiagnosisText, Duration, FileName, Identifier
 from .timing import Timing
 from .usage import UsageError
@@ -240,7 +240,7 @@ def text_or_file(name: str, kind: str, what: str) -> Decorator:
             if path is not None:
                 if arguments[name] is not None:
                     raise UsageError(f"--{name} and --{name}-file are mutually exclusive")
-                if path == "-" and click.get_current_context().params.get("task_file") == "-":
+                if is_stdin(path) and is_stdin(click.get_current_context().params.get("task_file") or ""):
                     raise UsageError(f"--task and --{name}-file cannot both read stdin")
                 read = read_diagnosis if is_diagnosis else read_text
                 arguments[name] = read(path, f"--{name}-file", kind)
