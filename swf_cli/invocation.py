@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from .models import is_protected_url
+from .addresses import is_protected_url
 
 WHERE: Final = ("--domain", "--profile", "--region", "--endpoint-url")
 """The options that say where, and as whom, SWF is called."""

@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 from click.core import ParameterSource
 
+from ..addresses import is_protected_url
 from ..errors import ConfigurationError
 from ..invocation import Invocation
-from ..models import LIMITS, TaskReference, is_protected_url
+from ..models import LIMITS, TaskReference
 from ..output.format import Output
 from ..redaction import register_token
 from . import completers

@@ -181,7 +181,7 @@ class EndpointUrl(ParamType):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Return the URL unchanged, or fail."""
-        from ..models import check_endpoint_url
+        from ..addresses import check_endpoint_url
 
         try:
             check_endpoint_url(value)

@@ -7,8 +7,8 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from .._version import __version__
+from ..addresses import check_endpoint_url
 from ..errors import AccessError, ConfigurationError, CredentialsError, NetworkError, SwfError
-from ..models import check_endpoint_url
 from .certificates import CABundle
 from .credentials import CredentialSource, explain_configuration, explain_missing
 from .faults import HINT_REGION, begin_call, check_response, kinds, record_attempt, record_signed, translate

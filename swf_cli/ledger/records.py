@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from ..models import ActivityId, ExecutionId, TaskReference, check_endpoint_url, check_text
+from ..addresses import check_endpoint_url
+from ..models import ActivityId, ExecutionId, TaskReference, check_text
 from .locks import HOLDER_NAME
 
 Taker = Literal["poll", "work"]

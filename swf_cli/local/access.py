@@ -5,7 +5,7 @@ import secrets
 from email.message import Message
 from typing import Final
 
-from ..models import is_loopback
+from ..addresses import is_loopback
 from .engine import DEFAULT_REGION
 from .faults import Fault
 

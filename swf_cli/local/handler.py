@@ -11,7 +11,7 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any, Final
 
-from ..models import is_loopback
+from ..addresses import is_loopback
 from . import registry
 from .engine import OPERATIONS
 from .faults import Fault

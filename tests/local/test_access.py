@@ -8,7 +8,6 @@ import pytest
 from swf_cli.local.access import new_access_key_id
 from swf_cli.local.handler import HttpOptions
 from swf_cli.local.server import LocalServer
-from swf_cli.models import is_loopback
 from tests.helpers.flow import Flow
 from tests.helpers.wire import Reply, Wire, port_of
 
@@ -182,21 +181,3 @@ class TestAdvance:
             assert fault(other.send(self.TARGET, b'{"seconds": 1}')) == (400, "MissingAuthenticationTokenException")
             assert other.send(self.TARGET, b'{"seconds": 1}', **signed("KEY")).status == 200
             other.close()
-
-
-@pytest.mark.parametrize(
-    ("host", "loopback"),
-    [
-        ("127.0.0.1", True),
-        ("127.1.2.3", True),
-        ("::1", True),
-        ("localhost", True),
-        ("LocalHost", True),
-        ("0.0.0.0", False),
-        ("192.0.2.1", False),
-        ("localhost.example", False),
-    ],
-)
-def test_loopback(host: str, loopback: bool) -> None:
-    """Addresses and names of loopback."""
-    assert is_loopback(host) is loopback

@@ -69,11 +69,11 @@ def serve(
     """
     import logging  # not for a completion
 
+    from ....addresses import is_loopback
     from ....local.environment import Endpoint, exports
     from ....local.handler import HttpOptions
     from ....local.quotas import RateLimits
     from ....local.runner import wait_for_signal
-    from ....models import is_loopback
 
     limits = RateLimits() if settings.pop("quotas") else None
     options = HttpOptions(access_key_id=access_key_id, rate_limits=limits)

@@ -93,7 +93,7 @@ def check_loopback(url: str) -> None:
     """Raise UsageError for a service that is not on loopback: it would be AWS, or somebody else's."""
     from urllib.parse import urlsplit
 
-    from ....models import is_loopback
+    from ....addresses import is_loopback
 
     if not is_loopback(urlsplit(url).hostname or ""):
         message = f"{url} is not on this machine: `swf local` only works with a local SWF"

@@ -1,0 +1,37 @@
+"""Addresses of services: what is one, and which of them is on this machine or encrypted."""
+
+import re
+
+
+def check_endpoint_url(url: str) -> None:
+    """Raise ValueError unless `url` is http or https and has a host: no user, no query, nothing ambiguous.
+
+    In `http://a\\@b` the host is `b` for Python, and `a` for what connects to it.
+    """
+    from urllib.parse import urlsplit  # not at start-up
+
+    try:
+        parts = urlsplit(url)
+        valid = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        valid = False
+    if not valid or not re.fullmatch(r"[!-~]+", url) or re.search(r"[\\@?#]", url):
+        raise ValueError(f"{url!r} is not a URL such as http://127.0.0.1:5000")
+
+
+def is_protected_url(url: str) -> bool:
+    """Return whether what is sent to a URL stays secret: it is https, or does not leave this machine."""
+    from urllib.parse import urlsplit
+
+    parts = urlsplit(url)
+    return parts.scheme == "https" or is_loopback(parts.hostname or "")
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether an IP address or host name is on loopback."""
+    from ipaddress import ip_address  # not at start-up
+
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
