@@ -112,12 +112,8 @@ class ConfigurationError(SwfError):
     exit_code = ExitCode.USAGE
 
 
-class CertificatesError(SwfError):
-    """The configured file of CA certificates can't be used: no connection was made, and a retry would not help."""
-
-
-class ProxySettingError(SwfError):
-    """The configured proxy can't be used: no connection was made, and a retry would not help."""
+class ConnectionSettingError(SwfError):
+    """The configured CA certificates or proxy can't be used: no connection was made, and a retry would not help."""
 
 
 class InvalidRequest(SwfError):

@@ -3,7 +3,7 @@
 import os
 from typing import TYPE_CHECKING, Any, Final
 
-from ..errors import CertificatesError, NetworkError
+from ..errors import ConnectionSettingError, NetworkError
 from .faults import is_possibly_executed, kinds
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class CABundle:
     def check(self, response: Any = None, caught_exception: Exception | None = None, **_: Any) -> None:
         """Raise an error for an attempt that failed because of the file (botocore's `needs-retry` event).
 
-        A CertificatesError; or a NetworkError, if the file could be used before: it may be about to be replaced.
+        A ConnectionSettingError; or a NetworkError, if the file could be used before: it may be about to be replaced.
         """
         if response is not None:
             self._has_worked = True
@@ -46,14 +46,14 @@ class CABundle:
             if problem is not None:
                 raise problem from caught_exception
 
-    def explain(self, error: Exception) -> CertificatesError | NetworkError | None:
+    def explain(self, error: Exception) -> ConnectionSettingError | NetworkError | None:
         """Return the error to raise for a connection that failed because of the file; None for any other failure."""
         if not self._path or "SSLError" not in kinds(error):
             return None
         reason = _find_problem(self._path)
         if reason is None:
             return None
-        kind = NetworkError if self._has_worked else CertificatesError
+        kind = NetworkError if self._has_worked else ConnectionSettingError
         return kind(f"cannot use the CA certificates in {self._path} (from {self._origin}): {reason}", hint=_HINT)
 
 

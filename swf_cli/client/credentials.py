@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
-from ..errors import AccessError, CredentialsError, CredentialsUnavailable, ProxySettingError, SwfError
+from ..errors import AccessError, ConnectionSettingError, CredentialsError, CredentialsUnavailable, SwfError
 from ..redaction import register_secrets
 from .certificates import CABundle
 from .faults import HINT_CREDENTIALS, HINT_EXPIRED, describe, is_transient, kinds, translate
@@ -147,7 +147,7 @@ class CredentialSource:
             return ""
         return words[0] if words else ""
 
-    def _explain_proxy(self) -> ProxySettingError | None:
+    def _explain_proxy(self) -> ConnectionSettingError | None:
         """Return the error to raise if the instance metadata service is called through a proxy that can't be used.
 
         botocore calls it without a client, whose requests would be checked.

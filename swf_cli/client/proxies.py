@@ -4,7 +4,7 @@ import os
 import re
 from typing import Any, Final
 
-from ..errors import ProxySettingError
+from ..errors import ConnectionSettingError
 from .attempt import attempt
 
 _HINT_LOGIN: Final = "put user name and password into the proxy's URL: HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT"
@@ -23,7 +23,7 @@ class Proxies:
         self._checked: set[str] = set()
 
     def check(self, **event: Any) -> None:
-        """Raise ProxySettingError for a request whose proxy can't be used (botocore's `before-send` event).
+        """Raise ConnectionSettingError for a request whose proxy can't be used (botocore's `before-send` event).
 
         Record the request's host.
         """
@@ -40,7 +40,7 @@ class Proxies:
         self._checked.add(origin)
 
 
-def explain_setting(url: str) -> ProxySettingError | None:
+def explain_setting(url: str) -> ConnectionSettingError | None:
     """Return the error to raise if a URL is called through a proxy whose setting can't be used. It has no secret."""
     from urllib.parse import urlsplit
 
@@ -55,7 +55,7 @@ def explain_setting(url: str) -> ProxySettingError | None:
     names = (name for name in sorted(os.environ, reverse=True) if name.lower() == f"{scheme}_proxy")
     name = next((name for name in names if os.environ[name] == proxy), None)
     hint = f"set {name or f'{scheme}_proxy'} to http://HOST:PORT, or add {urlsplit(url).hostname} to NO_PROXY"
-    return ProxySettingError(f"cannot use the proxy in {name or 'the system settings'}: {reason}", hint=hint)
+    return ConnectionSettingError(f"cannot use the proxy in {name or 'the system settings'}: {reason}", hint=hint)
 
 
 def _find_problem(proxy: str) -> str | None:

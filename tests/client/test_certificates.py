@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from swf_cli.client.session import Session
-from swf_cli.errors import CertificatesError, NetworkError, SwfError
+from swf_cli.errors import ConnectionSettingError, NetworkError, SwfError
 from tests.client.conftest import SetEnv, complete, configure, count, poll
 from tests.helpers.aws import SETTINGS
 from tests.helpers.fault_matrix import authority
@@ -75,7 +75,7 @@ class TestUnusable:
             configure(tmp_path, f"[profile video]\nca_bundle = {bundle}\n")
             set_env(AWS_PROFILE="video")
         for use in (count, complete, poll):
-            with pytest.raises(CertificatesError) as raised:
+            with pytest.raises(ConnectionSettingError) as raised:
                 use(Session())
             assert raised.value.message == f"cannot use the CA certificates in {bundle} (from {place}): {why}"
             assert not raised.value.possibly_executed
@@ -84,7 +84,7 @@ class TestUnusable:
     def test_a_folder(self, set_env: SetEnv, tmp_path: Path) -> None:
         """Certificates are read from a file only, as `aws` does."""
         set_env(AWS_CA_BUNDLE=str(tmp_path))
-        with pytest.raises(CertificatesError, match=rf"{tmp_path} \(from AWS_CA_BUNDLE\): Is a directory$"):
+        with pytest.raises(ConnectionSettingError, match=rf"{tmp_path} \(from AWS_CA_BUNDLE\): Is a directory$"):
             count(Session())
 
     def test_other_failures_are_none_of_its_own(self, set_env: SetEnv, tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def test_an_empty_setting_counts_as_unset(value: str, set_env: SetEnv, bundle: P
     bundle.unlink()
     with ForwardProxy("http://127.0.0.1:9") as proxy:
         set_env(HTTPS_PROXY=proxy.url)
-        with pytest.raises(CertificatesError, match="ca_bundle of profile default"):
+        with pytest.raises(ConnectionSettingError, match="ca_bundle of profile default"):
             complete(Session(endpoint_url="https://swf.test"))
 
 
@@ -154,7 +154,7 @@ def test_it_is_named_for_a_call_that_gets_credentials(
     sts = issuer.url.replace("http:", "https:")
     set_env(AWS_PROFILE="role", AWS_REGION="us-east-1", AWS_ENDPOINT_URL_STS=sts, AWS_CA_BUNDLE=str(missing))
     try:
-        with pytest.raises(CertificatesError, match=str(missing)):
+        with pytest.raises(ConnectionSettingError, match=str(missing)):
             count(Session(endpoint_url=shared_stub.url))
     finally:
         issuer.close()

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from swf_cli.client.session import Session
-from swf_cli.errors import ProxySettingError, SwfError
+from swf_cli.errors import ConnectionSettingError, SwfError
 from tests.client.conftest import SetEnv, complete, configure, count, poll
 from tests.helpers.aws import REGION, SETTINGS
 from tests.helpers.cli import invoke
@@ -46,7 +46,7 @@ def test_an_unusable_setting_is_named(variable: str, url: str, why: str, set_env
     set_env(**SETTINGS, **{variable: url})
     session = Session(endpoint_url=f"{variable.lower().partition('_')[0]}://swf.test")
     for use in (count, complete, poll):
-        with pytest.raises(ProxySettingError) as raised:
+        with pytest.raises(ConnectionSettingError) as raised:
             use(session)
         assert raised.value.message == f"cannot use the proxy in {variable}: {why}"
         assert raised.value.hint == f"set {variable} to http://HOST:PORT, or add swf.test to NO_PROXY"
@@ -56,7 +56,7 @@ def test_an_unusable_setting_is_named(variable: str, url: str, why: str, set_env
 def test_the_lower_case_variable_wins(set_env: SetEnv) -> None:
     """As for everything else that is written in Python."""
     set_env(**SETTINGS, HTTP_PROXY="socks5://127.0.0.1:1", http_proxy="socks5://127.0.0.1:1")
-    with pytest.raises(ProxySettingError, match="the proxy in http_proxy"):
+    with pytest.raises(ConnectionSettingError, match="the proxy in http_proxy"):
         count(Session(endpoint_url="http://swf.test"))
 
 
@@ -108,11 +108,11 @@ def test_it_is_named_for_a_call_that_gets_credentials(
     """STS may be called through a proxy though SWF is not, and so may the instance metadata service."""
     configure(tmp_path, ROLE_PROFILE)
     set_env(AWS_REGION=REGION, AWS_PROFILE="role", https_proxy="socks5://user:PASSWORD@127.0.0.1:1")
-    with pytest.raises(ProxySettingError, match="the proxy in https_proxy"):
+    with pytest.raises(ConnectionSettingError, match="the proxy in https_proxy"):
         count(Session(endpoint_url=shared_stub.url))
     set_env(AWS_PROFILE="base", http_proxy="http://user:PASSWORD@127.0.0.1:x", AWS_EC2_METADATA_DISABLED="false")
     configure(tmp_path, "[profile base]\n")
-    with pytest.raises(ProxySettingError, match="the proxy in http_proxy"):
+    with pytest.raises(ConnectionSettingError, match="the proxy in http_proxy"):
         count(Session(endpoint_url=shared_stub.url.replace("http", "https")))
     assert shared_stub.requests == []
 
