@@ -11,6 +11,15 @@ from swf_cli.models import WorkerTask
 
 SetEnv = Callable[..., None]
 
+ROLE_PROFILE = """
+[profile role]
+role_arn = arn:aws:iam::123456789012:role/worker
+source_profile = base
+[profile base]
+aws_access_key_id = AKIDEXAMPLE
+aws_secret_access_key = sup3r-secret-key-of-mine
+"""
+
 
 @pytest.fixture
 def set_env(monkeypatch: pytest.MonkeyPatch) -> SetEnv:

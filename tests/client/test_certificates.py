@@ -7,7 +7,7 @@ import pytest
 
 from swf_cli.client.session import Session
 from swf_cli.errors import ConnectionSettingError, NetworkError, SwfError
-from tests.client.conftest import SetEnv, complete, configure, count, poll
+from tests.client.conftest import ROLE_PROFILE, SetEnv, complete, configure, count, poll
 from tests.helpers.aws import SETTINGS
 from tests.helpers.fault_matrix import authority
 from tests.helpers.forward_proxy import ForwardProxy
@@ -17,14 +17,6 @@ from tests.helpers.stub_service import StubService
 
 BROKEN = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
 NO_CERTIFICATES = "it holds no certificates, or damaged ones"
-ROLE_PROFILE = """
-[profile role]
-role_arn = arn:aws:iam::123456789012:role/worker
-source_profile = base
-[profile base]
-aws_access_key_id = AKIDEXAMPLE
-aws_secret_access_key = secret
-"""
 
 UNUSABLE: dict[str, tuple[bytes | None, str]] = {
     "missing": (None, "No such file or directory"),

@@ -26,7 +26,7 @@ from swf_cli.errors import (
     SwfError,
 )
 from swf_cli.redaction import redact
-from tests.client.conftest import SetEnv, complete, configure, count, poll
+from tests.client.conftest import ROLE_PROFILE, SetEnv, complete, configure, count, poll
 from tests.helpers.cli import TASK, wait_until
 from tests.helpers.issuer import Issuer
 from tests.helpers.operations import COMPLETE, COUNT, HEARTBEAT, HISTORY, POLL
@@ -42,14 +42,6 @@ sso_role_name = worker
 [sso-session corp]
 sso_start_url = https://corp.example
 sso_region = us-east-1
-"""
-ROLE_PROFILE = """
-[profile role]
-role_arn = arn:aws:iam::123456789012:role/worker
-source_profile = base
-[profile base]
-aws_access_key_id = AKIDEXAMPLE
-aws_secret_access_key = sup3r-secret-key-of-mine
 """
 
 

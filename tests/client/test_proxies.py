@@ -7,7 +7,7 @@ import pytest
 
 from swf_cli.client.session import Session
 from swf_cli.errors import ConnectionSettingError, SwfError
-from tests.client.conftest import SetEnv, complete, configure, count, poll
+from tests.client.conftest import ROLE_PROFILE, SetEnv, complete, configure, count, poll
 from tests.helpers.aws import REGION, SETTINGS
 from tests.helpers.cli import invoke
 from tests.helpers.fault_matrix import PHASES, FaultServer, Transport
@@ -90,16 +90,6 @@ def test_forms_that_can_be_used(url: str, set_env: SetEnv, shared_stub: StubServ
         set_env(**SETTINGS, http_proxy=url.format(proxy.url.removeprefix("http://")))
         assert count(Session(endpoint_url="http://swf.test")) == 3
     assert proxy.operations == [COUNT]
-
-
-ROLE_PROFILE = """
-[profile role]
-role_arn = arn:aws:iam::123456789012:role/worker
-source_profile = base
-[profile base]
-aws_access_key_id = AKIDEXAMPLE
-aws_secret_access_key = secret
-"""
 
 
 def test_it_is_named_for_a_call_that_gets_credentials(
