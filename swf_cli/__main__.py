@@ -50,7 +50,9 @@ def _flush_stderr() -> None:
     try:
         sys.stderr.flush()
     except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+        from .output.terminal import discard
+
+        discard(2)
 
 
 def _open_standard_streams() -> None:

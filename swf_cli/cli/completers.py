@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 
 _DOMAINS_WITHIN: Final = 2.0  # seconds
+_STDERR: Final = 2  # discarded meanwhile: the shell is showing the command line
 
 
 def profiles(ctx: "click.Context", param: "click.Parameter", incomplete: str) -> list[str]:
@@ -59,13 +60,15 @@ def domains(ctx: "click.Context", param: "click.Parameter", incomplete: str) -> 
     def refuse(*args: Any, **kwargs: Any) -> str:
         raise EOFError("completion does not ask for an MFA code")
 
-    # botocore binds this function when it is imported, below.
+    # Before anything binds this function.
     getpass.getpass = refuse
     # A thread can end the process during a DNS lookup or a credential process; a signal handler cannot.
     limit = threading.Timer(_DOMAINS_WITHIN, os._exit, [0])
     limit.daemon = True
     limit.start()
-    _silence_stderr()
+    from ..output.terminal import discard
+
+    discard(_STDERR)
     from ..client.call import call
     from ..client.session import Session
 
@@ -102,17 +105,11 @@ def held_keys(ctx: "click.Context", param: "click.Parameter", incomplete: str) -
     ]
 
 
-def _silence_stderr() -> None:
-    """Drop what is printed meanwhile: the shell is showing the command line."""
-    null = os.open(os.devnull, os.O_RDWR)
-    os.dup2(null, 2)
-    os.close(null)
-
-
 def _list_held() -> "list[HeldTask]":
     from ..ledger.store import Ledger
+    from ..output.terminal import discard
 
-    _silence_stderr()
+    discard(_STDERR)
     with Ledger.from_env(os.environ) as ledger:
         return ledger.list_held()
 

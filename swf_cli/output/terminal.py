@@ -49,7 +49,7 @@ def write_stdout(text: str) -> None:
         sys.stdout.write(text)
         sys.stdout.flush()
     except (OSError, ValueError) as error:
-        discard_stdout()
+        discard(sys.stdout.fileno())
         raise OutputError(describe_write_error(error)) from error
 
 
@@ -62,10 +62,10 @@ def describe_write_error(error: OSError | ValueError) -> str:
     return "stdout is closed" if error.errno == errno.EBADF else f"cannot write to stdout: {error.strerror}"
 
 
-def discard_stdout() -> None:
-    """Drop what stdout still buffers, so that Python does not fail on it again when it exits."""
+def discard(descriptor: int) -> None:
+    """Drop what is written to a descriptor from now on, also what Python still buffers and writes when it exits."""
     null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, sys.stdout.fileno())
+    os.dup2(null, descriptor)
     os.close(null)
 
 
