@@ -257,11 +257,10 @@ class Responder:
             # How the task ended can't be known any more, or it was not its token that SWF rejected.
             end, why_not = None, "its workflow execution no longer exists"
         if end is not None:
-            if may_match and outcome.matches(end):
+            is_same = outcome.matches(end)
+            if may_match and is_same:
                 return Settlement("accepted", outcome)
-            other = (
-                f", with {_OTHERS[outcome.state]}" if end.state == outcome.state and not outcome.matches(end) else ""
-            )
+            other = f", with {_OTHERS[outcome.state]}" if end.state == outcome.state and not is_same else ""
             closed = TaskClosed.from_error(failure, f"the task is not open: {end}{other}")
             return Settlement("closed", outcome, end, _caused_by(closed, failure))
         if lost is not None:

@@ -125,11 +125,13 @@ class TaskFiles:
 
     def has_result(self) -> bool:
         """Return whether something was written to the result file, or put in its place."""
-        try:
-            status = os.lstat(self._prefix + _RESULT)
-        except OSError:
-            return False
-        return status.st_size > 0 or not stat.S_ISREG(status.st_mode)
+        status = self._result_status()
+        return status is not None and not _is_empty(status)
+
+    def _result_status(self) -> os.stat_result | None:
+        with suppress(OSError):
+            return os.lstat(self._prefix + _RESULT)
+        return None
 
     def read_result(self, log: Log) -> str | None:
         """Return what was written to the result file, less one trailing newline; None if nothing was.
@@ -137,9 +139,11 @@ class TaskFiles:
         Raise InvalidResult if it can't be the result of a task.
         """
         _, maximum = LIMITS["result"]
-        if not self.has_result():  # which most commands do not write
-            if not os.path.lexists(self._prefix + _RESULT):
-                log.warning("the result file is gone, with what may have been in it; stdout is the result")
+        status = self._result_status()
+        if status is None:
+            log.warning("the result file is gone, with what may have been in it; stdout is the result")
+            return None
+        if _is_empty(status):  # most commands do not write it
             return None
         try:
             data = _read(self._prefix + _RESULT, MAX_BYTES_PER_CHARACTER * maximum + 2)
@@ -171,6 +175,10 @@ class TaskFiles:
         if len(text) > maximum:
             log.info("the reason is longer than %d characters; the rest is cut off", maximum)
         return text[:maximum] or None
+
+
+def _is_empty(status: os.stat_result) -> bool:
+    return stat.S_ISREG(status.st_mode) and not status.st_size
 
 
 def _create_file(path: str) -> None:

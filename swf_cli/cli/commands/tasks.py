@@ -93,11 +93,10 @@ def tasks(
             raise UsageError(f"{name} requires --workflow-id")
         if value and field and name != "--run-id":
             raise UsageError(f"{name} cannot be combined with --by, which counts open tasks")
-    for name in filters:
-        if activity_id is not None and is_given(name):
-            raise UsageError(
-                f"--{name.removesuffix('s').replace('_', '-')} cannot be combined with --id, which names one task"
-            )
+    for name in filters if activity_id is not None else ():
+        if is_given(name):
+            option_name = name.removesuffix("s").replace("_", "-")
+            raise UsageError(f"--{option_name} cannot be combined with --id, which names one task")
     scan = Scan(common)
     if workflow_id is None:
         _show_domain(common, scan, wanted, field)
