@@ -1,4 +1,4 @@
-"""Addresses of services: what is one, and which of them is on this machine or encrypted."""
+"""Addresses of services: which are valid, which are encrypted, and which are on this machine."""
 
 import re
 

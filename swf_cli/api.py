@@ -52,7 +52,7 @@ def request_task(
     Raises:
         ValueError: a name is over SWF's limits; nothing was sent
         SwfError: the poll failed; if `possibly_executed`, SWF may have assigned a task to this worker's identity, and
-            if it has a `token`, that is the task's, of which the response lacks something else
+            if it has a `token`, the response had that of a task but not the rest
     """
     if client is None:
         poll_client: Client = default_session().poll_client

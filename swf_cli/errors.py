@@ -141,7 +141,7 @@ class InvalidResponseError(NetworkError):
 
 
 class IncompleteTask(SwfError):
-    """A poll received a task, and its response lacks something or has it of the wrong type, but not the token."""
+    """A poll received a task, but its response is incomplete or malformed, except for the token."""
 
     def __init__(self, message: str, *, token: str = "", **known: Any) -> None:
         super().__init__(message, **known)

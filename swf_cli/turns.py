@@ -56,7 +56,7 @@ _of_thread: Final = _OfThread()
 
 
 class _Waiting:
-    """Not a generator: a context of that kind takes twice as long to enter, and a task enters many."""
+    """A context for `waiting`. A generator would take twice as long to enter, and each task enters many."""
 
     __slots__ = ("_turns",)
 

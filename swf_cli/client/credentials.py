@@ -222,7 +222,7 @@ def explain_missing(what: str, session: "botocore.session.Session") -> str:
 
 
 def _read_start(path: str) -> None:
-    """Raise OSError if a file can't be read; what is not a file may have nothing to read, and is not waited for."""
+    """Raise OSError if a file can't be read. Don't wait for data from a pipe or a device."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     try:
         os.read(descriptor, 1)

@@ -29,7 +29,7 @@ class PollSource:
 class HeldTask:
     """A task that this machine received and has not closed, or a poll that was lost.
 
-    A poll whose response was incomplete has the token of its task, and knows nothing else of it.
+    Of a poll whose response was incomplete, only the task's token is known.
     """
 
     key: str
@@ -66,7 +66,7 @@ class HeldTask:
 
     @property
     def name(self) -> str:
-        """How to call it: its activity ID, if that is known."""
+        """What messages call it: its activity ID, if that is known."""
         return self.id or ("unknown task" if self.token else "lost poll")
 
     @property

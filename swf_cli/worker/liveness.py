@@ -148,7 +148,7 @@ def _watchdog_interval(environ: Mapping[str, str]) -> float:
 def _touch(path: str) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o644)
     try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):  # whose time no probe can go by
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):  # a probe could not go by its time
             raise OSError(errno.EINVAL, "it is not a regular file")
         os.utime(descriptor)
     finally:

@@ -60,7 +60,7 @@ class WorkerProcess:
                 stdin=streams[0],
                 stdout=streams[1],
                 stderr=stderr,
-                # Without a terminal: what asks there for a password fails, where a process group would be stopped.
+                # A session has no terminal: a command that asks for a password fails, where it would be stopped.
                 start_new_session=True,
             )
             self._files = files.pop_all()

@@ -30,8 +30,7 @@ def _fields(value: Any) -> dict[str, Any]:
 def parse_line(line: bytes, log: Log = _log) -> Outcome | str:
     """Return what a line of a handler says: the outcome of its task, or the details of the next heartbeat.
 
-    Of an explanation that SWF would not accept, as much is sent as it does, and that is logged. Raise ProtocolError
-    if the line is neither.
+    A reason or details over SWF's limits are cut, and the log says so. Raise ProtocolError if the line is neither.
     """
     try:
         message: Any = json.loads(line.decode("utf-8"))
