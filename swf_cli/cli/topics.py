@@ -199,7 +199,8 @@ A folder of handlers: `swf work --handlers DIR`
   For each task, DIR/ACTIVITY-NAME is run like a command. Handlers may change
   while the worker runs. A task whose activity has no handler there fails with
   the reason `no handler for NAME`. The folder must not be a link, and neither
-  it nor a handler may be writable by everybody.
+  it nor a handler may be writable by everybody. A file that cannot be started,
+  such as one that is not executable, is named when the worker starts.
 
 Handlers that keep running: `swf work --stream -- COMMAND`
   COMMAND is started once for each busy slot, and gets one task after the other.

@@ -14,7 +14,7 @@ from .progress import describe_stats
 from .terminal import describe_dropped, print_stderr, stderr_writer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from ..worker.config import WorkerStats
 
@@ -133,11 +133,13 @@ def report_error(message: str, hint: str | None, traceback: Sequence[str] = ()) 
         print_stderr(f"hint: {hint}")
 
 
-def print_handlers(activities: Sequence[str]) -> None:
-    """Log the activities that a worker has handlers for."""
+def print_handlers(activities: Sequence[str], broken: Mapping[str, OSError]) -> None:
+    """Log the activities that a worker has handlers for, and the files beside them that can't be started."""
+    log = logging.getLogger("swf_cli")
     fields = {"handlers": list(activities)}
-    message = f"handlers: {', '.join(activities)}"
-    logging.getLogger("swf_cli").info("%s", message, extra={"event": "handlers", "fields": fields})
+    log.info("%s", f"handlers: {', '.join(activities)}", extra={"event": "handlers", "fields": fields})
+    for name, error in broken.items():
+        log.warning("%s in the handlers folder cannot be started: %s", name, error.strerror)
 
 
 def print_summary(stats: WorkerStats) -> None:

@@ -63,6 +63,20 @@ class HandlerFolder:
             if _is_plain(entry.name) and entry.is_file() and os.access(entry.path, os.X_OK)
         )
 
+    def find_broken(self) -> dict[str, OSError]:
+        """Return the files of the folder that can't be started, each with the reason.
+
+        A task of such an activity keeps the worker from polling, and ends it after the grace period.
+        """
+        broken = {}
+        for entry in sorted(os.scandir(self._path), key=lambda entry: entry.name):
+            if _is_plain(entry.name) and entry.is_file():
+                try:
+                    find_program(self.find(entry.name)[1])
+                except OSError as error:
+                    broken[entry.name] = error
+        return broken
+
     def find(self, activity_name: str) -> tuple[Sequence[str], str]:
         """Return the program of an activity.
 

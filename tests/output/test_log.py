@@ -221,9 +221,9 @@ class TestSummary:
     def test_handlers(self, capfd: pytest.CaptureFixture[str]) -> None:
         """Their activities, at the start."""
         configure_logging()
-        print_handlers(["resize", "upload"])
+        print_handlers(["resize", "upload"], {})
         configure_logging("json")
-        print_handlers(["resize", "upload"])
+        print_handlers(["resize", "upload"], {})
         text, line = lines(capfd)
         assert text == "swf: handlers: resize, upload"
         assert json.loads(line)["handlers"] == ["resize", "upload"]

@@ -51,6 +51,22 @@ class TestFolder:
         (folder / "broken").symlink_to(folder / "none")
         assert HandlerFolder(folder).names() == ["-v", "a name with blanks", "linked", "resize", "upload", "été"]
 
+    def test_broken(self, folder: Path, add: AddHandler) -> None:
+        """Files that can't be started are found, each with the reason; what no task can name is not."""
+        add("resize")
+        add("README", mode=0o644)
+        add(".hidden", mode=0o644)
+        add("open", mode=0o757)
+        (folder / "lib").mkdir()
+        (folder / "dangling").symlink_to(folder / "none")
+        add("script").write_text("#!/no/such/interpreter\n")
+        broken = HandlerFolder(folder).find_broken()
+        assert {name: error.strerror for name, error in broken.items()} == {
+            "README": "Permission denied",
+            "open": "it is writable by everybody",
+            "script": "its interpreter does not exist (first line: '#!/no/such/interpreter')",
+        }
+
     def test_missing(self, tmp_path: Path) -> None:
         """It must exist."""
         with pytest.raises(FileNotFoundError):

@@ -155,7 +155,7 @@ def _find_programs(command: tuple[str, ...], handlers: str | None, stream: bool)
         if handlers is None:
             return FixedCommand(command)
         folder = HandlerFolder(Path(handlers))
-        print_handlers(folder.names())
+        print_handlers(folder.names(), folder.find_broken())
     except OSError as error:
         if command:
             what, option = f"run {command[0] or repr('')}", "COMMAND"

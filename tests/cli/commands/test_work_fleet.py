@@ -138,9 +138,13 @@ class TestHandlers:
         service.call("RegisterActivityType", domain="media", name="encode", version="1")
         done = service.schedule("media", "work")
         failed = service.schedule("media", "work", activityType={"name": "encode", "version": "1"})
+        (folder / "\x1b[31mREADME").write_text("not a program")
         result = run(*WORK, "--handlers", str(folder), "--max-tasks", "2", env=service_env)
         assert result.code == 0
-        assert result.stderr.startswith("swf: handlers: resize, upload\n")
+        assert result.stderr.startswith(
+            "swf: handlers: resize, upload\n"
+            "swf: warning: \\x1b[31mREADME in the handlers folder cannot be started: Permission denied\n"
+        )
         assert "reasons of failures: no handler for encode (1)" in result.stderr
         assert failure(service, failed)["reason"] == "no handler for encode"
         assert attributes_of(service.history("media", done)[-2])["result"] == "resized 0"
