@@ -9,7 +9,7 @@ from ..history import ActivityTask
 from ..invocation import Invocation
 from ..ledger.records import HeldTask
 from ..models import ActivityId, ExecutionId
-from .names import close_names
+from ..names import close_names
 
 _CLOCKS_DIFFER: Final = 5.0  # seconds between this machine's record of a poll and SWF's of the task's start
 _LONGEST_POLL: Final = 90.0  # seconds for which SWF may hold a poll, at most

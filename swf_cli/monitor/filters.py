@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from ..history import ActivityTask, DecisionTask
-from .names import names_meant
+from ..names import names_meant
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,9 @@ from typing import Any, Final
 from ..errors import AccessError, InvalidResponseError, SwfError, UnknownResource
 from ..fields import number_of
 from ..models import ExecutionId
+from ..names import names_meant
 from .calls import ScanCalls, ScanProgress, Stopped
 from .execution import BAD_TOKEN, PAGE_SIZE, ExecutionReader, ExecutionTasks
-from .names import names_meant
 
 YEAR: Final = 366 * 86_400.0
 """Seconds; SWF's limit on an execution's lifetime."""

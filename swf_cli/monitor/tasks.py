@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from ..errors import UnknownResource
 from ..history import ActivityTask
 from ..models import ExecutionId
+from ..names import names_meant
 from .execution import ExecutionTasks
 from .filters import TaskFilter
 from .groups import TaskCount, TaskCounter
-from .names import names_meant
 from .scanner import DomainScanner
 
 

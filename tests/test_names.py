@@ -2,7 +2,7 @@
 
 import pytest
 
-from swf_cli.monitor.names import close_names, names_meant
+from swf_cli.names import close_names, names_meant
 
 
 @pytest.mark.parametrize(
