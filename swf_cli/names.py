@@ -1,8 +1,10 @@
 """Names that were probably meant."""
 
 from collections.abc import Iterable
-from difflib import SequenceMatcher
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from difflib import SequenceMatcher
 
 _MIN_SIMILARITY: Final = 0.8
 _MAX_EDITS: Final = 3  # characters that differ: long names may be similar although they are not misspellings
@@ -10,11 +12,13 @@ _MAX_NAMES: Final = 3
 _SHORTEST_BEGINNING: Final = 3  # characters
 
 
-def close_names(name: str, candidates: Iterable[str]) -> list[str]:
+def similar_names(name: str, candidates: Iterable[str]) -> list[str]:
     """Return the candidates that differ little from a name, without it, the closest first; at most three.
 
     Differences in case alone always count as little.
     """
+    from difflib import SequenceMatcher  # not at start-up
+
     matcher = SequenceMatcher(autojunk=False)
     matcher.set_seq2(name.lower())
     scored = []
@@ -33,7 +37,13 @@ def names_meant(name: str, candidates: Iterable[str]) -> list[str]:
     """
     names = sorted({*candidates} - {name})
     begun = [other for other in names if other.startswith(name) and len(name) >= _SHORTEST_BEGINNING]
-    return list(dict.fromkeys([*close_names(name, names), *begun]))[:_MAX_NAMES]
+    return list(dict.fromkeys([*similar_names(name, names), *begun]))[:_MAX_NAMES]
+
+
+def did_you_mean(names: Iterable[str]) -> str | None:
+    """Return the hint that suggests names; None if there are none."""
+    text = " or ".join(names)
+    return f"did you mean {text}?" if text else None
 
 
 def _edits(matcher: "SequenceMatcher[str]") -> int:

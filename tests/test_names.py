@@ -2,7 +2,7 @@
 
 import pytest
 
-from swf_cli.names import close_names, names_meant
+from swf_cli.names import did_you_mean, names_meant, similar_names
 
 
 @pytest.mark.parametrize(
@@ -25,12 +25,12 @@ from swf_cli.names import close_names, names_meant
 )
 def test_only_near_names_are_suggested(name: str, candidates: list[str], near: list[str]) -> None:
     """A letter more, less, elsewhere, or in another case; never the name itself; at most three."""
-    assert close_names(name, candidates) == near
+    assert similar_names(name, candidates) == near
 
 
 def test_the_closest_comes_first() -> None:
     """However the candidates are ordered."""
-    assert close_names("encode-video", ["encode-videos-2", "encode-videos"]) == ["encode-videos", "encode-videos-2"]
+    assert similar_names("encode-video", ["encode-videos-2", "encode-videos"]) == ["encode-videos", "encode-videos-2"]
 
 
 @pytest.mark.parametrize(
@@ -48,3 +48,11 @@ def test_a_name_may_have_been_copied_in_part(name: str, meant: list[str]) -> Non
     """Misspellings come first, then names that begin with it, unless it is very short; never the name itself."""
     names = ["order-4711.upload", "order-4711.resize.2", "order-4711.resize.1", "order-4711.zip"]
     assert names_meant(name, names) == meant
+
+
+@pytest.mark.parametrize(
+    ("names", "hint"), [([], None), (["a"], "did you mean a?"), (["a", "b"], "did you mean a or b?")]
+)
+def test_hint(names: list[str], hint: str | None) -> None:
+    """Names are suggested in the same words everywhere."""
+    assert did_you_mean(names) == hint

@@ -7,9 +7,10 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
+from ..names import did_you_mean, names_meant
 from .command import OWN, CommonOption
 from .common import declare_common
-from .usage import MissingCommand, UsageError, find_near, naming
+from .usage import MissingCommand, UsageError, naming
 
 
 class LazyGroup(click.Group):
@@ -72,11 +73,11 @@ class LazyGroup(click.Group):
         return name if found else None, found, args[1:]
 
     def _suggest(self, ctx: click.Context, name: str) -> str | None:
-        near = find_near(name, self._help)
+        near = names_meant(name, self._help)
         for inner in (self.get_command(ctx, one) for one in self._help):
             if isinstance(inner, click.Group) and name in inner.list_commands(ctx):
                 near.append(f"{inner.name} {name}")
-        return f"did you mean {' or '.join(f'`{ctx.command_path} {one}`' for one in near)}?" if near else None
+        return did_you_mean(f"`{ctx.command_path} {one}`" for one in near)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the commands by purpose, then the group's own options."""

@@ -11,6 +11,7 @@ from .. import signals
 from ..errors import Signalled
 from ..monitor.calls import ScanCalls
 from ..monitor.scanner import DomainScanner
+from ..names import did_you_mean
 from ..output.progress import count_of, scan_progress
 from .options import GlobalOptions
 
@@ -59,7 +60,7 @@ class Scan:
     def log_near_lists(self, near_lists: Mapping[str, Sequence[str]]) -> None:
         """Log which task lists were probably meant by those that no task is on."""
         for task_list, near in near_lists.items():
-            _log.info("no task was found on %s; did you mean %s?", task_list, " or ".join(near))
+            _log.info("no task was found on %s; %s", task_list, did_you_mean(near))
 
     def finish(self) -> None:
         """Log what was not read. Raise Signalled or the failure that ended the scan early."""

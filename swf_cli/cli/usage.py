@@ -1,15 +1,14 @@
 """Usage errors: what is wrong in one line, and what to do about it in another."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
 import click
 from click.core import ParameterSource
 
-_NEAR: Final = 0.7
-"""How alike two names must be (difflib's ratio) for one to be suggested for the other."""
+from ..names import did_you_mean, names_meant
 
 _MOST_OWNERS: Final = 4
 """An option of more commands than this is a common one: that others have it says nothing."""
@@ -43,13 +42,6 @@ def naming(ctx: click.Context) -> Iterator[None]:
     except click.UsageError as error:
         error.ctx = error.ctx or ctx
         raise
-
-
-def find_near(name: str, names: Iterable[str]) -> list[str]:
-    """Return the name that is nearest to one that does not exist, if it is near enough to suggest it; else none."""
-    from difflib import get_close_matches
-
-    return get_close_matches(name, sorted(names), n=1, cutoff=_NEAR)
 
 
 def guess_task_option(argument: str) -> str:
@@ -117,8 +109,7 @@ def _suggest_option(name: str, ctx: click.Context | None) -> str | None:
     if 0 < len(owners) <= _MOST_OWNERS:
         *others, last = [f"`{path}`" for path in owners]
         return f"{name} is an option of {' and '.join([', '.join(others), last] if others else [last])}"
-    near = find_near(name, _options(ctx.command))
-    return f"did you mean {' or '.join(near)}?" if near else None
+    return did_you_mean(names_meant(name, _options(ctx.command)))
 
 
 def _commands(root: click.Context) -> Iterator[tuple[str, click.Command]]:

@@ -127,8 +127,8 @@ def _diagnose_waiting(task: ActivityTask, now: float, facts: DomainFacts) -> Dia
         explanation = f"waiting for {format_duration(waited)} {which}: {counts}"
         return Diagnosis("backlog", task.scheduled_at, explanation, hint)
     hint = f"start a worker on {task_list}, or check why none polls it"
-    if near := facts.close_lists(task):
-        others = " and ".join(map(shlex.quote, near))
+    if similar := facts.similar_lists(task):
+        others = " and ".join(map(shlex.quote, similar))
         hint = f"correct the list name {task_list} if it is misspelled: {task.activity.name} runs on {others}"
     explanation = f"waiting for {format_duration(waited)}: no worker has started a task of {task_list} since"
     return Diagnosis("unclaimed", task.scheduled_at, explanation, hint)

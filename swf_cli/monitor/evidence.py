@@ -9,7 +9,7 @@ from ..history import ActivityTask
 from ..invocation import Invocation
 from ..ledger.records import HeldTask
 from ..models import ActivityId, ExecutionId
-from ..names import close_names
+from ..names import similar_names
 
 _CLOCKS_DIFFER: Final = 5.0  # seconds between this machine's record of a poll and SWF's of the task's start
 _LONGEST_POLL: Final = 90.0  # seconds for which SWF may hold a poll, at most
@@ -129,6 +129,6 @@ class DomainFacts:
         seen = self.lists.get(task.task_list, ListActivity())
         return seen.started > 0 or seen.last_started >= task.scheduled_at
 
-    def close_lists(self, task: ActivityTask) -> list[str]:
-        """Return the names, much like that of a task's list, of lists on which its activity was started."""
-        return close_names(task.task_list, sorted(self.worked_lists.get(task.activity, ())))
+    def similar_lists(self, task: ActivityTask) -> list[str]:
+        """Return the names, similar to that of a task's list, of lists on which its activity was started."""
+        return similar_names(task.task_list, sorted(self.worked_lists.get(task.activity, ())))

@@ -11,7 +11,7 @@ from typing import Any, Final
 from ..errors import AccessError, InvalidResponseError, SwfError, UnknownResource
 from ..fields import number_of
 from ..models import ExecutionId
-from ..names import names_meant
+from ..names import did_you_mean, names_meant
 from .calls import ScanCalls, ScanProgress, Stopped
 from .execution import BAD_TOKEN, PAGE_SIZE, ExecutionReader, ExecutionTasks
 
@@ -171,9 +171,8 @@ class DomainScanner:
         with suppress(SwfError):
             names += [execution.id for execution in self.newest_open(self._page_size)]
             names += [execution.id for execution in self.newest_closed(self._page_size)]
-        near = names_meant(workflow_id, names)
-        hint = f"did you mean {' or '.join(near)}?" if near else None
-        return UnknownResource(f"no execution with the workflow ID {workflow_id} in {self.calls.domain}", hint=hint)
+        message = f"no execution with the workflow ID {workflow_id} in {self.calls.domain}"
+        return UnknownResource(message, hint=did_you_mean(names_meant(workflow_id, names)))
 
     def newest_open(self, limit: int, *, younger_than: float = math.inf) -> list[ExecutionId]:
         """Return the newest open executions, of those that `scan` does not read (ListOpenWorkflowExecutions)."""

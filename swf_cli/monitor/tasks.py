@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from ..errors import UnknownResource
 from ..history import ActivityTask
 from ..models import ExecutionId
-from ..names import names_meant
+from ..names import did_you_mean, names_meant
 from .execution import ExecutionTasks
 from .filters import TaskFilter
 from .groups import TaskCount, TaskCounter
@@ -71,7 +71,6 @@ def read_task(scanner: DomainScanner, execution: ExecutionId, activity_id: str) 
     for task in reversed(found):
         if task.id == activity_id:
             return task
-    near = names_meant(activity_id, [task.id for task in found])
-    hint = f"did you mean {' or '.join(near)}?" if near else None
+    hint = did_you_mean(names_meant(activity_id, [task.id for task in found]))
     message = f"no activity task with the ID {activity_id} in workflow {execution.id}, run {execution.run_id}"
     raise UnknownResource(message, hint=hint)

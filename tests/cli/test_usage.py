@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from swf_cli.cli.usage import find_near
 from tests.cli.conftest import InProcess
 from tests.helpers.cli import Result
 from tests.helpers.terminal import error_line
@@ -18,7 +17,8 @@ STUCK = ("stuck", "-d", "video")
     ("args", "message", "hint"),
     [
         (["pol"], "no such command: 'pol'", "did you mean `swf poll`?"),
-        (["complet"], "no such command: 'complet'", "did you mean `swf complete`?"),
+        (["completed"], "no such command: 'completed'", "did you mean `swf complete`?"),
+        (["comp"], "no such command: 'comp'", "did you mean `swf complete` or `swf completion`?"),
         (["heartbeet"], "no such command: 'heartbeet'", "did you mean `swf heartbeat`?"),
         (["schedule"], "no such command: 'schedule'", "did you mean `swf local schedule`?"),
         (["frobnicate"], "no such command: 'frobnicate'", "see `swf --help`"),
@@ -226,9 +226,3 @@ def test_a_command_that_cannot_be_loaded(in_process: InProcess, monkeypatch: pyt
     result = in_process("-d", "local", "poll", "-t", "x", "--eval")
     assert (result.code, result.stdout.endswith("(exit 1)\n")) == (1, True)
     assert result.stderr.startswith("swf: unexpected ModuleNotFoundError: ")
-
-
-@pytest.mark.parametrize(("name", "near"), [("exit-cods", ["exit-codes"]), ("x", []), ("completed", ["complete"])])
-def test_only_near_names_are_suggested(name: str, near: list[str]) -> None:
-    """A name is suggested if it differs by little; nothing is, if none is near."""
-    assert find_near(name, ["complete", "exit-codes", "poll"]) == near
