@@ -13,7 +13,10 @@ from .errors import CredentialsUnavailable, LimitExceededError, NetworkError, Se
 Log = logging.Logger | logging.LoggerAdapter[logging.Logger]
 """What lines are logged to."""
 
-TRANSIENT: Final = (NetworkError, ServiceError, ThrottlingError, LimitExceededError, CredentialsUnavailable)
+THROTTLED: Final = (ThrottlingError, LimitExceededError)
+"""Errors for calls that are too frequent, or too many at a time."""
+
+TRANSIENT: Final = (NetworkError, ServiceError, *THROTTLED, CredentialsUnavailable)
 """Errors after which the same call may succeed."""
 
 _log = logging.getLogger(__name__)

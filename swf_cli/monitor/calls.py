@@ -10,8 +10,8 @@ from math import inf
 from typing import TYPE_CHECKING, Any, Final
 
 from ..client.call import call
-from ..errors import CredentialsUnavailable, LimitExceededError, SwfError, ThrottlingError
-from ..retry import TRANSIENT, Retrier
+from ..errors import CredentialsUnavailable, SwfError
+from ..retry import THROTTLED, TRANSIENT, Retrier
 from ..times import format_duration
 
 if TYPE_CHECKING:
@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 
 HISTORY: Final = "get_workflow_execution_history"
 
-_THROTTLED: Final = (ThrottlingError, LimitExceededError)
-_WAITED_OUT: Final = (*_THROTTLED, CredentialsUnavailable)
+_WAITED_OUT: Final = (*THROTTLED, CredentialsUnavailable)
 _ATTEMPTS: Final = 4  # per call, except for what is waited out
 _FIRST_DELAY: Final = 0.5  # seconds
 _LONGEST_DELAY: Final = 5.0  # seconds
@@ -191,7 +190,7 @@ class ScanCalls:
 
     def _note_idle(self, error: SwfError) -> None:
         with self.lock:
-            self.progress.throttles += isinstance(error, _THROTTLED)
+            self.progress.throttles += isinstance(error, THROTTLED)
             now = self._monotonic()
             self._idle_since = self._idle_since or now
             idle = now - self._idle_since

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from ..api import count_pending_tasks
-from ..errors import LimitExceededError, SwfError, ThrottlingError
+from ..errors import SwfError
 from ..models import PendingCount
-from ..retry import TRANSIENT, Retrier
+from ..retry import THROTTLED, TRANSIENT, Retrier
 
 if TYPE_CHECKING:
     from ..client.session import Client
@@ -103,7 +103,7 @@ def count_lists(
             try:
                 pending = count_pending_tasks(task_list, domain, client)
             except SwfError as error:
-                policy = throttled if isinstance(error, ThrottlingError | LimitExceededError) else failed
+                policy = throttled if isinstance(error, THROTTLED) else failed
                 if not isinstance(error, TRANSIENT) or not policy.wait(error):
                     return PendingSample(task_list, error=error)
             else:
