@@ -54,8 +54,8 @@ def read_text(path: str, option: str, kind: str) -> str:
     return _check(_decode(data, path, option), option, kind)
 
 
-def read_diagnosis(path: str, option: str, kind: str) -> str:
-    """Read text that explains a failure, of any length and encoding; see `fit_diagnosis`.
+def read_failure_text(path: str, option: str, kind: str) -> str:
+    """Read text that explains a failure, of any length and encoding; see `fit_failure_text`.
 
     Raise BadParameter for a file that can't be read.
     """
@@ -65,10 +65,10 @@ def read_diagnosis(path: str, option: str, kind: str) -> str:
         data = b""
         while more := file.read(size):
             data = (data + more)[-size:]
-    return fit_diagnosis(data, option, kind)
+    return fit_failure_text(data, option, kind)
 
 
-def fit_diagnosis(data: bytes, option: str, kind: str) -> str:
+def fit_failure_text(data: bytes, option: str, kind: str) -> str:
     """Return what can be sent of text that explains a failure, and say on stderr what was changed."""
     import logging  # not at start-up
 

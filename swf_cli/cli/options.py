@@ -26,8 +26,8 @@ from ..redaction import register_token
 from . import completers
 from .command import TASK, current_invocation, option
 from .common import declare_common
-from .inputs import is_stdin, read_diagnosis, read_task, read_text
-from .params import BoundedText, DiagnosisText, Duration, FileName, Identifier
+from .inputs import is_stdin, read_failure_text, read_task, read_text
+from .params import BoundedText, Duration, FailureText, FileName, Identifier
 from .timing import Timing
 from .usage import UsageError
 
@@ -222,8 +222,8 @@ def text_or_file(name: str, kind: str, what: str) -> Decorator:
     A result that is too long is an error; of details that are, the end is kept.
     """
     _, maximum = LIMITS[kind]
-    is_diagnosis = kind == "details"
-    text_type = DiagnosisText(kind) if is_diagnosis else BoundedText(kind)
+    is_failure_text = kind == "details"
+    text_type = FailureText(kind) if is_failure_text else BoundedText(kind)
     options = [
         option(f"--{name}", type=text_type, help=f"{what}, up to {maximum:,} characters."),
         option(
@@ -243,7 +243,7 @@ def text_or_file(name: str, kind: str, what: str) -> Decorator:
                     raise UsageError(f"--{name} and --{name}-file are mutually exclusive")
                 if is_stdin(path) and is_stdin(click.get_current_context().params.get("task_file") or ""):
                     raise UsageError(f"--task and --{name}-file cannot both read stdin")
-                read = read_diagnosis if is_diagnosis else read_text
+                read = read_failure_text if is_failure_text else read_text
                 arguments[name] = read(path, f"--{name}-file", kind)
             return command(*positional, **arguments)
 

@@ -64,7 +64,7 @@ def drop_whitespace(text: str) -> str:
     return "".join(text.split())
 
 
-class DiagnosisText(ParamType):
+class FailureText(ParamType):
     """Text that explains a failure, which it never keeps from being reported: what does not fit is changed.
 
     Of a `reason` that is too long the beginning is kept, of `details` the end; bytes that are not UTF-8 become
@@ -78,10 +78,10 @@ class DiagnosisText(ParamType):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Return the text, or what can be sent of it."""
-        from .inputs import fit_diagnosis
+        from .inputs import fit_failure_text
 
         name = f"--{param.name}" if param is not None else self.kind
-        return fit_diagnosis(os.fsencode(value), name, self.kind)
+        return fit_failure_text(os.fsencode(value), name, self.kind)
 
 
 class Choice(ParamType):

@@ -182,7 +182,7 @@ class TestTasks:
     def test_responses(
         self, handlers: Handlers, message: dict[str, Any], operation: str, arguments: dict[str, Any]
     ) -> None:
-        """Each kind, and what is too long: a result fails the task, a diagnosis is cut; the handler goes on."""
+        """Each kind, and what is too long: a result fails the task, failure text is cut; the handler goes on."""
         handlers.use(
             """
             say(**json.loads(read()["input"]))

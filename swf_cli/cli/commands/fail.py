@@ -3,7 +3,7 @@
 from ...models import TaskReference
 from ..command import command, option
 from ..options import GlobalOptions, retry_option, task_options, text_or_file
-from ..params import DiagnosisText
+from ..params import FailureText
 from ..usage import guess_task_option
 
 
@@ -15,7 +15,7 @@ Examples:
   convert in.png out.jpg 2> errors.txt || swf fail --task task.json --reason convert --details-file errors.txt
 """,
 )
-@option("--reason", type=DiagnosisText("reason"), help="Failure reason, to classify failures, up to 256 characters.")
+@option("--reason", type=FailureText("reason"), help="Failure reason, to classify failures, up to 256 characters.")
 @text_or_file("details", "details", "Human-readable details")
 @retry_option
 @task_options

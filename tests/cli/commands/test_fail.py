@@ -51,7 +51,7 @@ def test_reason_and_details_are_sent_as_they_were_given(
         (["--details-file", "long"], {"details": "d" * 32_765 + "end"}, ["--details-file", "last 32,768"]),
     ],
 )
-def test_a_diagnosis_never_prevents_the_failure_from_being_reported(
+def test_a_failure_text_never_prevents_the_failure_from_being_reported(
     stub: StubService,
     env: dict[str, str],
     tmp_path: Path,
