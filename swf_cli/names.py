@@ -30,7 +30,7 @@ def similar_names(name: str, candidates: Iterable[str]) -> list[str]:
     return [candidate for _, candidate in sorted(scored)[:_MAX_NAMES]]
 
 
-def names_meant(name: str, candidates: Iterable[str]) -> list[str]:
+def suggest_names(name: str, candidates: Iterable[str]) -> list[str]:
     """Return the candidates that somebody may have meant by a name that does not exist; at most three.
 
     Those that differ little from it, then those that it is the beginning of: it may have been copied in part.

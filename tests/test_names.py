@@ -2,7 +2,7 @@
 
 import pytest
 
-from swf_cli.names import did_you_mean, names_meant, similar_names
+from swf_cli.names import did_you_mean, similar_names, suggest_names
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_the_closest_comes_first() -> None:
 def test_a_name_may_have_been_copied_in_part(name: str, meant: list[str]) -> None:
     """Misspellings come first, then names that begin with it, unless it is very short; never the name itself."""
     names = ["order-4711.upload", "order-4711.resize.2", "order-4711.resize.1", "order-4711.zip"]
-    assert names_meant(name, names) == meant
+    assert suggest_names(name, names) == meant
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-from ..names import did_you_mean, names_meant
+from ..names import did_you_mean, suggest_names
 from .command import OWN, CommonOption
 from .common import declare_common
 from .usage import MissingCommand, UsageError, naming
@@ -73,7 +73,7 @@ class LazyGroup(click.Group):
         return name if found else None, found, args[1:]
 
     def _suggest(self, ctx: click.Context, name: str) -> str | None:
-        near = names_meant(name, self._help)
+        near = suggest_names(name, self._help)
         for inner in (self.get_command(ctx, one) for one in self._help):
             if isinstance(inner, click.Group) and name in inner.list_commands(ctx):
                 near.append(f"{inner.name} {name}")

@@ -57,9 +57,9 @@ class Scan:
         if not self._is_done.wait(_NOTICE_DELAY):
             _log.info("waiting up to 20 s for the calls in flight; send the signal again to quit now")
 
-    def log_near_lists(self, near_lists: Mapping[str, Sequence[str]]) -> None:
+    def log_similar_lists(self, similar_lists: Mapping[str, Sequence[str]]) -> None:
         """Log which task lists were probably meant by those that no task is on."""
-        for task_list, near in near_lists.items():
+        for task_list, near in similar_lists.items():
             _log.info("no task was found on %s; %s", task_list, did_you_mean(near))
 
     def finish(self) -> None:

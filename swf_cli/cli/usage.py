@@ -8,7 +8,7 @@ from typing import Any, Final
 import click
 from click.core import ParameterSource
 
-from ..names import did_you_mean, names_meant
+from ..names import did_you_mean, suggest_names
 
 _MOST_OWNERS: Final = 4
 """An option of more commands than this is a common one: that others have it says nothing."""
@@ -109,7 +109,7 @@ def _suggest_option(name: str, ctx: click.Context | None) -> str | None:
     if 0 < len(owners) <= _MOST_OWNERS:
         *others, last = [f"`{path}`" for path in owners]
         return f"{name} is an option of {' and '.join([', '.join(others), last] if others else [last])}"
-    return did_you_mean(names_meant(name, _options(ctx.command)))
+    return did_you_mean(suggest_names(name, _options(ctx.command)))
 
 
 def _commands(root: click.Context) -> Iterator[tuple[str, click.Command]]:

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from ..history import ActivityTask, DecisionTask
-from ..names import names_meant
+from ..names import suggest_names
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +31,10 @@ class TaskFilter:
             and self.state in (None, task.state)
         )
 
-    def near_lists(self, found: Iterable[str]) -> dict[str, list[str]]:
+    def similar_lists(self, found: Iterable[str]) -> dict[str, list[str]]:
         """Return, for each of its task lists that is not among those found, which of them were probably meant."""
         names = set(found)
-        meant = {name: names_meant(name, names) for name in self.task_lists if name not in names}
+        meant = {name: suggest_names(name, names) for name in self.task_lists if name not in names}
         return {name: near for name, near in meant.items() if near}
 
     def __bool__(self) -> bool:

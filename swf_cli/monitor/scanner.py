@@ -11,7 +11,7 @@ from typing import Any, Final
 from ..errors import AccessError, InvalidResponseError, SwfError, UnknownResource
 from ..fields import number_of
 from ..models import ExecutionId
-from ..names import did_you_mean, names_meant
+from ..names import did_you_mean, suggest_names
 from .calls import ScanCalls, ScanProgress, Stopped
 from .execution import BAD_TOKEN, PAGE_SIZE, ExecutionReader, ExecutionTasks
 
@@ -172,7 +172,7 @@ class DomainScanner:
             names += [execution.id for execution in self.newest_open(self._page_size)]
             names += [execution.id for execution in self.newest_closed(self._page_size)]
         message = f"no execution with the workflow ID {workflow_id} in {self.calls.domain}"
-        return UnknownResource(message, hint=did_you_mean(names_meant(workflow_id, names)))
+        return UnknownResource(message, hint=did_you_mean(suggest_names(workflow_id, names)))
 
     def newest_open(self, limit: int, *, younger_than: float = math.inf) -> list[ExecutionId]:
         """Return the newest open executions, of those that `scan` does not read (ListOpenWorkflowExecutions)."""

@@ -44,7 +44,7 @@ class StuckReport:
     matched: int = 0
     """Number of open tasks that the filter matches."""
 
-    near_lists: dict[str, list[str]] = field(default_factory=dict)
+    similar_lists: dict[str, list[str]] = field(default_factory=dict)
     """For the filter's task lists that no task was on, names of lists that were probably meant."""
 
 
@@ -105,7 +105,7 @@ class _Search:
             diagnosis = diagnose(each.execution, each.task, each.read_at, self._facts)
             if diagnosis is not None:
                 self._report.rows.append(StuckTask(each.execution, each.task, diagnosis, each.lacks_input))
-        self._report.near_lists = self._wanted.near_lists(self._found_lists.union(self._facts.lists))
+        self._report.similar_lists = self._wanted.similar_lists(self._found_lists.union(self._facts.lists))
         self._report.rows.sort(key=lambda row: (row.diagnosis.rank, row.execution.id, row.execution.run_id))
         self._read_inputs()
         return self._report

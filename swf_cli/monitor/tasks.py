@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from ..errors import UnknownResource
 from ..history import ActivityTask
 from ..models import ExecutionId
-from ..names import did_you_mean, names_meant
+from ..names import did_you_mean, suggest_names
 from .execution import ExecutionTasks
 from .filters import TaskFilter
 from .groups import TaskCount, TaskCounter
@@ -71,6 +71,6 @@ def read_task(scanner: DomainScanner, execution: ExecutionId, activity_id: str) 
     for task in reversed(found):
         if task.id == activity_id:
             return task
-    hint = did_you_mean(names_meant(activity_id, [task.id for task in found]))
+    hint = did_you_mean(suggest_names(activity_id, [task.id for task in found]))
     message = f"no activity task with the ID {activity_id} in workflow {execution.id}, run {execution.run_id}"
     raise UnknownResource(message, hint=hint)

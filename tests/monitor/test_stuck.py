@@ -206,7 +206,7 @@ class TestRows:
         assert stuck(client).matched == 4
         assert stuck(client, task_lists=["runs"]).matched == 1
         report = stuck(client, task_lists=["endles", "waits", "elsewhere"])
-        assert (report.matched, report.near_lists) == (1, {"endles": ["endless"]})
+        assert (report.matched, report.similar_lists) == (1, {"endles": ["endless"]})
 
     def test_each_is_judged_by_the_time_it_was_read(self, service: Service, flow: Flow, client: Recorder) -> None:
         """In a scan that takes an hour, what was young when it was read has not waited for an hour."""

@@ -5,7 +5,7 @@ from contextlib import suppress
 import click
 from click.shell_completion import CompletionItem
 
-from ...names import did_you_mean, names_meant
+from ...names import did_you_mean, suggest_names
 from ...output import terminal
 from ..command import command
 from ..topics import SUMMARIES, TEXTS
@@ -58,7 +58,7 @@ def _find(root: click.Context, names: tuple[str, ...]) -> click.Context:
 
 def _unknown(ctx: click.Context, group: click.Group, name: str) -> UsageError:
     commands = group.list_commands(ctx)
-    near = names_meant(name, [*commands, *SUMMARIES] if ctx.parent is None else commands)
+    near = suggest_names(name, [*commands, *SUMMARIES] if ctx.parent is None else commands)
     path = "swf help" if ctx.parent is None else f"swf help {ctx.info_name}"
     hint = did_you_mean(f"`{path} {one}`" for one in near)
     return UsageError(f"no such command or topic: {name!r}", hint=hint or "see `swf help`")

@@ -78,7 +78,7 @@ def stuck(
         report = find_stuck(scanner, facts, wanted, with_input=with_input)
     screen = StuckScreen(scanner.progress, scan.calls.now(), common.invocation, is_filtered=bool(wanted))
     left_out = show_stuck(common.output, report, screen, limit)
-    scan.log_near_lists(report.near_lists)
+    scan.log_similar_lists(report.similar_lists)
     if left_out and not common.output.is_screen:
         log.info("%d more look stuck", left_out)
     scan.finish()

@@ -131,7 +131,7 @@ def _show_domain(common: GlobalOptions, scan: "Scan", wanted: "TaskFilter", fiel
         with scan.running() as scanner:
             rows = find_open_tasks(scanner, wanted, lists)
         show_open_tasks(common.output, rows, scan.calls.now(), what)
-    scan.log_near_lists(wanted.near_lists(lists))
+    scan.log_similar_lists(wanted.similar_lists(lists))
 
 
 def _show_execution(
@@ -147,7 +147,7 @@ def _show_execution(
 
     reader = scan.scanner.reader
     found = reader.read_all(execution) if include_closed else reader.read_open(execution)
-    near_lists = wanted.near_lists(task.task_list for task in found.tasks)
+    similar_lists = wanted.similar_lists(task.task_list for task in found.tasks)
     found = replace(found, tasks=[t for t in found.tasks if (include_closed or t.is_open) and wanted.matches(t)])
     what = "no activity task" if include_closed else "no open activity task (--all shows closed ones too)"
     what += _matching(wanted)
@@ -155,7 +155,7 @@ def _show_execution(
         show_task_counts(common.output, count_tasks(found, field), field, scan.calls.now(), what)
     else:
         show_execution(common.output, found, scan.calls.now(), what)
-    scan.log_near_lists(near_lists)
+    scan.log_similar_lists(similar_lists)
 
 
 def _matching(wanted: "TaskFilter") -> str:
