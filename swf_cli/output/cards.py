@@ -50,9 +50,9 @@ def card(lines: Iterable[tuple[str, Any]], *, style: str = "dim", indent: int = 
     return join(drawn)
 
 
-def card_of(shape: dict[str, Any]) -> Text:
+def card_of(data: dict[str, Any]) -> Text:
     """Return an object of JSON as a card."""
-    return card(((name.replace("_", " "), value) for name, value in flatten(shape)), style="bold")
+    return card(((name.replace("_", " "), value) for name, value in flatten(data)), style="bold")
 
 
 def copyable(command: str | None) -> str | None:
@@ -60,9 +60,9 @@ def copyable(command: str | None) -> str | None:
     return command if command and escape_controls(command) == command else None
 
 
-def flatten(shape: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def flatten(data: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Yield the values of an object and of the objects in it, with their names."""
-    for key, value in shape.items():
+    for key, value in data.items():
         if isinstance(value, dict):
             yield from flatten(value, f"{prefix}{key} ")
         else:

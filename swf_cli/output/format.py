@@ -41,7 +41,7 @@ def compile_query(expression: str) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """How a command prints its data: the format, a JMESPath query over its JSON shape, and colour."""
+    """How a command prints its data: the format, a JMESPath query over its JSON, and colour."""
 
     format: str | None = None
     """`table`, `json` or `text`; None for a table on a terminal, else JSON."""
@@ -62,25 +62,25 @@ class Output:
 
     @property
     def needs_data(self) -> bool:
-        """Whether `emit` prints the JSON shape, or what a query finds in it."""
+        """Whether `emit` prints the JSON, or what a query finds in it."""
         return self._format == "json" or self.query is not None
 
     @property
     def _format(self) -> str:
         return self.format or ("table" if sys.stdout.isatty() else "json")
 
-    def emit(self, shape: Any, *, screen: Callable[[int], Text], text: Iterable[Sequence[Any]]) -> None:
+    def emit(self, data: Any, *, screen: Callable[[int], Text], text: Iterable[Sequence[Any]]) -> None:
         """Write data to stdout, in one of its forms. Raise OutputError if that fails.
 
         Args:
-            shape: the data as JSON
+            data: what JSON shows and a query searches
             screen: draws it for a terminal of a number of columns
             text: its rows and their fields, for `--output text`
         """
         if self.query is not None:
-            self._emit_result(self._search(shape))
+            self._emit_result(self._search(data))
         elif self._format == "json":
-            write_stdout(self._format_json(shape))
+            write_stdout(self._format_json(data))
         elif self._format == "text":
             write_stdout("".join(f"{_format_fields(row)}\n" for row in text))
         else:
@@ -101,19 +101,19 @@ class Output:
             rows = result if isinstance(result, list) else [result]
             write_stdout("".join(f"{_format_fields([row])}\n" for row in rows))
 
-    def _format_json(self, shape: Any) -> str:
+    def _format_json(self, data: Any) -> str:
         if self.is_repeated and not sys.stdout.isatty():
-            return to_json(shape) + "\n"
-        return format_json(shape)
+            return to_json(data) + "\n"
+        return format_json(data)
 
-    def _search(self, shape: Any) -> Any:
+    def _search(self, data: Any) -> Any:
         from jmespath.exceptions import JMESPathError, JMESPathTypeError
 
         try:
-            return self.query.search(shape)
+            return self.query.search(data)
         except JMESPathError as error:
             # The data may be a task that nobody else has: print it before the error.
-            write_stdout(to_json(shape) + "\n")
+            write_stdout(to_json(data) + "\n")
             reason = " ".join(str(error).split())
             if isinstance(error, JMESPathTypeError):  # it has the value too, which is not for a log
                 reason = f"{error.function_name}() can't take a value of type {error.actual_type}"
@@ -138,13 +138,13 @@ class Output:
         return Console(highlight=False)
 
 
-def format_json(shape: Any) -> str:
+def format_json(data: Any) -> str:
     """Return JSON: indented on a terminal, else a line for each element of an array, and one for anything else."""
     if sys.stdout.isatty():
-        return to_json(shape, indent=2) + "\n"
-    if isinstance(shape, list):
-        return "[" + ",\n".join(map(to_json, shape)) + "]\n"
-    return to_json(shape) + "\n"
+        return to_json(data, indent=2) + "\n"
+    if isinstance(data, list):
+        return "[" + ",\n".join(map(to_json, data)) + "]\n"
+    return to_json(data) + "\n"
 
 
 def _format_fields(values: Iterable[Any]) -> str:

@@ -43,11 +43,11 @@ def table_width(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> int:
     return sum(_widths(names, [[cell(value) for value in row] for row in rows])) + _GAP * (len(names) - 1)
 
 
-def table_of(shape: list[Any] | dict[str, Any], width: int) -> Text:
+def table_of(data: list[Any] | dict[str, Any], width: int) -> Text:
     """Return JSON as a table: an object as a card, a list as rows."""
-    if isinstance(shape, dict):
-        return card_of(shape)
-    rows = [dict(flatten(item)) if isinstance(item, dict) else {"": item} for item in shape]
+    if isinstance(data, dict):
+        return card_of(data)
+    rows = [dict(flatten(item)) if isinstance(item, dict) else {"": item} for item in data]
     names = tuple(dict.fromkeys(name for row in rows for name in row))
     return table(names, [tuple(row.get(name, "") for name in names) for row in rows], width)
 

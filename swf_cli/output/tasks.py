@@ -80,7 +80,7 @@ def show_task_counts(output: Output, counts: Sequence[TaskCount], field: str, no
         )
 
     output.emit(
-        [{field: _shape(count.value), **_counts(count)} for count in counts],
+        [{field: _json_value(count.value), **_counts(count)} for count in counts],
         screen=screen,
         text=[(_spell(count.value), *_counts(count).values()) for count in counts],
     )
@@ -95,7 +95,7 @@ def _counts(count: TaskCount) -> dict[str, Any]:
     }
 
 
-def _shape(value: str | ActivityId | None) -> Any:
+def _json_value(value: str | ActivityId | None) -> Any:
     return value if value is None or isinstance(value, str) else asdict(value)
 
 
@@ -258,11 +258,11 @@ def _state_since(task: ActivityTask) -> float:
 
 def show_task(output: Output, task: WorkerTask, domain: str, task_list: str, held_key: str | None) -> None:
     """Print a task that was polled; as text, its token."""
-    shape = {**asdict(task), "domain": domain, "task_list": task_list, "held_key": held_key}
-    output.emit(shape, screen=lambda _: card_of(shape), text=[(task.token,)])
+    data = {**asdict(task), "domain": domain, "task_list": task_list, "held_key": held_key}
+    output.emit(data, screen=lambda _: card_of(data), text=[(task.token,)])
 
 
 def show_heartbeat(output: Output, cancel_requested: bool) -> None:
     """Print whether cancellation was requested."""
-    shape = {"cancel_requested": cancel_requested}
-    output.emit(shape, screen=lambda _: card_of(shape), text=[(cancel_requested,)])
+    data = {"cancel_requested": cancel_requested}
+    output.emit(data, screen=lambda _: card_of(data), text=[(cancel_requested,)])

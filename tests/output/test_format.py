@@ -166,7 +166,7 @@ def test_to_json_says_the_same(value: Any) -> None:
     assert not CONTROLS.search(text)
 
 
-def emitted(monkeypatch: pytest.MonkeyPatch, shape: Any, form: str, query: str, *, terminal: bool = False) -> str:
+def emitted(monkeypatch: pytest.MonkeyPatch, data: Any, form: str, query: str, *, terminal: bool = False) -> str:
     """Return what is printed of a query over some JSON."""
 
     class Stdout(io.StringIO):
@@ -179,7 +179,7 @@ def emitted(monkeypatch: pytest.MonkeyPatch, shape: Any, form: str, query: str, 
     with monkeypatch.context() as patch:
         patch.setattr(sys, "stdout", stdout)
         output = Output(form, compile_query(query), "never")
-        output.emit(shape, screen=lambda width: pytest.fail("not the screen"), text=[])
+        output.emit(data, screen=lambda width: pytest.fail("not the screen"), text=[])
     return stdout.getvalue()
 
 
@@ -199,10 +199,10 @@ def emitted(monkeypatch: pytest.MonkeyPatch, shape: Any, form: str, query: str, 
 )
 def test_the_result_of_a_query(monkeypatch: pytest.MonkeyPatch, query: str, text: str, lines: list[str]) -> None:
     """As text: a scalar bare, a list a line each, objects and lists in it as fields; as JSON: a line per element."""
-    shape = [{"n": "a\tb", "c": 1, "x": None}, {"n": "c\n\x1b", "c": True, "x": None}]
-    assert emitted(monkeypatch, shape, "text", query) == text
-    assert emitted(monkeypatch, shape, "json", query).splitlines() == lines
-    assert json.loads(emitted(monkeypatch, shape, "json", query, terminal=True)) == json.loads("".join(lines))
+    data = [{"n": "a\tb", "c": 1, "x": None}, {"n": "c\n\x1b", "c": True, "x": None}]
+    assert emitted(monkeypatch, data, "text", query) == text
+    assert emitted(monkeypatch, data, "json", query).splitlines() == lines
+    assert json.loads(emitted(monkeypatch, data, "json", query, terminal=True)) == json.loads("".join(lines))
 
 
 def test_a_query_that_fails_loses_nothing(

@@ -35,10 +35,10 @@ class TestOnce:
     def test_one_list(self, draw: Draw) -> None:
         """An object, the bare count, or a table of one row."""
         one = [sample("gpu", 3)]
-        shape, text, screen = (
+        data, text, screen = (
             draw(lambda form=form: show_counts(Output(form), "media", one)) for form in ("json", "text", "table")
         )
-        assert shape == ['{"domain": "media", "task_list": "gpu", "count": 3, "truncated": false}']
+        assert data == ['{"domain": "media", "task_list": "gpu", "count": 3, "truncated": false}']
         assert text == ["3"]
         assert [line.split() for line in screen] == [["domain", "task", "list", "pending"], ["media", "gpu", "3"]]
 

@@ -197,8 +197,8 @@ def test_a_command_that_could_not_be_copied_is_not_shown(draw: Draw) -> None:
     assert draw(lambda: show_stuck(Output("text"), StuckReport([row]), SCREEN, None))[0].endswith(
         "\tclose its workflow"
     )
-    (shape,) = json.loads("".join(draw(lambda: show_stuck(Output("json"), StuckReport([row]), SCREEN, None))))
-    assert shape["hint"] == f"close its workflow: {command}"
+    (data,) = json.loads("".join(draw(lambda: show_stuck(Output("json"), StuckReport([row]), SCREEN, None))))
+    assert data["hint"] == f"close its workflow: {command}"
 
 
 def test_json(draw: Draw) -> None:

@@ -203,7 +203,7 @@ class TestCounts:
 
     def test_each_format(self, draw: Draw) -> None:
         """The field's value, how many wait and are started, and for how long."""
-        screen, shape, text = (
+        screen, data, text = (
             draw(lambda form=form: show_task_counts(Output(form), self.COUNTS, "activity", NOW, "nothing"))
             for form in ("table", "json", "text")
         )
@@ -212,7 +212,7 @@ class TestCounts:
             ["resize", "1", "12", "3", "1m40s", "50s"],
             ["-", "0", "1", "10s"],
         ]
-        assert json.loads("".join(shape)) == [
+        assert json.loads("".join(data)) == [
             {
                 "activity": {"name": "resize", "version": "1"},
                 "scheduled": 12,

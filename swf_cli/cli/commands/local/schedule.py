@@ -126,24 +126,24 @@ def schedule(
     """
     execution, activity_id = decider(common).schedule(activity, configuration, task_input, workflow_id)
     if common.output.format or common.output.query is not None:
-        shape = {
+        data = {
             "id": activity_id,
             "activity": {"name": activity.name, "version": activity.version},
             "execution": {"id": execution.id, "run_id": execution.run_id},
             "domain": common.domain,
             "task_list": configuration.task_list,
         }
-        common.output.emit(shape, screen=lambda _: card(_lines(shape)), text=[(execution.id,)])
+        common.output.emit(data, screen=lambda _: card(_lines(data)), text=[(execution.id,)])
     else:
         where = f"in workflow {execution.id}, run {execution.run_id}"
         terminal.print_message(f"scheduled {activity_id} on task list {configuration.task_list} {where}")
 
 
-def _lines(shape: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    execution, activity = shape["execution"], shape["activity"]
-    yield "id", shape["id"]
+def _lines(data: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    execution, activity = data["execution"], data["activity"]
+    yield "id", data["id"]
     yield "activity", f"{activity['name']}:{activity['version']}"
     yield "workflow ID", execution["id"]
     yield "run ID", execution["run_id"]
-    yield "domain", shape["domain"]
-    yield "task list", shape["task_list"]
+    yield "domain", data["domain"]
+    yield "task list", data["task_list"]
