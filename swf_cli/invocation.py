@@ -13,7 +13,7 @@ WHERE: Final = ("--domain", "--profile", "--region", "--endpoint-url")
 
 @dataclass(frozen=True, slots=True)
 class Invocation:
-    """Spells the commands that messages suggest, so that they work when pasted in the shell that ran this one.
+    """Formats the commands that messages suggest, so that they work when pasted in the shell that ran this one.
 
     What the environment says holds there too; what was given as an option must be given again.
     """
@@ -21,16 +21,16 @@ class Invocation:
     given: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """The options of the command line by their long names, each with its values as they were typed."""
 
-    def spell(self, name: str, *arguments: str, repeat: Sequence[str] = WHERE) -> str:
+    def format(self, name: str, *arguments: str, repeat: Sequence[str] = WHERE) -> str:
         """Return a command line of `swf`: a command, the options to repeat if they were given, and arguments."""
         repeated = [word for option in repeat for value in self.given.get(option, ()) for word in (option, value)]
         return shlex.join(["swf", name, *repeated, *arguments])
 
-    def spell_held(self, name: str, key: str, endpoint: str, *arguments: str) -> str:
+    def format_held(self, name: str, key: str, endpoint: str, *arguments: str) -> str:
         """Return a command line about a held task, whose row has its domain, profile, region and endpoint.
 
         Only an endpoint to which tokens would be sent unencrypted must be confirmed, by naming it again.
         """
         is_confirmed = endpoint in self.given.get("--endpoint-url", ()) and not is_protected_url(endpoint)
         repeat = ("--endpoint-url",) if is_confirmed else ()
-        return self.spell(name, "--held", key, *arguments, repeat=repeat)
+        return self.format(name, "--held", key, *arguments, repeat=repeat)

@@ -169,7 +169,7 @@ class ActivityId:
         return cls(name=text_of(data, "name"), version=text_of(data, "version"))
 
 
-def spell_activity(activity: ActivityId) -> str:
+def format_activity(activity: ActivityId) -> str:
     """Return name and version of an activity type, as messages and screens show them."""
     return f"{activity.name} {activity.version}"
 

@@ -73,10 +73,10 @@ class ReceivedTask:
         """Return what to do if it could not be printed, and the command line for that."""
         if self.key is not None:
             reason = ("--reason", "not printed")
-            return "if nobody works on it", invocation.spell_held("fail", self.key, self.source.endpoint, *reason)
+            return "if nobody works on it", invocation.format_held("fail", self.key, self.source.endpoint, *reason)
         execution = self.task.execution
         names = ("--workflow-id", execution.id, "--run-id", execution.run_id, "--id", self.task.id)
-        return "see when it times out", invocation.spell("tasks", *names)
+        return "see when it times out", invocation.format("tasks", *names)
 
 
 def poll_source(session: "Session", domain: str, task_list: str, identity: str) -> PollSource:
@@ -291,7 +291,7 @@ def _describe_failure(error: SwfError, source: PollSource) -> str:
 def _describe_loss(source: PollSource) -> str:
     # In full: a log is read in other shells than the one that polls.
     where = Invocation({"--domain": [source.domain], "--task-list": [source.task_list]})
-    command = where.spell("held", repeat=("--domain", "--task-list"))
+    command = where.format("held", repeat=("--domain", "--task-list"))
     return (
         f"SWF may have assigned a task to this poll (identity {source.identity}), which would stay open until it "
         f"times out; see `{command}`"

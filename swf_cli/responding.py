@@ -375,7 +375,7 @@ def prune(
 
     Log those whose history can't be read. A task whose execution SWF does not know is kept: the credentials may be
     those of another account, and only a response or a heartbeat would show whether SWF knows the token. `swf fail`
-    sends one, and drops it; that command is logged, as `invocation` spells it.
+    sends one, and drops it; that command is logged, as `invocation` formats it.
     """
     sessions: dict[tuple[str | None, str, str], Session] = {}
     for held in ledger.list_held() if rows is None else rows:
@@ -391,7 +391,7 @@ def prune(
                     "%s is kept: SWF does not know its workflow execution; "
                     "if these are the credentials of its account, remove it with: %s",
                     held.key,
-                    invocation.spell_held("fail", held.key, held.endpoint),
+                    invocation.format_held("fail", held.key, held.endpoint),
                 )
             elif end is not None:
                 ledger.drop(held.key)

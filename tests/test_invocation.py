@@ -13,18 +13,18 @@ GIVEN = Invocation(
 
 def test_what_was_given_is_given_again() -> None:
     """Each option to repeat that was given, quoted, as often as it was given; no other, and nothing that was not."""
-    assert GIVEN.spell("tasks", "--id", "x") == (
+    assert GIVEN.format("tasks", "--id", "x") == (
         "swf tasks --profile 'on call' --endpoint-url http://10.0.0.1:80 --id x"
     )
-    assert GIVEN.spell("stuck", repeat=("--task-list", "--domain")) == "swf stuck --task-list a --task-list b"
-    assert Invocation().spell("stuck") == "swf stuck"
+    assert GIVEN.format("stuck", repeat=("--task-list", "--domain")) == "swf stuck --task-list a --task-list b"
+    assert Invocation().format("stuck") == "swf stuck"
 
 
 @pytest.mark.parametrize("value", ["-x", "$(touch X)", "a'b", "", "two words"])
 def test_a_value_is_one_word(value: str) -> None:
     """Whatever it is."""
-    spelled = Invocation({"--domain": [value]}).spell("tasks", "--id", value)
-    assert shlex.split(spelled) == ["swf", "tasks", "--domain", value, "--id", value]
+    line = Invocation({"--domain": [value]}).format("tasks", "--id", value)
+    assert shlex.split(line) == ["swf", "tasks", "--domain", value, "--id", value]
 
 
 @pytest.mark.parametrize(
@@ -39,6 +39,6 @@ def test_a_value_is_one_word(value: str) -> None:
 def test_a_held_task_has_all_but_a_confirmation(endpoint: str, confirmed: str) -> None:
     """Its row names domain, profile, region and endpoint; one that is not encrypted is confirmed."""
     invocation = Invocation({**GIVEN.given, "--endpoint-url": ["http://10.0.0.1:80"]})
-    assert invocation.spell_held("cancel", "abcd1234", endpoint) == f"swf cancel {confirmed}--held abcd1234"
+    assert invocation.format_held("cancel", "abcd1234", endpoint) == f"swf cancel {confirmed}--held abcd1234"
     given_another = Invocation({"--endpoint-url": ["http://127.0.0.1:80"]})
-    assert given_another.spell_held("cancel", "abcd1234", endpoint) == "swf cancel --held abcd1234"
+    assert given_another.format_held("cancel", "abcd1234", endpoint) == "swf cancel --held abcd1234"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import CredentialsError, InvalidResponseError, SwfError
 from ..redaction import redact
 from .attempt import attempt
-from .faults import begin_call, kinds, translate
+from .faults import begin_call, class_names, translate
 from .session import Session, SessionClient
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def _call(
     except Exception as error:
         # Not only botocore's own exceptions: its parser raises others for what it can't parse.
         fault = translate(error)
-        if session is not None and not attempt.is_signed and "ParamValidationError" not in kinds(error):
+        if session is not None and not attempt.is_signed and "ParamValidationError" not in class_names(error):
             fault = session.explain(error)
         fault.message = redact(fault.message, arguments.get("taskToken"))
         fault.args = (fault.message,)

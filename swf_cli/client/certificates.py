@@ -4,7 +4,7 @@ import os
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import ConnectionSettingError, NetworkError
-from .faults import is_possibly_executed, kinds
+from .faults import class_names, is_possibly_executed
 
 if TYPE_CHECKING:
     import botocore.session
@@ -48,7 +48,7 @@ class CABundle:
 
     def explain(self, error: Exception) -> ConnectionSettingError | NetworkError | None:
         """Return the error to raise for a connection that failed because of the file; None for any other failure."""
-        if not self._path or "SSLError" not in kinds(error):
+        if not self._path or "SSLError" not in class_names(error):
             return None
         reason = _find_problem(self._path)
         if reason is None:

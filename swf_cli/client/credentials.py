@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ..errors import AccessError, ConnectionSettingError, CredentialsError, CredentialsUnavailable, SwfError
 from ..redaction import register_secrets
 from .certificates import CABundle
-from .faults import HINT_CREDENTIALS, HINT_EXPIRED, describe, is_transient, kinds, translate
+from .faults import HINT_CREDENTIALS, HINT_EXPIRED, class_names, describe, is_transient, translate
 from .masking import mask, mask_exceptions, mask_urls
 from .proxies import advise, explain_setting
 
@@ -97,7 +97,7 @@ class CredentialSource:
         if problem is not None:
             return problem
         # botocore wraps what an endpoint did in an error of its own.
-        names = kinds(error) | kinds(error.__context__ or error)
+        names = class_names(error) | class_names(error.__context__ or error)
         mask_exceptions(error)
         source = self.describe()
         reason = mask(_strip_prefix(describe(error)))
@@ -235,7 +235,7 @@ def explain_configuration(error: Exception, session: "botocore.session.Session")
 
     None for any other exception.
     """
-    names, values = kinds(error), getattr(error, "kwargs", {})
+    names, values = class_names(error), getattr(error, "kwargs", {})
     if "ProfileNotFound" in names:
         message = explain_missing(f"profile {values.get('profile')} was not found", session)
         return CredentialsError(message, hint=_HINT_PROFILE)
@@ -253,7 +253,7 @@ def _describe_mistake(error: Any) -> str:
     line = mistakes[0][0] if mistakes else getattr(error, "lineno", None)
     if line is None:
         return ""
-    is_repeated = kinds(error) & {"DuplicateSectionError", "DuplicateOptionError"}
+    is_repeated = class_names(error) & {"DuplicateSectionError", "DuplicateOptionError"}
     return f": line {line} repeats a section or a setting" if is_repeated else f": line {line} is not valid"
 
 

@@ -135,7 +135,7 @@ def record_attempt(operation: Any, response: Any = None, caught_exception: Excep
     error = caught_exception
     if error is not None:
         wrapped = getattr(error, "kwargs", {}).get("error")
-        if any("IncompleteRead" in kinds(cause) for cause in getattr(wrapped, "args", ())):
+        if any("IncompleteRead" in class_names(cause) for cause in getattr(wrapped, "args", ())):
             raise _unusable(operation) from error
         _call.possibly_executed |= _is_possibly_executed(error)
     elif response is not None:
@@ -156,7 +156,7 @@ def _is_possibly_executed(error: Exception) -> bool:
         return _is_gateway_failure(response["Error"].get("Code"), status)
     if attempt.is_tracked:
         return attempt.is_sent
-    names = kinds(error)
+    names = class_names(error)
     if names & {"SSLError", "ProxyConnectionError"}:
         message = f"{error} {getattr(error, 'kwargs', {}).get('error')}"
         return not any(text in message for text in _NOT_CONNECTED)
@@ -215,9 +215,9 @@ def _unusable(operation_model: Any) -> InvalidResponseError:
     return InvalidResponseError(message, possibly_executed=True)
 
 
-def kinds(error: BaseException) -> set[str]:
+def class_names(error: BaseException) -> set[str]:
     """Return the names of an exception's class and of its bases: botocore is not imported to name them."""
-    return {kind.__name__ for kind in type(error).__mro__}
+    return {base.__name__ for base in type(error).__mro__}
 
 
 def translate(error: Exception) -> SwfError:
@@ -229,7 +229,7 @@ def translate(error: Exception) -> SwfError:
     response = getattr(error, "response", None)
     if isinstance(response, dict) and "Error" in response:
         return _translate_fault(error, response, possibly_executed)
-    names = kinds(error)
+    names = class_names(error)
     message = describe(error)
     for name, hint in _UNSIGNED.items():
         if name in names:

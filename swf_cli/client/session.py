@@ -11,7 +11,7 @@ from ..addresses import check_endpoint_url
 from ..errors import AccessError, ConfigurationError, CredentialsError, NetworkError, SwfError
 from .certificates import CABundle
 from .credentials import CredentialSource, explain_configuration, explain_missing
-from .faults import HINT_REGION, begin_call, check_response, kinds, record_attempt, record_signed, translate
+from .faults import HINT_REGION, begin_call, check_response, class_names, record_attempt, record_signed, translate
 from .loader import use_fast_loader
 from .proxies import Proxies
 from .variables import ignore_empty_variables
@@ -246,7 +246,7 @@ def _explain_setting(error: Exception) -> SwfError:
         message = f"cannot read the AWS configuration: {error.strerror}: {error.filename}"
         return AccessError(message, hint=_HINT_SETTING)
     fault = translate(error)
-    if isinstance(fault, NetworkError) and not kinds(error) & {"ConnectionError", "HTTPClientError"}:
+    if isinstance(fault, NetworkError) and not class_names(error) & {"ConnectionError", "HTTPClientError"}:
         # Such as an endpoint that is not a URL, or a region that can't be part of a host name.
         return ConfigurationError(fault.message, hint=_HINT_SETTING)
     return fault

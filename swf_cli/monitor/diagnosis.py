@@ -10,7 +10,7 @@ from typing import Final
 
 from ..history import ActivityTask, DecisionTask
 from ..ledger.records import HeldTask
-from ..models import ExecutionId, spell_activity
+from ..models import ExecutionId, format_activity
 from ..times import format_duration, iso_time
 from .evidence import DomainFacts, ListActivity
 
@@ -172,7 +172,7 @@ def _diagnose_dead_holder(held: HeldTask, task: ActivityTask, started_at: float,
     pid = facts.holdings.commands.get(held.key)
     if pid is not None:
         explanation = f"the worker that took it has died, but its command still runs as process {pid}"
-        again = facts.invocation.spell("stuck")
+        again = facts.invocation.format("stuck")
         hint = f"stop the command first (`kill -TERM -- -{pid}`), then run `{again}` again"
         return Diagnosis("holder-gone", started_at, explanation, hint)
     explanation = f"the process that took it on this machine, {held.pid}, has died"
@@ -186,10 +186,10 @@ def _expected_run(task: ActivityTask, facts: DomainFacts) -> tuple[float, str]:
     runs = facts.runs.get(task.activity)
     if runs is not None:
         longest = format_duration(runs.longest)
-        spelled = spell_activity(task.activity)
-        comparison = f"each of the {runs.count} completed runs of {spelled} that were read (at most {longest})"
+        activity = format_activity(task.activity)
+        comparison = f"each of the {runs.count} completed runs of {activity} that were read (at most {longest})"
         if runs.count == 1:
-            comparison = f"the one completed run of {spelled} that was read ({longest})"
+            comparison = f"the one completed run of {activity} that was read ({longest})"
         return runs.longest + min(_MARGIN, facts.older_than), comparison
     limit = task.configuration.runtime_timeout
     if not isinstance(limit, timedelta):
@@ -199,7 +199,7 @@ def _expected_run(task: ActivityTask, facts: DomainFacts) -> tuple[float, str]:
 
 
 def _held_command(facts: DomainFacts) -> str:
-    return facts.invocation.spell("held", repeat=("--domain", "--task-list"))
+    return facts.invocation.format("held", repeat=("--domain", "--task-list"))
 
 
 def _closing_command(held: HeldTask, task: ActivityTask, facts: DomainFacts) -> str | None:
@@ -207,9 +207,9 @@ def _closing_command(held: HeldTask, task: ActivityTask, facts: DomainFacts) -> 
     if not _KEY.fullmatch(held.key):
         return None
     if task.cancel_requested_at is not None:
-        return facts.invocation.spell_held("cancel", held.key, held.endpoint)
+        return facts.invocation.format_held("cancel", held.key, held.endpoint)
     reason = "script died" if held.holder_alive is None else "worker died"
-    return facts.invocation.spell_held("fail", held.key, held.endpoint, "--reason", reason)
+    return facts.invocation.format_held("fail", held.key, held.endpoint, "--reason", reason)
 
 
 def _ending(execution: ExecutionId, task: ActivityTask, facts: DomainFacts, advice: str) -> tuple[str, str | None]:

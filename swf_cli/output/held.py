@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
-from ..models import spell_activity
+from ..models import format_activity
 from ..times import format_duration, iso_time
 from .cards import cell, join
 from .format import Output
@@ -32,7 +32,7 @@ def show_held(
 ) -> None:
     """Print what this machine holds; `what` says which, should there be none.
 
-    `commands` has the process IDs of the commands that still run, by the key of their row; `invocation` spells what
+    `commands` has the process IDs of the commands that still run, by the key of their row; `invocation` formats what
     to do about a task.
     """
     output.emit(
@@ -72,7 +72,7 @@ def _screen(
                 held.key,
                 held.id or cell(held.name, "dim"),
                 held.execution.id if held.execution else "",
-                spell_activity(held.activity) if held.activity else "",
+                format_activity(held.activity) if held.activity else "",
                 held.task_list,
                 held.domain,
                 f"{format_duration(now - held.taken_at)} ago",
@@ -95,5 +95,5 @@ def _advise(held: HeldTask, command_pid: int | None, invocation: Invocation) -> 
     if command_pid is not None:
         kill = f"kill -TERM -- -{command_pid}"
         return cell(f"{held.key}: its worker has died, but its command still runs. To stop the command: {kill}")
-    command = invocation.spell_held("fail", held.key, held.endpoint, "--reason", "worker died")
+    command = invocation.format_held("fail", held.key, held.endpoint, "--reason", "worker died")
     return cell(f"{held.key}: its worker has died. To fail the task: {command}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..history import ActivityTask, DecisionTask
 from ..invocation import WHERE, Invocation
-from ..models import spell_activity
+from ..models import format_activity
 from ..monitor.groups import StuckGroup, group_stuck
 from ..times import format_duration, iso_time
 from .cards import card, cell, copyable, join, wrap
@@ -138,7 +138,7 @@ def _draw_task(row: StuckTask, now: float, width: int) -> Text:
     head.stylize(f"bold {_style(row)}", 0, len(why.reason))
     lines: list[tuple[str, Any]] = []
     if isinstance(task, ActivityTask):
-        lines += [("task", task.id), ("activity", spell_activity(task.activity))]
+        lines += [("task", task.id), ("activity", format_activity(task.activity))]
     lines += [
         ("workflow", row.execution.id),
         ("run", row.execution.run_id),
@@ -153,10 +153,10 @@ def _draw_task(row: StuckTask, now: float, width: int) -> Text:
 
 def _draw_next(report: StuckReport, rows: Sequence[StuckTask], screen: StuckScreen) -> Text:
     """Return the commands to type next."""
-    worst, spell = report.rows[0], screen.invocation.spell
-    on_list = spell("stuck", "--task-list", worst.task.task_list, repeat=(*WHERE, *_PACE))
-    lines = [("its workflow", spell("tasks", "--workflow-id", worst.execution.id)), ("its task list", on_list)]
+    worst, command = report.rows[0], screen.invocation.format
+    on_list = command("stuck", "--task-list", worst.task.task_list, repeat=(*WHERE, *_PACE))
+    lines = [("its workflow", command("tasks", "--workflow-id", worst.execution.id)), ("its task list", on_list)]
     if len(report.rows) > len(rows):
-        everything = spell("stuck", "--limit", "0", repeat=(*WHERE, "--task-list", "--activity", *_PACE))
+        everything = command("stuck", "--limit", "0", repeat=(*WHERE, "--task-list", "--activity", *_PACE))
         lines.insert(0, (f"{len(report.rows) - len(rows):,} more", everything))
-    return card((name, line) for name, command in lines if (line := copyable(command)))
+    return card((name, line) for name, text in lines if (line := copyable(text)))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from ..models import spell_activity
+from ..models import format_activity
 from ..times import format_duration, iso_time
 from .cards import card, card_of, cell, join
 from .format import Output
@@ -53,7 +53,7 @@ def _text_fields(execution: ExecutionId, task: ActivityTask) -> tuple[Any, ...]:
         task.task_list,
         execution.id,
         execution.run_id,
-        spell_activity(task.activity),
+        format_activity(task.activity),
         task.identity,
         iso_time(_state_since(task)),
         end,
@@ -73,7 +73,7 @@ def show_task_counts(output: Output, counts: Sequence[TaskCount], field: str, no
         return table(
             (field, "scheduled", "started", "longest wait", "longest run"),
             [
-                (_spell(count.value), str(count.scheduled), str(count.started), *both)
+                (_format_value(count.value), str(count.scheduled), str(count.started), *both)
                 for count, both in zip(counts, ages, strict=True)
             ],
             width,
@@ -82,7 +82,7 @@ def show_task_counts(output: Output, counts: Sequence[TaskCount], field: str, no
     output.emit(
         [{field: _json_value(count.value), **_counts(count)} for count in counts],
         screen=screen,
-        text=[(_spell(count.value), *_counts(count).values()) for count in counts],
+        text=[(_format_value(count.value), *_counts(count).values()) for count in counts],
     )
 
 
@@ -99,8 +99,8 @@ def _json_value(value: str | ActivityId | None) -> Any:
     return value if value is None or isinstance(value, str) else asdict(value)
 
 
-def _spell(value: str | ActivityId | None) -> str | None:
-    return value if value is None or isinstance(value, str) else spell_activity(value)
+def _format_value(value: str | ActivityId | None) -> str | None:
+    return value if value is None or isinstance(value, str) else format_activity(value)
 
 
 def show_one_task(output: Output, execution: ExecutionId, task: ActivityTask, now: float) -> None:
@@ -124,7 +124,7 @@ def _task_card(execution: ExecutionId, task: ActivityTask, now: float) -> Text:
         ("workflow", execution.id),
         ("run", execution.run_id),
         ("task", task.id),
-        ("activity", spell_activity(task.activity)),
+        ("activity", format_activity(task.activity)),
         ("task list", task.task_list),
         ("state", _state(task)),
         ("scheduled", _time_and_age(task.scheduled_at, now)),
@@ -179,7 +179,7 @@ def _execution_screen(found: ExecutionTasks, now: float, width: int, what: str) 
     first, last = min(task.scheduled_at for task in tasks), max(ends)
     columns: dict[str, list[Any]] = {
         "task": [task.id for task in tasks],
-        "activity": [spell_activity(task.activity) for task in tasks],
+        "activity": [format_activity(task.activity) for task in tasks],
         "task list": [task.task_list for task in tasks],
         "state": [_state(task) for task in tasks],
         "waited": [
@@ -239,7 +239,7 @@ def _domain_screen(rows: Sequence[FoundTask], now: float, width: int, what: str)
             (
                 row.execution.id,
                 row.task.id,
-                spell_activity(row.task.activity),
+                format_activity(row.task.activity),
                 row.task.task_list,
                 _state(row.task),
                 format_duration(now - _state_since(row.task)),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 from ..heartbeat_timeouts import HeartbeatTimeouts, TimeoutLookup
 from ..heartbeats import AutomaticHeartbeatSender, HeartbeatScheduler, HeartbeatSignal
-from ..models import LIMITS, TaskReference, WorkerTask, spell_activity
+from ..models import LIMITS, TaskReference, WorkerTask, format_activity
 from ..polling import ReceivedTask
 from ..redaction import redact
 from ..responding import Outcome, Responder, Settlement
@@ -141,7 +141,7 @@ class TaskRunner:
     def run(self) -> Settlement:
         """Execute the task and respond; return what became of it."""
         task, began = self.task, self.context.clock()
-        what = spell_activity(task.activity), self.source.task_list, task.execution.run_id
+        what = format_activity(task.activity), self.source.task_list, task.execution.run_id
         self.log.event("started", "started: %s, list %s, run %s", *what)
         self.context.scheduler.add(self._sender)
         try:

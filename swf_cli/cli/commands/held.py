@@ -65,7 +65,7 @@ def _log_hidden(common: GlobalOptions, hidden: int, variables: list[str]) -> Non
     import logging  # not for a completion
 
     unset = " ".join(f"-u {name}" for name in variables)
-    command = f"env {unset} {common.invocation.spell('held', repeat=('--domain', '--task-list'))}"
+    command = f"env {unset} {common.invocation.format('held', repeat=('--domain', '--task-list'))}"
     exclude = "excludes" if len(variables) == 1 else "exclude"
     message = "%d more, which %s %s: %s"
     logging.getLogger(__name__).info(message, hidden, " and ".join(variables), exclude, command)

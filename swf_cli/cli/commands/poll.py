@@ -95,13 +95,13 @@ def _explain_incomplete(common: GlobalOptions, error: IncompleteTask, endpoint: 
     where, command = "the task is not recorded, and stays open until it times out", None
     if error.key is not None:
         where = f"the task is in `swf held` under {error.key}"
-        command = common.invocation.spell_held("fail", error.key, endpoint, *reason)
+        command = common.invocation.format_held("fail", error.key, endpoint, *reason)
     elif not for_eval:
         with suppress(OutputError):
             # Not in the hint: messages end up in logs, where no token belongs.
             terminal.write_stdout(terminal.to_json({"token": error.token}) + "\n")
             where = "its token was printed; save that as FILE"
-            command = common.invocation.spell("fail", "--task", "FILE", *reason)
+            command = common.invocation.format("fail", "--task", "FILE", *reason)
     return SwfError.from_error(error, f"{error.message}; {where}", command and f"to fail it at once: {command}")
 
 
