@@ -5,6 +5,7 @@ import logging
 import os
 import resource
 import sqlite3
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -133,18 +134,23 @@ def test_a_folder_that_cannot_exist_is_said_why(
     assert caplog.messages == [f"cannot use the ledger in {tmp_path / folder}: {why.format(tmp_path)}"]
 
 
+@pytest.fixture
+def open_parent() -> Iterator[Path]:
+    """A folder that other users may enter; every run of pytest closes those of pytest."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder)
+        path.chmod(0o711)
+        yield path
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
 @pytest.mark.parametrize("mode", [0o500, 0o000], ids=["read-only", "closed"])
-def test_a_folder_without_permission_warns_once(mode: int, tmp_path: Path) -> None:
+def test_a_folder_without_permission_warns_once(mode: int, open_parent: Path) -> None:
     """A user who can't write to the folder, or not even list it, gets one warning, and everything else goes on."""
-    folder = tmp_path / "state"
+    folder = open_parent / "state"
     folder.mkdir()
     folder.chmod(mode)
     os.chown(folder, 65_534, 65_534)
-    for path in tmp_path.parents:
-        if path.stat().st_uid == os.geteuid() and path != Path("/tmp"):
-            path.chmod(path.stat().st_mode | 0o011)
-    tmp_path.chmod(0o711)
     code = (
         "import os; from tests.ledger.test_database import use;"
         "os.setgroups([]); os.setgid(65534); os.setuid(65534); use(ledger)"
