@@ -129,8 +129,10 @@ class HeartbeatSender:
             return
         except SwfError as error:
             self.failure = error
-            may_pass = isinstance(error, TRANSIENT) or (isinstance(error, CredentialsError) and self.has_succeeded)
-            if self._stop_on_rejection and not may_pass:
+            is_transient = isinstance(error, TRANSIENT) or (
+                isinstance(error, CredentialsError) and self.has_succeeded
+            )
+            if self._stop_on_rejection and not is_transient:
                 self._report(None, error)
                 return
             part = 20 if isinstance(error, NetworkError) else 4
