@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from . import task_decisions, workflow_decisions
-from .entities import Answer, Args, Execution
+from .entities import Args, Execution, Response
 from .faults import invalid
 from .lifecycle import end_decision, request_decision
 from .service import ServiceState
@@ -14,7 +14,7 @@ _CLOSING: Final = workflow_decisions.CLOSING
 _DECISIONS: Final[Mapping[str, Decide]] = {**task_decisions.DECISIONS, **workflow_decisions.DECISIONS, **_CLOSING}
 
 
-def respond_decision_task_completed(service: ServiceState, args: Args) -> Answer:
+def respond_decision_task_completed(service: ServiceState, args: Args) -> Response:
     """Complete a decision task and carry out its decisions in order."""
     task = service.decision_task(args["taskToken"])
     decisions = [_read(position, decision) for position, decision in enumerate(args.get("decisions") or (), start=1)]

@@ -8,7 +8,7 @@ from typing import Final
 
 from . import executions, polls, registry, tags, visibility
 from .clock import Clock
-from .entities import Answer, Args, Poll, TaskKind
+from .entities import Args, Poll, Response, TaskKind
 from .faults import Fault
 from .lifecycle import finish
 from .matching import end_all_polls
@@ -16,7 +16,7 @@ from .quotas import Limits
 from .service import ServiceState
 from .timeouts import advance_to
 
-_OPERATIONS: Final[Mapping[str, Callable[[ServiceState, Args], Answer]]] = {
+_OPERATIONS: Final[Mapping[str, Callable[[ServiceState, Args], Response]]] = {
     **registry.OPERATIONS,
     **tags.OPERATIONS,
     **executions.OPERATIONS,
@@ -71,11 +71,11 @@ class Engine:
         args: Args,
         *,
         region: str = DEFAULT_REGION,
-        alive: Callable[[], bool] = _always_connected,
-    ) -> Answer:
+        is_connected: Callable[[], bool] = _always_connected,
+    ) -> Response:
         """Run an operation in a region; its arguments must be valid by SWF's service model.
 
-        A poll returns when it receives a task or its time is over; `alive` returns whether its client is still
+        A poll returns when it receives a task or its time is over; `is_connected` returns whether its client is still
         connected. Raise Fault if SWF rejects the call, or if there is no such operation.
         """
         if operation not in OPERATIONS:
@@ -89,7 +89,7 @@ class Engine:
                     return _OPERATIONS[operation](service, args)
                 if args.get("nextPageToken"):
                     return polls.next_page(service, args)
-                poll = polls.hold(service, kind, args, alive)
+                poll = polls.hold(service, kind, args, is_connected)
             finally:
                 finish(service)
                 if service.deadlines.next_deadline() < self._awaited_deadline:

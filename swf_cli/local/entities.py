@@ -17,7 +17,7 @@ from .quotas import MAX_EXECUTION_SECONDS
 Args = Mapping[str, Any]
 """The arguments of an operation as they are on the wire, validated against SWF's service model."""
 
-Answer = dict[str, Any]
+Response = dict[str, Any]
 """The response of an operation as it is on the wire."""
 
 TaskKind = Literal["activity", "decision"]
@@ -41,7 +41,7 @@ class Poll(Expirable):
     clock: Clock
     until: float
     """The real time at which it ends: neither the clock's speed nor an advance ends it sooner."""
-    alive: Callable[[], bool]
+    is_connected: Callable[[], bool]
     """Returns whether the client is still connected."""
     task: "Task | None" = None
     done: Event = field(default_factory=Event)

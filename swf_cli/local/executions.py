@@ -5,7 +5,7 @@ from typing import Final
 
 from .configuration import effective_configuration, first_missing
 from .decisions import respond_decision_task_completed
-from .entities import Answer, Args, Execution, Start, TaskKind
+from .entities import Args, Execution, Response, Start, TaskKind
 from .faults import Fault, unknown
 from .lifecycle import (
     close_activity,
@@ -19,7 +19,7 @@ from .service import ServiceState
 from .tokens import new_run_id
 
 
-def _start(service: ServiceState, args: Args) -> Answer:
+def _start(service: ServiceState, args: Args) -> Response:
     domain = usable_domain(service, args["domain"])
     registered = usable_type(domain, "workflow", args["workflowType"])
     configuration = effective_configuration(args, registered.defaults)
@@ -51,7 +51,7 @@ def _open_execution(service: ServiceState, args: Args) -> Execution:
     return execution
 
 
-def _signal(service: ServiceState, args: Args) -> Answer:
+def _signal(service: ServiceState, args: Args) -> Response:
     execution = _open_execution(service, args)
     service.record(
         execution,
@@ -64,12 +64,12 @@ def _signal(service: ServiceState, args: Args) -> Answer:
     return {}
 
 
-def _request_cancel(service: ServiceState, args: Args) -> Answer:
+def _request_cancel(service: ServiceState, args: Args) -> Response:
     request_cancel(service, _open_execution(service, args))
     return {}
 
 
-def _terminate(service: ServiceState, args: Args) -> Answer:
+def _terminate(service: ServiceState, args: Args) -> Response:
     terminate_execution(
         service,
         _open_execution(service, args),
@@ -81,27 +81,27 @@ def _terminate(service: ServiceState, args: Args) -> Answer:
     return {}
 
 
-def _heartbeat(service: ServiceState, args: Args) -> Answer:
+def _heartbeat(service: ServiceState, args: Args) -> Response:
     task = service.activity_task(args["taskToken"])
     task.heartbeat_at = service.now
     task.details = args.get("details", task.details)
     return {"cancelRequested": bool(task.cancel_requested_id)}
 
 
-def _complete(service: ServiceState, args: Args) -> Answer:
+def _complete(service: ServiceState, args: Args) -> Response:
     close_activity(
         service, service.activity_task(args["taskToken"]), "ActivityTaskCompleted", result=args.get("result")
     )
     return {}
 
 
-def _fail(service: ServiceState, args: Args) -> Answer:
+def _fail(service: ServiceState, args: Args) -> Response:
     task = service.activity_task(args["taskToken"])
     close_activity(service, task, "ActivityTaskFailed", reason=args.get("reason"), details=args.get("details"))
     return {}
 
 
-def _cancel(service: ServiceState, args: Args) -> Answer:
+def _cancel(service: ServiceState, args: Args) -> Response:
     task = service.activity_task(args["taskToken"])
     if not task.cancel_requested_id:
         raise unknown(f"cancellation request of the activity, scheduledEventId = {task.scheduled_id}")
@@ -115,8 +115,8 @@ def _cancel(service: ServiceState, args: Args) -> Answer:
     return {}
 
 
-def _count(kind: TaskKind) -> Callable[[ServiceState, Args], Answer]:
-    def operate(service: ServiceState, args: Args) -> Answer:
+def _count(kind: TaskKind) -> Callable[[ServiceState, Args], Response]:
+    def operate(service: ServiceState, args: Args) -> Response:
         waiting = service.domain(args["domain"]).task_list(kind, args["taskList"]["name"]).waiting
         limit = service.limits.counted_tasks
         return {"count": min(waiting, limit), "truncated": waiting > limit}
@@ -124,7 +124,7 @@ def _count(kind: TaskKind) -> Callable[[ServiceState, Args], Answer]:
     return operate
 
 
-OPERATIONS: Final[Mapping[str, Callable[[ServiceState, Args], Answer]]] = {
+OPERATIONS: Final[Mapping[str, Callable[[ServiceState, Args], Response]]] = {
     "StartWorkflowExecution": _start,
     "SignalWorkflowExecution": _signal,
     "RequestCancelWorkflowExecution": _request_cancel,

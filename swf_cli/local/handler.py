@@ -145,7 +145,7 @@ class Handler(BaseHTTPRequestHandler):
         if limits := self.server.options.rate_limits:
             limits.take(operation, self.server.engine.clock.now())
         self.connection.settimeout(None)  # `_is_connected` must not wait
-        return self.server.engine.call(operation, args, region=region, alive=self._is_connected)
+        return self.server.engine.call(operation, args, region=region, is_connected=self._is_connected)
 
     def _advance(self, args: dict[str, Any]) -> Any:
         if not is_loopback(self.client_address[0]):

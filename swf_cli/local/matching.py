@@ -7,11 +7,13 @@ from .faults import Fault
 from .service import ServiceState
 
 
-def hold_poll(service: ServiceState, task_list: TaskList, identity: str | None, alive: Callable[[], bool]) -> Poll:
+def hold_poll(
+    service: ServiceState, task_list: TaskList, identity: str | None, is_connected: Callable[[], bool]
+) -> Poll:
     """Hold a poll, which ends at once if a task waits. Raise a LimitExceededFault over the limit of a task list."""
     if len(task_list.polls) >= service.limits.polls:
         raise Fault("LimitExceededFault", "Limit on maximum concurrent poll requests per task list reached")
-    poll = Poll(task_list, identity, service.clock, service.clock.real_time() + service.hold, alive)
+    poll = Poll(task_list, identity, service.clock, service.clock.real_time() + service.hold, is_connected)
     task_list.polls[poll] = None
     _match(service, task_list)
     if service.hold:
@@ -52,7 +54,7 @@ def deliver(service: ServiceState) -> None:
 def _match(service: ServiceState, task_list: TaskList) -> None:
     while task_list.waiting and task_list.polls:
         poll = next(iter(task_list.polls))
-        if service.deliver_to_disconnected or poll.alive():
+        if service.deliver_to_disconnected or poll.is_connected():
             end_poll(poll, _start(service, task_list.pop(), poll.identity))
         else:
             end_poll(poll, None)

@@ -3,20 +3,20 @@
 from collections.abc import Callable
 from typing import Any
 
-from .entities import ActivityTask, Answer, Args, Poll, Task, TaskKind
+from .entities import ActivityTask, Args, Poll, Response, Task, TaskKind
 from .matching import hold_poll
 from .paging import page_token, read_page_token
 from .service import ServiceState
 from .visibility import events_page
 
 
-def hold(service: ServiceState, kind: TaskKind, args: Args, alive: Callable[[], bool]) -> Poll:
+def hold(service: ServiceState, kind: TaskKind, args: Args, is_connected: Callable[[], bool]) -> Poll:
     """Hold a poll, which ends at once if a task waits."""
     task_list = service.domain(args["domain"]).task_list(kind, args["taskList"]["name"])
-    return hold_poll(service, task_list, args.get("identity"), alive)
+    return hold_poll(service, task_list, args.get("identity"), is_connected)
 
 
-def respond(service: ServiceState, kind: TaskKind, task: Task | None, args: Args) -> Answer:
+def respond(service: ServiceState, kind: TaskKind, task: Task | None, args: Args) -> Response:
     """Return the response of a poll that has ended. Needs no lock: nobody else has the task's token yet."""
     if isinstance(task, ActivityTask):
         return _activity(service, task)
@@ -25,13 +25,13 @@ def respond(service: ServiceState, kind: TaskKind, task: Task | None, args: Args
     return {"startedEventId": 0} if kind == "activity" else {"previousStartedEventId": 0, "startedEventId": 0}
 
 
-def next_page(service: ServiceState, args: Args) -> Answer:
+def next_page(service: ServiceState, args: Args) -> Response:
     """Return a further page of the history of a decision task (PollForDecisionTask with a `nextPageToken`)."""
     token, position = read_page_token(service, args, "poll")
     return _decision(service, service.decision_task(token), args, position)
 
 
-def _activity(service: ServiceState, task: ActivityTask) -> Answer:
+def _activity(service: ServiceState, task: ActivityTask) -> Response:
     given = {} if task.attributes["input"] is None else {"input": task.attributes["input"]}
     return {
         "taskToken": service.token(task),
@@ -43,7 +43,7 @@ def _activity(service: ServiceState, task: ActivityTask) -> Answer:
     }
 
 
-def _decision(service: ServiceState, task: Task, args: Args, position: Any) -> Answer:
+def _decision(service: ServiceState, task: Task, args: Args, position: Any) -> Response:
     execution, token = task.execution, service.token(task)
     previous = execution.previous_started_id
     start = previous - 1 if previous and args.get("startAtPreviousStartedEvent") else 0

@@ -4,12 +4,12 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from .entities import Answer, Args, Domain, Registered, TypeKey, TypeKind
+from .entities import Args, Domain, Registered, Response, TypeKey, TypeKind
 from .faults import Fault, invalid, unknown
 from .paging import page_size, page_token, read_page_token, take
 from .service import ServiceState
 
-Operate = Callable[[ServiceState, Args], Answer]
+Operate = Callable[[ServiceState, Args], Response]
 
 _ACCOUNT: Final = "123456789012"
 _TAG: Final = re.compile(r"[\w\s.:/=+\-@]*")  # letters and digits of any script, whitespace, and these symbols
@@ -44,7 +44,7 @@ def usable_type(domain: Domain, kind: TypeKind, wire: Mapping[str, str]) -> Regi
     return registered
 
 
-def _register_domain(service: ServiceState, args: Args) -> Answer:
+def _register_domain(service: ServiceState, args: Args) -> Response:
     name = args["name"]
     if name in service.domains:
         raise Fault("DomainAlreadyExistsFault", name)
@@ -54,12 +54,12 @@ def _register_domain(service: ServiceState, args: Args) -> Answer:
     return {}
 
 
-def _deprecate_domain(service: ServiceState, args: Args) -> Answer:
+def _deprecate_domain(service: ServiceState, args: Args) -> Response:
     usable_domain(service, args["name"]).deprecated = True
     return {}
 
 
-def _undeprecate_domain(service: ServiceState, args: Args) -> Answer:
+def _undeprecate_domain(service: ServiceState, args: Args) -> Response:
     domain = service.domain(args["name"])
     if not domain.deprecated:
         raise Fault("DomainAlreadyExistsFault", domain.name)
@@ -93,7 +93,7 @@ def _domain_info(service: ServiceState, domain: Domain) -> dict[str, str]:
     return info if domain.description is None else {**info, "description": domain.description}
 
 
-def _describe_domain(service: ServiceState, args: Args) -> Answer:
+def _describe_domain(service: ServiceState, args: Args) -> Response:
     domain = service.domain(args["name"])
     return {
         "domainInfo": _domain_info(service, domain),
@@ -101,7 +101,7 @@ def _describe_domain(service: ServiceState, args: Args) -> Answer:
     }
 
 
-def _list_domains(service: ServiceState, args: Args) -> Answer:
+def _list_domains(service: ServiceState, args: Args) -> Response:
     deprecated = args["registrationStatus"] == "DEPRECATED"
     found, last = take(
         sorted(service.domains),
@@ -133,7 +133,7 @@ def _type_info(kind: TypeKind, registered: Registered) -> dict[str, Any]:
 def _type_operations(kind: TypeKind) -> dict[str, Operate]:
     """Return the operations on activity types or workflow types, which differ in names only."""
 
-    def register(service: ServiceState, args: Args) -> Answer:
+    def register(service: ServiceState, args: Args) -> Response:
         types = usable_domain(service, args["domain"]).types[kind]
         key = args["name"], args["version"]
         if key in types:
@@ -142,18 +142,18 @@ def _type_operations(kind: TypeKind) -> dict[str, Operate]:
         types[key] = Registered(key, args.get("description"), defaults, service.now)
         return {}
 
-    def deprecate(service: ServiceState, args: Args) -> Answer:
+    def deprecate(service: ServiceState, args: Args) -> Response:
         usable_type(service.domain(args["domain"]), kind, args[f"{kind}Type"]).deprecated_at = service.now
         return {}
 
-    def undeprecate(service: ServiceState, args: Args) -> Answer:
+    def undeprecate(service: ServiceState, args: Args) -> Response:
         registered = find_type(service.domain(args["domain"]), kind, args[f"{kind}Type"])
         if registered.deprecated_at is None:
             raise Fault("TypeAlreadyExistsFault", _format_type(kind, registered.key))
         registered.deprecated_at = None
         return {}
 
-    def delete(service: ServiceState, args: Args) -> Answer:
+    def delete(service: ServiceState, args: Args) -> Response:
         domain = service.domain(args["domain"])
         registered = find_type(domain, kind, args[f"{kind}Type"])
         if registered.deprecated_at is None:
@@ -161,11 +161,11 @@ def _type_operations(kind: TypeKind) -> dict[str, Operate]:
         del domain.types[kind][registered.key]
         return {}
 
-    def describe(service: ServiceState, args: Args) -> Answer:
+    def describe(service: ServiceState, args: Args) -> Response:
         registered = find_type(service.domain(args["domain"]), kind, args[f"{kind}Type"])
         return {"typeInfo": _type_info(kind, registered), "configuration": registered.defaults}
 
-    def list_all(service: ServiceState, args: Args) -> Answer:
+    def list_all(service: ServiceState, args: Args) -> Response:
         types = service.domain(args["domain"]).types[kind]
         deprecated = args["registrationStatus"] == "DEPRECATED"
         name = args.get("name")

@@ -4,7 +4,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from .entities import Answer, Args, Domain, Execution
+from .entities import Args, Domain, Execution, Response
 from .faults import invalid
 from .paging import page_size, page_token, read_page_token, take
 from .service import ServiceState
@@ -29,21 +29,21 @@ def _info(execution: Execution) -> dict[str, Any]:
     return info
 
 
-def _describe(service: ServiceState, args: Args) -> Answer:
+def _describe(service: ServiceState, args: Args) -> Response:
     execution = service.execution(args["domain"], args["execution"])
-    answer: Answer = {
+    response: Response = {
         "executionInfo": _info(execution),
         "executionConfiguration": execution.configuration,
         "openCounts": execution.open_counts(),
     }
     if execution.latest_activity_at is not None:
-        answer["latestActivityTaskTimestamp"] = round(execution.latest_activity_at, 3)
+        response["latestActivityTaskTimestamp"] = round(execution.latest_activity_at, 3)
     if execution.context is not None:
-        answer["latestExecutionContext"] = execution.context
-    return answer
+        response["latestExecutionContext"] = execution.context
+    return response
 
 
-def _history(service: ServiceState, args: Args) -> Answer:
+def _history(service: ServiceState, args: Args) -> Response:
     events = service.execution(args["domain"], args["execution"]).events
     page, rest = events_page(args, events, 0, len(events), read_page_token(service, args, "history"))
     return {"events": page, **page_token(service, args, "history", rest)}
@@ -124,10 +124,10 @@ class _Search:
         return round(execution.started_at if self._by_close is None else execution.closed_at or 0.0, 3)
 
 
-def _list(closed: bool) -> Callable[[ServiceState, Args], Answer]:
+def _list(closed: bool) -> Callable[[ServiceState, Args], Response]:
     scope = "closed" if closed else "open"
 
-    def operate(service: ServiceState, args: Args) -> Answer:
+    def operate(service: ServiceState, args: Args) -> Response:
         search = _Search(service.domain(args["domain"]), args, closed=closed)
         page, last = take(
             search.keys,
@@ -142,15 +142,15 @@ def _list(closed: bool) -> Callable[[ServiceState, Args], Answer]:
     return operate
 
 
-def _count(closed: bool) -> Callable[[ServiceState, Args], Answer]:
-    def operate(service: ServiceState, args: Args) -> Answer:
+def _count(closed: bool) -> Callable[[ServiceState, Args], Response]:
+    def operate(service: ServiceState, args: Args) -> Response:
         search = _Search(service.domain(args["domain"]), args, closed=closed)
         return {"count": sum(search.wanted(search.execution(key)) for key in search.keys), "truncated": False}
 
     return operate
 
 
-OPERATIONS: Final[Mapping[str, Callable[[ServiceState, Args], Answer]]] = {
+OPERATIONS: Final[Mapping[str, Callable[[ServiceState, Args], Response]]] = {
     "DescribeWorkflowExecution": _describe,
     "GetWorkflowExecutionHistory": _history,
     "ListOpenWorkflowExecutions": _list(closed=False),

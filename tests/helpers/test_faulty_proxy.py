@@ -190,7 +190,7 @@ def test_the_service_sees_that_a_client_disconnects(
     wire.close()
     flow = Flow(over(server.engine))
     (poll_held,) = server.engine.held_polls("media", "work")
-    wait_until(lambda: not poll_held.alive())
+    wait_until(lambda: not poll_held.is_connected())
     flow.schedule("video-8")
     assert waits(server) == 1
 

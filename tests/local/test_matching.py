@@ -18,13 +18,20 @@ class HeldPoll:
     """A poll in flight on an engine, in a thread of its own."""
 
     def __init__(
-        self, engine: Engine, task_list: str = "work", *, kind: TaskKind = "activity", alive: bool = True, **args: Any
+        self,
+        engine: Engine,
+        task_list: str = "work",
+        *,
+        kind: TaskKind = "activity",
+        is_connected: bool = True,
+        **args: Any,
     ) -> None:
         self._response: dict[str, Any] = {}
 
         def poll() -> None:
+            operation = f"PollFor{kind.capitalize()}Task"
             named = {"domain": "media", "taskList": {"name": task_list}}
-            self._response = engine.call(f"PollFor{kind.capitalize()}Task", {**named, **args}, alive=lambda: alive)
+            self._response = engine.call(operation, {**named, **args}, is_connected=lambda: is_connected)
 
         self._thread = threading.Thread(target=poll, daemon=True)
         self._thread.start()
@@ -111,7 +118,7 @@ class TestPolling:
         """It receives the task, as reported of the real service, unless `deliver_to_disconnected` is off."""
         engine = Engine(still(), hold=60, deliver_to_disconnected=deliver_to_disconnected)
         flow = Flow(over(engine)).register()
-        poll = HeldPoll(engine, alive=False)
+        poll = HeldPoll(engine, is_connected=False)
         flow.schedule()
         assert ("taskToken" in poll.result()) is deliver_to_disconnected
         assert flow.pending() == (0 if deliver_to_disconnected else 1)
