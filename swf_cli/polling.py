@@ -51,7 +51,7 @@ class ReceivedTask:
     task: WorkerTask
     source: PollSource
 
-    row: str
+    row_key: str
     """Key of its row in the ledger, which may be in memory only."""
 
     is_recorded: bool = True
@@ -60,7 +60,7 @@ class ReceivedTask:
     @property
     def key(self) -> str | None:
         """Its key in the ledger; None if the ledger does not have it."""
-        return self.row if self.is_recorded else None
+        return self.row_key if self.is_recorded else None
 
     def describe_location(self) -> str:
         """Return where the task can be found if it could not be printed."""

@@ -117,7 +117,7 @@ class TaskRunner:
         self.log = TaskLog(received.task, received.source.task_list)
         self.heartbeat_details: Callable[[], str | None] = lambda: None
         """Returns the details of the next heartbeat."""
-        self._row = received.row
+        self._row_key = received.row_key
         self._execution = execution
         self._sender = AutomaticHeartbeatSender(
             context.session,
@@ -202,7 +202,7 @@ class TaskRunner:
 
     def record_command(self, group: int, start_id: str | None) -> None:
         """Record the process group that works on the task in the ledger, so that it can be stopped if we die."""
-        self.context.ledger.set_command(self._row, group, start_id)
+        self.context.ledger.set_command(self._row_key, group, start_id)
 
     def environment(self) -> dict[bytes, bytes]:
         """Return the environment variables that describe the task to a command: in UTF-8, whatever the locale."""
