@@ -71,14 +71,6 @@ def log(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
     return caplog
 
 
-@pytest.fixture
-def stub() -> Iterator[StubService]:
-    """A service that responds as the test specifies."""
-    service = StubService()
-    yield service
-    service.close()
-
-
 @pytest.fixture(scope="session")
 def _shared_stub() -> Iterator[StubService]:
     service = StubService()
@@ -99,15 +91,15 @@ def _shared_session(_shared_stub: StubService, tmp_path_factory: pytest.TempPath
 
 
 @pytest.fixture
-def shared_stub(_shared_stub: StubService) -> StubService:
-    """A stub without replies, at the same address for every test: see `shared_session`. Tests don't close it."""
+def stub(_shared_stub: StubService) -> StubService:
+    """A stub without replies, at the same address for every test: see `session`. Tests don't close it."""
     _shared_stub.reset()
     return _shared_stub
 
 
 @pytest.fixture
-def shared_session(_shared_session: Session, shared_stub: StubService) -> Session:
-    """A session that calls `shared_stub`, the same for every test: creating its clients takes a tenth of a second."""
+def session(_shared_session: Session, stub: StubService) -> Session:
+    """A session that calls `stub`, the same for every test: creating its clients takes a tenth of a second."""
     return _shared_session
 
 

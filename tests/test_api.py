@@ -94,23 +94,14 @@ def swf(shared_client: Any) -> Iterator[Stubber]:
 
 
 @pytest.fixture(scope="module")
-def _wire() -> Iterator[tuple[Any, StubService]]:
-    service = StubService()
-    yield create_client(service.url, read_timeout=70), service
-    service.close()
+def _wire(_shared_stub: StubService) -> Any:
+    return create_client(_shared_stub.url, read_timeout=70)
 
 
 @pytest.fixture
-def stub(_wire: tuple[Any, StubService]) -> StubService:
-    """The service that `wire` calls: for responses that SWF sends although its model does not have them."""
-    _wire[1].reset()
-    return _wire[1]
-
-
-@pytest.fixture
-def wire(_wire: tuple[Any, StubService]) -> Any:
-    """A client of the caller's that calls the stub."""
-    return _wire[0]
+def wire(_wire: Any, stub: StubService) -> Any:
+    """A client of the caller's that calls the stub: for responses that SWF sends although its model lacks them."""
+    return _wire
 
 
 @each_function
@@ -291,12 +282,12 @@ def test_a_task_with_something_missing_is_incomplete(path: str, stub: StubServic
     ],
 )
 def test_a_task_with_something_of_another_type_is_incomplete(
-    change: dict[str, Any], message: str, shared_stub: StubService, shared_session: Session
+    change: dict[str, Any], message: str, stub: StubService, session: Session
 ) -> None:
     """The same if the response is not what SWF's model says, even if botocore can't read it."""
-    shared_stub.reply(POLL, TASK | change)
+    stub.reply(POLL, TASK | change)
     with pytest.raises(IncompleteTask, match=message) as caught:
-        poll_once("l", "d", None, shared_session.poll_client)
+        poll_once("l", "d", None, session.poll_client)
     assert (caught.value.token, caught.value.possibly_executed) == ("TOKEN", True)
 
 

@@ -28,17 +28,17 @@ log = logging.getLogger("swf_cli")
 
 
 @pytest.fixture
-def stub(shared_stub: StubService) -> StubService:
+def stub(stub: StubService) -> StubService:
     """A service on which tasks are open, and their type has a timeout of 600 s."""
-    shared_stub.reply(HEARTBEAT, {"cancelRequested": False})
-    shared_stub.reply(DESCRIBE_ACTIVITY, {"configuration": {"defaultTaskHeartbeatTimeout": "600"}})
-    return shared_stub
+    stub.reply(HEARTBEAT, {"cancelRequested": False})
+    stub.reply(DESCRIBE_ACTIVITY, {"configuration": {"defaultTaskHeartbeatTimeout": "600"}})
+    return stub
 
 
 @pytest.fixture
-def timeouts(shared_session: Session) -> HeartbeatTimeouts:
+def timeouts(session: Session) -> HeartbeatTimeouts:
     """What finds the timeouts of a worker's tasks."""
-    return HeartbeatTimeouts(shared_session)
+    return HeartbeatTimeouts(session)
 
 
 @pytest.fixture
@@ -87,12 +87,10 @@ class TestPages:
     """Which pages are read, and what is sent between them."""
 
     @pytest.fixture
-    def sender(
-        self, shared_session: Session, timeouts: HeartbeatTimeouts, clock: FakeClock
-    ) -> AutomaticHeartbeatSender:
+    def sender(self, session: Session, timeouts: HeartbeatTimeouts, clock: FakeClock) -> AutomaticHeartbeatSender:
         """A sender for the task that event 6,000 started."""
         lookup = look_up(timeouts, 6_000)
-        return AutomaticHeartbeatSender(shared_session, "TOKEN", lookup, clock=clock, jitter=lambda: 0.5)
+        return AutomaticHeartbeatSender(session, "TOKEN", lookup, clock=clock, jitter=lambda: 0.5)
 
     def test_events_of_a_new_task(
         self, sender: AutomaticHeartbeatSender, stub: StubService, clock: FakeClock
@@ -175,19 +173,19 @@ class TestPages:
         self,
         sender: AutomaticHeartbeatSender,
         stub: StubService,
-        shared_session: Session,
+        session: Session,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         """It is given 2 s, and the heartbeat after it as long: a timeout of 6 s does not pass."""
         limits: list[float] = []
 
         def with_timeout(
-            seconds: float, original: Callable[[float], SessionClient] = shared_session.with_timeout
+            seconds: float, original: Callable[[float], SessionClient] = session.with_timeout
         ) -> SessionClient:
             limits.append(int(seconds))
             return original(seconds)
 
-        monkeypatch.setattr(shared_session, "with_timeout", with_timeout)
+        monkeypatch.setattr(session, "with_timeout", with_timeout)
         stub.reply(HISTORY, reset=True)
         sender.send()
         assert stub.operations() == [HISTORY, HEARTBEAT]
@@ -279,13 +277,9 @@ class TestConcurrentReads:
                 finish()
 
     @pytest.fixture
-    def sender(
-        self, shared_session: Session, timeouts: HeartbeatTimeouts, clock: FakeClock
-    ) -> AutomaticHeartbeatSender:
+    def sender(self, session: Session, timeouts: HeartbeatTimeouts, clock: FakeClock) -> AutomaticHeartbeatSender:
         """A sender for the task that event 7 started."""
-        return AutomaticHeartbeatSender(
-            shared_session, "TOKEN", look_up(timeouts, 7), clock=clock, jitter=lambda: 0.5
-        )
+        return AutomaticHeartbeatSender(session, "TOKEN", look_up(timeouts, 7), clock=clock, jitter=lambda: 0.5)
 
     def test_page_that_is_being_read(
         self,

@@ -49,18 +49,6 @@ def _log_all(caplog: pytest.LogCaptureFixture) -> None:
 
 
 @pytest.fixture
-def stub(shared_stub: StubService) -> StubService:
-    """A service that responds as the test specifies."""
-    return shared_stub
-
-
-@pytest.fixture
-def session(shared_session: Session) -> Session:
-    """A session that calls the stub."""
-    return shared_session
-
-
-@pytest.fixture
 def clock() -> FakeClock:
     """The clock of the senders."""
     return FakeClock()

@@ -59,15 +59,9 @@ class Harness:
 
 
 @pytest.fixture
-def stub(shared_stub: StubService) -> StubService:
-    """The service that the harness polls."""
-    return shared_stub
-
-
-@pytest.fixture
-def harness(shared_session: Session, tmp_path: Path, log: pytest.LogCaptureFixture) -> Iterator[Harness]:
+def harness(session: Session, tmp_path: Path, log: pytest.LogCaptureFixture) -> Iterator[Harness]:
     """A harness with a fresh ledger; its log is captured."""
-    harness = Harness(shared_session, tmp_path / "state")
+    harness = Harness(session, tmp_path / "state")
     yield harness
     harness.ledger.close()
 
@@ -94,10 +88,10 @@ def test_polling_goes_on_until_there_is_a_task(
     assert received.describe_location() == f"the task is in `swf held` under {received.key}"
 
 
-def test_the_ledger_records_which_command_polls(shared_session: Session, harness: Harness, stub: StubService) -> None:
+def test_the_ledger_records_which_command_polls(session: Session, harness: Harness, stub: StubService) -> None:
     """A worker's poller records its tasks as those of a worker."""
     stub.reply(POLL, TASK)
-    Poller(shared_session, harness.ledger, taken_by="work").receive(ListRotation(ON_LIST), stop=harness.stop)
+    Poller(session, harness.ledger, taken_by="work").receive(ListRotation(ON_LIST), stop=harness.stop)
     assert [held.taken_by for held in harness.held()] == ["work"]
 
 
@@ -194,11 +188,11 @@ def test_the_token_of_an_incomplete_task_is_on_record(
     assert held.reference == TaskReference("TOKEN", "d")
 
 
-def test_an_incomplete_task_without_a_ledger(shared_session: Session, stub: StubService) -> None:
+def test_an_incomplete_task_without_a_ledger(session: Session, stub: StubService) -> None:
     """The error has the token, and no key."""
     stub.reply(POLL, INCOMPLETE)
     with pytest.raises(IncompleteTask) as caught:
-        Harness(shared_session, None).receive()
+        Harness(session, None).receive()
     assert (caught.value.token, caught.value.key) == ("TOKEN", None)
 
 
@@ -273,9 +267,7 @@ def test_pollers_come_back_evenly_spread(harness: Harness, stub: StubService) ->
     assert harness.stop.waits == [1.0, 2.0, 4.0, 60.0, 60.0]
 
 
-def test_an_observer_learns_what_happens_to_polls(
-    shared_session: Session, harness: Harness, stub: StubService
-) -> None:
+def test_an_observer_learns_what_happens_to_polls(session: Session, harness: Harness, stub: StubService) -> None:
     """It is called as each poll begins, is sent, fails or is answered, and for no other call of that thread."""
     events: list[object] = []
 
@@ -295,9 +287,9 @@ def test_an_observer_learns_what_happens_to_polls(
     stub.reply(POLL, reset=True)
     stub.reply(POLL, TASK)
     retrier = partial(Retrier, clock=harness.clock)
-    poller = Poller(shared_session, harness.ledger, observer=Observer(), retrier=retrier, clock=harness.clock)
+    poller = Poller(session, harness.ledger, observer=Observer(), retrier=retrier, clock=harness.clock)
     assert poller.receive(ListRotation(ON_LIST), stop=harness.stop) is not None
-    poll_once("l", "d", "me", shared_session.poll_client)
+    poll_once("l", "d", "me", session.poll_client)
     assert events == ["poll", "sent", NetworkError, "poll", "sent", "response"]
 
 
@@ -506,12 +498,12 @@ def test_an_abandoned_poll_stays_on_record(tmp_path: Path, log: pytest.LogCaptur
 
 @pytest.mark.parametrize("warnings", [0, 1], ids=["without a ledger", "with one that can't be written"])
 def test_polling_needs_no_ledger(
-    warnings: int, shared_session: Session, tmp_path: Path, stub: StubService, log: pytest.LogCaptureFixture
+    warnings: int, session: Session, tmp_path: Path, stub: StubService, log: pytest.LogCaptureFixture
 ) -> None:
     """Without a ledger, or if it can't be written, the task is returned all the same, and has no key."""
     stub.reply(POLL, TASK)
     (tmp_path / "file").touch()
-    received = Harness(shared_session, tmp_path / "file" if warnings else None).receive()
+    received = Harness(session, tmp_path / "file" if warnings else None).receive()
     assert received is not None
     assert (received.key, len(log.messages)) == (None, warnings)
     assert received.describe_location() == (

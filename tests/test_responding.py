@@ -92,15 +92,9 @@ class Harness:
 
 
 @pytest.fixture
-def stub(shared_stub: StubService) -> StubService:
-    """The service that the harness calls."""
-    return shared_stub
-
-
-@pytest.fixture
-def harness(shared_session: Session, tmp_path: Path) -> Iterator[Harness]:
+def harness(session: Session, tmp_path: Path) -> Iterator[Harness]:
     """A harness with a fresh ledger."""
-    harness = Harness(shared_session, tmp_path / "state")
+    harness = Harness(session, tmp_path / "state")
     yield harness
     harness.ledger.close()
 
@@ -199,9 +193,9 @@ UNKNOWN_EXECUTION = "Unknown execution: WorkflowExecution=[workflowId=video-7, r
 
 
 @pytest.fixture
-def here(shared_session: Session, stub: StubService) -> dict[str, Any]:
+def here(session: Session, stub: StubService) -> dict[str, Any]:
     """Where the harness's responder calls SWF, for `Harness.record`."""
-    return {"profile": None, "region": shared_session.client.meta.region_name, "endpoint": stub.url}
+    return {"profile": None, "region": session.client.meta.region_name, "endpoint": stub.url}
 
 
 def delete_execution(stub: StubService) -> None:

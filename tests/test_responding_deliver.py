@@ -24,10 +24,10 @@ DELETED = "Unknown execution: WorkflowExecution=[workflowId=video-7, runId=RUN]"
 
 
 @pytest.fixture
-def stub(shared_stub: StubService, caplog: pytest.LogCaptureFixture) -> StubService:
+def stub(stub: StubService, caplog: pytest.LogCaptureFixture) -> StubService:
     """A service that responds as the test specifies."""
     caplog.set_level(logging.INFO, logger="swf_cli")
-    return shared_stub
+    return stub
 
 
 @pytest.fixture
@@ -43,10 +43,10 @@ def stop(clock: FakeClock) -> InstantEvent:
 
 
 @pytest.fixture
-def responder(stub: StubService, shared_session: Session, clock: FakeClock, stop: InstantEvent) -> Responder:
+def responder(stub: StubService, session: Session, clock: FakeClock, stop: InstantEvent) -> Responder:
     """A responder with a worker's settings, whose waits take no time."""
     return Responder(
-        shared_session.no_retry,
+        session.no_retry,
         history_for=120,
         end_attempts=5,
         stop=stop,

@@ -25,18 +25,6 @@ def closing(kind: str, **values: Any) -> dict[str, Any]:
 STARTED = event(6, "ActivityTaskStarted", scheduledEventId=5)
 
 
-@pytest.fixture
-def stub(shared_stub: StubService) -> StubService:
-    """The service that has the history."""
-    return shared_stub
-
-
-@pytest.fixture
-def session(shared_session: Session) -> Session:
-    """A session that calls it."""
-    return shared_session
-
-
 def test_history_is_read_backwards_to_the_start_of_the_task(session: Session, stub: StubService) -> None:
     """Of a long history only the end is read: backwards, page by page, no further than the task's start."""
     stub.reply(HISTORY, {"events": [event(300, "MarkerRecorded")], "nextPageToken": "2"})

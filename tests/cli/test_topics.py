@@ -165,9 +165,9 @@ def test_help_loads_neither_botocore_nor_rich(bare_env: dict[str, str], args: li
     assert {"botocore", "rich", "sqlite3", "jmespath", "logging"} & set(done.stderr.split()) == set()
 
 
-def test_every_text_says_how_long_a_poll_may_take(shared_session: session.Session) -> None:
+def test_every_text_says_how_long_a_poll_may_take(session: session.Session) -> None:
     """After the time to connect and the time to respond a poll is given up: help and notices say so."""
-    config = shared_session.poll_client.meta.config
+    config = session.poll_client.meta.config
     text = " ".join("".join(_sources()).split())
     said = re.findall(r"in flight\W+(?:may add )?up to (\d+) s|up to (\d+) s for the poll in flight", text)
     assert len(said) >= 5

@@ -34,18 +34,6 @@ NewSession = Callable[..., Session]
 
 
 @pytest.fixture
-def stub(shared_stub: StubService) -> StubService:
-    """The service that is called."""
-    return shared_stub
-
-
-@pytest.fixture
-def session(shared_session: Session) -> Session:
-    """A session that calls the stub."""
-    return shared_session
-
-
-@pytest.fixture
 def new_session(stub: StubService, set_env: SetEnv) -> NewSession:
     """A function that creates a session of the test's own, with settings; it calls the stub, or another endpoint."""
     set_env(**SETTINGS)

@@ -35,14 +35,14 @@ def bundle(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(params=["direct", "tunnel"])
-def secure(request: pytest.FixtureRequest, shared_stub: StubService, set_env: SetEnv) -> Iterator[None]:
+def secure(request: pytest.FixtureRequest, stub: StubService, set_env: SetEnv) -> Iterator[None]:
     """Settings with which SWF is called with TLS, over a tunnel or without one."""
     set_env(**SETTINGS)
     if request.param == "direct":
-        set_env(AWS_ENDPOINT_URL_SWF=shared_stub.url.replace("http:", "https:"))
+        set_env(AWS_ENDPOINT_URL_SWF=stub.url.replace("http:", "https:"))
         yield
         return
-    with ForwardProxy(shared_stub.url) as proxy:
+    with ForwardProxy(stub.url) as proxy:
         set_env(AWS_ENDPOINT_URL_SWF="https://swf.test", HTTPS_PROXY=proxy.url)
         yield
 
@@ -100,11 +100,11 @@ def test_an_empty_setting_counts_as_unset(value: str, set_env: SetEnv, bundle: P
             complete(Session(endpoint_url="https://swf.test"))
 
 
-def test_a_file_that_is_replaced_is_waited_for(shared_stub: StubService, set_env: SetEnv, bundle: Path) -> None:
+def test_a_file_that_is_replaced_is_waited_for(stub: StubService, set_env: SetEnv, bundle: Path) -> None:
     """Once it has worked, a file that can't be used is a transient error, which names it too."""
-    shared_stub.reply(COUNT, {"count": 3})
+    stub.reply(COUNT, {"count": 3})
     whole = bundle.read_bytes()
-    with ForwardProxy(shared_stub.url) as proxy:
+    with ForwardProxy(stub.url) as proxy:
         set_env(**SETTINGS, AWS_CA_BUNDLE=str(bundle), HTTPS_PROXY=proxy.url)
         session = Session(endpoint_url="https://swf.test")
         assert count(session) == 3
@@ -119,7 +119,7 @@ def test_a_file_that_is_replaced_is_waited_for(shared_stub: StubService, set_env
 
 @pytest.mark.usefixtures("instant_retries")
 def test_an_attempt_before_may_have_been_executed(
-    shared_stub: StubService, set_env: SetEnv, bundle: Path, tmp_path: Path
+    stub: StubService, set_env: SetEnv, bundle: Path, tmp_path: Path
 ) -> None:
     """If a response was lost, and then the file can't be used, the call may have been executed."""
 
@@ -127,8 +127,8 @@ def test_an_attempt_before_may_have_been_executed(
         bundle.unlink(missing_ok=True)
         return True
 
-    shared_stub.reply(COMPLETE, {})
-    with ForwardProxy(shared_stub.url, lose) as proxy:
+    stub.reply(COMPLETE, {})
+    with ForwardProxy(stub.url, lose) as proxy:
         set_env(**SETTINGS, AWS_CA_BUNDLE=str(bundle), HTTPS_PROXY=proxy.url)
         with pytest.raises(SwfError) as raised:
             complete(Session(endpoint_url="https://swf.test"))
@@ -136,9 +136,7 @@ def test_an_attempt_before_may_have_been_executed(
 
 
 @pytest.mark.usefixtures("instant_retries")
-def test_it_is_named_for_a_call_that_gets_credentials(
-    shared_stub: StubService, set_env: SetEnv, tmp_path: Path
-) -> None:
+def test_it_is_named_for_a_call_that_gets_credentials(stub: StubService, set_env: SetEnv, tmp_path: Path) -> None:
     """STS is called before SWF is, with the same certificates."""
     configure(tmp_path, ROLE_PROFILE)
     missing = tmp_path / "missing.pem"
@@ -147,14 +145,14 @@ def test_it_is_named_for_a_call_that_gets_credentials(
     set_env(AWS_PROFILE="role", AWS_REGION="us-east-1", AWS_ENDPOINT_URL_STS=sts, AWS_CA_BUNDLE=str(missing))
     try:
         with pytest.raises(ConnectionSettingError, match=str(missing)):
-            count(Session(endpoint_url=shared_stub.url))
+            count(Session(endpoint_url=stub.url))
     finally:
         issuer.close()
-    assert shared_stub.requests == []
+    assert stub.requests == []
 
 
-def test_without_tls_it_does_not_matter(shared_stub: StubService, set_env: SetEnv, tmp_path: Path) -> None:
+def test_without_tls_it_does_not_matter(stub: StubService, set_env: SetEnv, tmp_path: Path) -> None:
     """An endpoint that is called without TLS, such as the local SWF, needs no certificates."""
-    shared_stub.reply(COUNT, {"count": 3})
+    stub.reply(COUNT, {"count": 3})
     set_env(**SETTINGS, AWS_CA_BUNDLE=str(tmp_path / "missing.pem"))
-    assert count(Session(endpoint_url=shared_stub.url)) == 3
+    assert count(Session(endpoint_url=stub.url)) == 3

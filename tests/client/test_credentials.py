@@ -57,10 +57,10 @@ def process(script: str) -> str:
 
 
 @pytest.fixture
-def stub(shared_stub: StubService, set_env: SetEnv) -> StubService:
+def stub(stub: StubService, set_env: SetEnv) -> StubService:
     """The service that is called."""
-    set_env(AWS_REGION="us-east-1", AWS_ENDPOINT_URL_SWF=shared_stub.url)
-    return shared_stub
+    set_env(AWS_REGION="us-east-1", AWS_ENDPOINT_URL_SWF=stub.url)
+    return stub
 
 
 @pytest.fixture(autouse=True)

@@ -68,15 +68,15 @@ def test_a_retry_after_is_passed_on(transport: Transport) -> None:
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 @pytest.mark.parametrize("body", [b"", b"{}", b"<html>Moved</html>"])
 def test_a_redirect_says_where_to(
-    body: bytes, status: int, location: str, address: str, shared_stub: StubService, shared_session: Session
+    body: bytes, status: int, location: str, address: str, stub: StubService, session: Session
 ) -> None:
     """The host is named, and nothing that may be secret; a portal that redirects may be gone in a moment."""
     for operation in (COUNT, COMPLETE):
-        shared_stub.reply(operation, body, status=status, headers=(("Location", location),))
+        stub.reply(operation, body, status=status, headers=(("Location", location),))
     uses: list[Callable[[Session], object]] = [count, complete]
     for use in uses:
         with pytest.raises(ServiceError) as caught:
-            use(shared_session)
+            use(session)
         message = f"the endpoint redirects to {address}, which is not followed ({status})"
         assert caught.value.message.endswith(f": {message}")
         assert not caught.value.possibly_executed

@@ -73,38 +73,36 @@ def test_no_command_shows_the_password(url: str, command: tuple[str, ...], bare_
     assert not [word for word in ("PASS", "WORD") if word in done.stderr]
 
 
-def test_a_proxy_that_is_not_used_does_not_matter(set_env: SetEnv, shared_stub: StubService) -> None:
+def test_a_proxy_that_is_not_used_does_not_matter(set_env: SetEnv, stub: StubService) -> None:
     """It is of another scheme, or NO_PROXY excepts the endpoint."""
-    shared_stub.reply(COUNT, {"count": 3})
+    stub.reply(COUNT, {"count": 3})
     set_env(**SETTINGS, https_proxy="socks5://127.0.0.1:1")
-    assert count(Session(endpoint_url=shared_stub.url)) == 3
+    assert count(Session(endpoint_url=stub.url)) == 3
     set_env(http_proxy="socks5://127.0.0.1:1", NO_PROXY="127.0.0.1")
-    assert count(Session(endpoint_url=shared_stub.url)) == 3
+    assert count(Session(endpoint_url=stub.url)) == 3
 
 
 @pytest.mark.parametrize("url", ["{}", "//{}", "http://{}", "http://user:p%40ss@{}", "http://{}/"])
-def test_forms_that_can_be_used(url: str, set_env: SetEnv, shared_stub: StubService) -> None:
+def test_forms_that_can_be_used(url: str, set_env: SetEnv, stub: StubService) -> None:
     """A URL of a proxy needs no scheme."""
-    shared_stub.reply(COUNT, {"count": 3})
-    with ForwardProxy(shared_stub.url) as proxy:
+    stub.reply(COUNT, {"count": 3})
+    with ForwardProxy(stub.url) as proxy:
         set_env(**SETTINGS, http_proxy=url.format(proxy.url.removeprefix("http://")))
         assert count(Session(endpoint_url="http://swf.test")) == 3
     assert proxy.operations == [COUNT]
 
 
-def test_it_is_named_for_a_call_that_gets_credentials(
-    set_env: SetEnv, shared_stub: StubService, tmp_path: Path
-) -> None:
+def test_it_is_named_for_a_call_that_gets_credentials(set_env: SetEnv, stub: StubService, tmp_path: Path) -> None:
     """STS may be called through a proxy though SWF is not, and so may the instance metadata service."""
     configure(tmp_path, ROLE_PROFILE)
     set_env(AWS_REGION=REGION, AWS_PROFILE="role", https_proxy="socks5://user:PASSWORD@127.0.0.1:1")
     with pytest.raises(ConnectionSettingError, match="the proxy in https_proxy"):
-        count(Session(endpoint_url=shared_stub.url))
+        count(Session(endpoint_url=stub.url))
     set_env(AWS_PROFILE="base", http_proxy="http://user:PASSWORD@127.0.0.1:x", AWS_EC2_METADATA_DISABLED="false")
     configure(tmp_path, "[profile base]\n")
     with pytest.raises(ConnectionSettingError, match="the proxy in http_proxy"):
-        count(Session(endpoint_url=shared_stub.url.replace("http", "https")))
-    assert shared_stub.requests == []
+        count(Session(endpoint_url=stub.url.replace("http", "https")))
+    assert stub.requests == []
 
 
 def fail_with(

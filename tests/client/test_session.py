@@ -26,12 +26,6 @@ from tests.helpers.stub_service import StubService
 USES: list[Callable[[Session], Any]] = [complete, poll]
 
 
-@pytest.fixture
-def stub(shared_stub: StubService) -> StubService:
-    """The service that is called."""
-    return shared_stub
-
-
 # --- region, credentials, endpoint
 
 PLACES: list[tuple[str | None, dict[str, str], str]] = [
@@ -174,27 +168,27 @@ def test_the_process_has_one_default_session() -> None:
 # --- the clients
 
 
-def test_the_client_for_polls_outlasts_swf(shared_session: Session) -> None:
+def test_the_client_for_polls_outlasts_swf(session: Session) -> None:
     """The client for polls reads for 70 s at least, over connections that are kept alive."""
-    config: Any = shared_session.poll_client.meta.config
+    config: Any = session.poll_client.meta.config
     assert config.read_timeout >= 70
     assert config.connect_timeout <= 10
     assert config.tcp_keepalive is True
     assert "swf-cli/" in config.user_agent_extra
 
 
-def test_the_client_for_calls_does_not_hang(shared_session: Session) -> None:
+def test_the_client_for_calls_does_not_hang(session: Session) -> None:
     """The clients for other calls connect and read within seconds."""
-    for client in (shared_session.client, shared_session.no_retry):
+    for client in (session.client, session.no_retry):
         config: Any = client.meta.config
         assert config.connect_timeout <= 10
         assert config.read_timeout < 60
 
 
 @pytest.mark.parametrize(("seconds", "timeout"), [(0.2, 1), (5.9, 5), (1e9, 20)])
-def test_a_client_can_be_given_less_time(seconds: float, timeout: int, shared_session: Session) -> None:
+def test_a_client_can_be_given_less_time(seconds: float, timeout: int, session: Session) -> None:
     """A call can be given less time than others: whole seconds, at least one, never more than others have."""
-    config: Any = shared_session.with_timeout(seconds).meta.config
+    config: Any = session.with_timeout(seconds).meta.config
     assert (config.read_timeout, config.connect_timeout) == (timeout, min(timeout, 5))
 
 
@@ -205,11 +199,11 @@ def test_clients_keep_as_many_connections_as_asked(set_env: SetEnv) -> None:
     assert config.max_pool_connections == 42
 
 
-def test_botocore_clients_are_created_once(shared_session: Session) -> None:
+def test_botocore_clients_are_created_once(session: Session) -> None:
     """Clients with the same settings are one, also for several threads."""
-    assert shared_session.client.botocore is shared_session.client.botocore
-    assert shared_session.with_timeout(5).botocore is shared_session.with_timeout(5.5).botocore
-    assert shared_session.client.botocore is not shared_session.no_retry.botocore
+    assert session.client.botocore is session.client.botocore
+    assert session.with_timeout(5).botocore is session.with_timeout(5.5).botocore
+    assert session.client.botocore is not session.no_retry.botocore
 
 
 def test_a_reset_looks_credentials_up_again(set_env: SetEnv, stub: StubService) -> None:

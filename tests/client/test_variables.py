@@ -44,13 +44,13 @@ def variables_of_settings() -> list[str]:
 SETTINGS = [name for name in variables_of_settings() if name.startswith("AWS_")]
 
 
-def test_all_of_them_together(set_env: SetEnv, shared_stub: StubService, tmp_path: Path) -> None:
+def test_all_of_them_together(set_env: SetEnv, stub: StubService, tmp_path: Path) -> None:
     """Everything is found in the files of settings instead; and the environment is as before."""
-    shared_stub.reply(COUNT, {"count": 3})
+    stub.reply(COUNT, {"count": 3})
     configure(
         tmp_path,
         "[default]\nregion = eu-west-3\naws_access_key_id = AKIDEXAMPLE\naws_secret_access_key = secret\n"
-        f"endpoint_url = {shared_stub.url}\n",
+        f"endpoint_url = {stub.url}\n",
     )
     set_env(**dict.fromkeys([*SETTINGS, *OTHERS], ""))
     before = dict(os.environ)
@@ -86,20 +86,18 @@ def test_an_empty_variable_beside_one_that_is_set(set_env: SetEnv, tmp_path: Pat
 
 
 @pytest.mark.parametrize("name", [name for name in OTHERS if name.startswith("AWS_CONTAINER_CREDENTIALS")])
-def test_an_empty_endpoint_of_a_container(name: str, set_env: SetEnv, shared_stub: StubService) -> None:
+def test_an_empty_endpoint_of_a_container(name: str, set_env: SetEnv, stub: StubService) -> None:
     """No endpoint is asked for credentials: there are none."""
     set_env(**{name: ""}, AWS_REGION="us-east-1")
     with pytest.raises(CredentialsError, match=r"^no AWS credentials were found$"):
-        count(Session(endpoint_url=shared_stub.url))
+        count(Session(endpoint_url=stub.url))
 
 
-def test_an_empty_variable_does_not_hide_a_web_identity(
-    set_env: SetEnv, shared_stub: StubService, tmp_path: Path
-) -> None:
+def test_an_empty_variable_does_not_hide_a_web_identity(set_env: SetEnv, stub: StubService, tmp_path: Path) -> None:
     """The file of the token that the profile names is read."""
     configure(
         tmp_path, "[default]\nrole_arn = arn:aws:iam::123456789012:role/x\nweb_identity_token_file = /no/token\n"
     )
     set_env(AWS_WEB_IDENTITY_TOKEN_FILE="", AWS_ROLE_ARN="", AWS_REGION="us-east-1")
     with pytest.raises(CredentialsError, match="web identity token file /no/token: No such file"):
-        count(Session(endpoint_url=shared_stub.url))
+        count(Session(endpoint_url=stub.url))

@@ -15,13 +15,13 @@ from tests.helpers.worker_tasks import Tasks
 
 
 @pytest.fixture
-def tasks(shared_stub: StubService, shared_session: Session, caplog: pytest.LogCaptureFixture) -> Iterator[Tasks]:
+def tasks(stub: StubService, session: Session, caplog: pytest.LogCaptureFixture) -> Iterator[Tasks]:
     """Commands for tasks; SWF accepts each response, and shows that the task is open."""
     caplog.set_level(logging.INFO, logger="swf_cli")
     for operation in (COMPLETE, FAIL, CANCEL):
-        shared_stub.reply(operation)
-    shared_stub.reply(HEARTBEAT, {"cancelRequested": False})
-    tasks = Tasks(shared_stub, shared_session, ThreadPoolExecutor(1))
+        stub.reply(operation)
+    stub.reply(HEARTBEAT, {"cancelRequested": False})
+    tasks = Tasks(stub, session, ThreadPoolExecutor(1))
     with tasks.scheduler:
         yield tasks
         tasks.close()

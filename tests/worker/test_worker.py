@@ -92,20 +92,20 @@ class Workers:
 
 
 @pytest.fixture
-def stub(shared_stub: StubService) -> StubService:
+def stub(stub: StubService) -> StubService:
     """An SWF that accepts each response."""
     for operation in (COMPLETE, FAIL):
-        shared_stub.reply(operation)
-    return shared_stub
+        stub.reply(operation)
+    return stub
 
 
 @pytest.fixture
 def workers(
-    stub: StubService, shared_session: Session, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    stub: StubService, session: Session, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> Iterator[Workers]:
     """Workers that poll the stub; they are killed at the end."""
     caplog.set_level(logging.INFO, logger="swf_cli")
-    workers = Workers(stub, shared_session, tmp_path / "state", ThreadPoolExecutor())
+    workers = Workers(stub, session, tmp_path / "state", ThreadPoolExecutor())
     yield workers
     workers.close()
 
