@@ -86,6 +86,21 @@ def replace_surrogates(text: str) -> str:
     return _SURROGATE.sub("\ufffd", text)
 
 
+def max_length(kind: str) -> int:
+    """Return how many characters SWF accepts of a kind of text, a key of `LIMITS`."""
+    return LIMITS[kind][1]
+
+
+def fit_text(kind: str, text: str) -> str:
+    """Return what SWF accepts of a text that may be too long: the end of details, the beginning of any other.
+
+    Lone surrogates become U+FFFD.
+    """
+    maximum = max_length(kind)
+    fitted = replace_surrogates(text)
+    return fitted[-maximum:] if kind == "details" else fitted[:maximum]
+
+
 def parse_timeout(text: str) -> timedelta | None:
     """Return an SWF timeout, whole seconds as a string, as a duration; None for "NONE", which is unlimited.
 

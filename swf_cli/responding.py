@@ -26,7 +26,7 @@ from .errors import (
 )
 from .history import End
 from .invocation import Invocation
-from .models import LIMITS, TaskReference, replace_surrogates
+from .models import TaskReference, fit_text, replace_surrogates
 from .retry import TRANSIENT, AccessGate, Log, Retrier
 from .task_ends import DELETED, find_end
 
@@ -63,8 +63,7 @@ class Outcome:
     @classmethod
     def failed(cls, reason: str, details: str = "") -> Self:
         """Return a failure that SWF accepts: a reason over its limit is cut, what UTF-8 can't encode is replaced."""
-        _, maximum = LIMITS["reason"]
-        return cls("failed", reason=replace_surrogates(reason)[:maximum], details=replace_surrogates(details) or None)
+        return cls("failed", reason=fit_text("reason", reason), details=replace_surrogates(details) or None)
 
     def send(self, client: "Client", token: str) -> None:
         """Send it, once (RespondActivityTaskCompleted, -Failed, -Canceled). Raise what `api.complete_task` raises."""

@@ -11,7 +11,7 @@ from typing import BinaryIO, Final
 
 import click
 
-from ..models import LIMITS, MAX_BYTES_PER_CHARACTER, TaskReference, check_text
+from ..models import MAX_BYTES_PER_CHARACTER, TaskReference, check_text, fit_text, max_length
 from .params import drop_whitespace
 from .usage import UsageError
 
@@ -49,7 +49,7 @@ def read_text(path: str, option: str, kind: str) -> str:
 
     Raise BadParameter for a file that can't be read, is not UTF-8, or is too long.
     """
-    _, maximum = LIMITS[kind]
+    maximum = max_length(kind)
     data = _read(path, option, maximum * MAX_BYTES_PER_CHARACTER, f"SWF's {maximum:,} characters")
     return _check(_decode(data, path, option), option, kind)
 
@@ -59,9 +59,8 @@ def read_failure_text(path: str, option: str, kind: str) -> str:
 
     Raise BadParameter for a file that can't be read.
     """
-    _, maximum = LIMITS[kind]
     with _open(path, option) as file:
-        size = 2 * maximum * MAX_BYTES_PER_CHARACTER
+        size = 2 * max_length(kind) * MAX_BYTES_PER_CHARACTER
         data = b""
         while more := file.read(size):
             data = (data + more)[-size:]
@@ -72,8 +71,7 @@ def fit_failure_text(data: bytes, option: str, kind: str) -> str:
     """Return what can be sent of text that explains a failure, and say on stderr what was changed."""
     import logging  # not at start-up
 
-    log = logging.getLogger(__name__)
-    _, maximum = LIMITS[kind]
+    log, maximum = logging.getLogger(__name__), max_length(kind)
     text = data.decode("utf-8", "replace")
     if "\ufffd" in text and data.decode("utf-8", "ignore") != text:
         log.warning("%s is not valid UTF-8; the invalid bytes are sent as U+FFFD", option)
@@ -81,7 +79,7 @@ def fit_failure_text(data: bytes, option: str, kind: str) -> str:
         end = "first" if kind == "reason" else "last"
         count = f"{maximum:,}"
         log.warning("%s is longer than SWF's %s characters; the %s %s are sent", option, count, end, count)
-    return text[:maximum] if kind == "reason" else text[-maximum:]
+    return fit_text(kind, text)
 
 
 def _name(path: str) -> str:

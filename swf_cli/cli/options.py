@@ -20,7 +20,7 @@ from click.core import ParameterSource
 from ..addresses import is_protected_url
 from ..errors import ConfigurationError
 from ..invocation import Invocation
-from ..models import LIMITS, TaskReference
+from ..models import TaskReference, max_length
 from ..output.format import Output
 from ..redaction import register_token
 from . import completers
@@ -221,7 +221,7 @@ def text_or_file(name: str, kind: str, what: str) -> Decorator:
 
     A result that is too long is an error; of details that are, the end is kept.
     """
-    _, maximum = LIMITS[kind]
+    maximum = max_length(kind)
     is_failure_text = kind == "details"
     text_type = FailureText(kind) if is_failure_text else BoundedText(kind)
     options = [

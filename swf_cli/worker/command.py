@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final
 
 from ..heartbeats import HeartbeatSignal
-from ..models import LIMITS
+from ..models import max_length
 from ..processes import start_id
 from ..responding import Outcome
 from ..turns import waiting
@@ -58,7 +58,7 @@ class CommandExecution:
         Raise OSError if it can't be started, even after some time.
         """
         files = TaskFiles()
-        runner.heartbeat_details = lambda: files.read_heartbeat(LIMITS["heartbeat details"][1])
+        runner.heartbeat_details = lambda: files.read_heartbeat(max_length("heartbeat details"))
         try:
             with waiting():
                 command = runner.context.start_gate.start(

@@ -10,13 +10,13 @@ from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from typing import Final
 
-from ..models import LIMITS, MAX_BYTES_PER_CHARACTER
+from ..models import MAX_BYTES_PER_CHARACTER, max_length
 from ..redaction import MAX_SECRET, safe_length
 
 _PIPE_CAPACITY: Final = 4_096  # bytes that every pipe holds
 _CHUNK: Final = 65_536  # bytes
-_RESULT_BYTES: Final = MAX_BYTES_PER_CHARACTER * (LIMITS["result"][1] + 2)  # of which more can't be a result
-_KEPT: Final = LIMITS["details"][1] + 2 * MAX_SECRET  # bytes of the end of stderr
+_RESULT_BYTES: Final = MAX_BYTES_PER_CHARACTER * (max_length("result") + 2)  # of which more can't be a result
+_KEPT: Final = max_length("details") + 2 * MAX_SECRET  # bytes of the end of stderr
 _COMPARED: Final = 64  # bytes before what is read next
 _MAX_UNREAD: Final = 1_048_576  # bytes of stderr; what is older is skipped, so that forwarding never falls behind
 
@@ -54,7 +54,7 @@ class ResultReader:
             raise InvalidResult(self._error)
 
     def _check(self, data: bytes, *, ended: bool) -> None:
-        _, maximum = LIMITS["result"]
+        maximum = max_length("result")
         is_whole = ended and len(data) < _RESULT_BYTES
         try:
             self.text, _ = codecs.utf_8_decode(data, "strict", is_whole)
@@ -215,5 +215,5 @@ def open_unlinked(stack: ExitStack) -> int:
 def check_space(folder: str) -> None:
     """Raise OSError unless a folder has space for a result: a command must not fail for the lack of it."""
     file_system = os.statvfs(folder)
-    if file_system.f_bavail * file_system.f_frsize < LIMITS["result"][1] * MAX_BYTES_PER_CHARACTER:
+    if file_system.f_bavail * file_system.f_frsize < max_length("result") * MAX_BYTES_PER_CHARACTER:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), folder)

@@ -5,7 +5,7 @@ import logging
 from typing import Any
 
 from ..ledger.records import PollSource
-from ..models import LIMITS, WorkerTask, check_text, replace_surrogates
+from ..models import WorkerTask, check_text, fit_text, max_length, replace_surrogates
 from ..redaction import redact
 from ..responding import Outcome
 from ..retry import Log
@@ -39,7 +39,7 @@ def parse_line(line: bytes, log: Log = _log) -> Outcome | str:
     if isinstance(message, dict) and len(message) == 1:
         match message:
             case {"heartbeat": str(text)}:
-                return replace_surrogates(text)[: LIMITS["heartbeat details"][1]]
+                return fit_text("heartbeat details", text)
             case {"result": str(text)}:
                 return _completed(text)
             case {"failed": dict(texts)} if _are_texts(texts, "reason", "details"):
@@ -72,14 +72,14 @@ def _completed(text: str) -> Outcome:
 def _fit(texts: dict[str, str | None], kind: str, log: Log) -> str:
     """Return as much of a text as SWF accepts: the beginning of a reason, the end of details."""
     text = texts.get(kind) or ""
-    sent, what = replace_surrogates(text), "reason is" if kind == "reason" else "details are"
-    if sent != text:
+    what = "reason is" if kind == "reason" else "details are"
+    if replace_surrogates(text) != text:
         log.info("the %s not UTF-8 text; lone surrogates are sent as U+FFFD", what)
-    _, maximum = LIMITS[kind]
-    if len(sent) > maximum:
+    maximum = max_length(kind)
+    if len(text) > maximum:
         part = "rest" if kind == "reason" else "beginning"
         log.info("the %s longer than %d characters; the %s is cut off", what, maximum, part)
-    return sent[:maximum] if kind == "reason" else sent[-maximum:]
+    return fit_text(kind, text)
 
 
 def excerpt(line: bytes) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from ..ledger.trust import open_folder
-from ..models import LIMITS, MAX_BYTES_PER_CHARACTER
+from ..models import MAX_BYTES_PER_CHARACTER, fit_text, max_length
 from ..retry import Log
 from .files import InvalidResult, check_space, describe_open_error
 
@@ -138,7 +138,7 @@ class TaskFiles:
 
         Raise InvalidResult if it can't be the result of a task.
         """
-        _, maximum = LIMITS["result"]
+        maximum = max_length("result")
         status = self._result_status()
         if status is None:
             log.warning("the result file is gone, with what may have been in it; stdout is the result")
@@ -162,7 +162,7 @@ class TaskFiles:
 
         It never keeps a failure from being reported: what does not fit SWF's limit is cut, and logged.
         """
-        _, maximum = LIMITS["reason"]
+        maximum = max_length("reason")
         try:
             data = _read(self._prefix + _REASON, MAX_BYTES_PER_CHARACTER * maximum + 2)
         except OSError as error:
@@ -174,7 +174,7 @@ class TaskFiles:
             log.info("the reason is not UTF-8 text; the invalid bytes are sent as U+FFFD")
         if len(text) > maximum:
             log.info("the reason is longer than %d characters; the rest is cut off", maximum)
-        return text[:maximum] or None
+        return fit_text("reason", text) or None
 
 
 def _is_empty(status: os.stat_result) -> bool:

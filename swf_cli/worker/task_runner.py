@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 from ..heartbeat_timeouts import HeartbeatTimeouts, TimeoutLookup
 from ..heartbeats import AutomaticHeartbeatSender, HeartbeatScheduler, HeartbeatSignal
-from ..models import LIMITS, TaskReference, WorkerTask, format_activity
+from ..models import TaskReference, WorkerTask, fit_text, format_activity
 from ..polling import ReceivedTask
 from ..redaction import redact
 from ..responding import Outcome, Responder, Settlement
@@ -123,7 +123,7 @@ class TaskRunner:
             context.session,
             received.task.token,
             self._heartbeat_interval(),
-            details=lambda: redact(self.heartbeat_details() or "", received.task.token) or None,
+            details=lambda: self._redact("heartbeat details", self.heartbeat_details()),
             on_success=context.liveness.touch,
             log=self.log,
             clock=context.clock,
@@ -153,7 +153,8 @@ class TaskRunner:
             if outcome is None:
                 settlement = responder.find_closed(reference)
             else:
-                settlement = responder.deliver(reference, self._redact(outcome))
+                reason, details = self._redact("reason", outcome.reason), self._redact("details", outcome.details)
+                settlement = responder.deliver(reference, replace(outcome, reason=reason, details=details))
         finally:
             self.context.scheduler.remove(self._sender)
         seconds = self.context.clock() - began
@@ -172,11 +173,9 @@ class TaskRunner:
             # Whatever it is, neither the process nor the task is left behind.
             return Outcome.failed(f"the worker failed: {type(error).__name__}: {error}")
 
-    def _redact(self, outcome: Outcome) -> Outcome:
-        """Return an outcome whose reason and details have no secrets, and are as long as SWF accepts."""
-        reason = outcome.reason and redact(outcome.reason, self.task.token)
-        details = outcome.details and redact(outcome.details, self.task.token)[-LIMITS["details"][1] :]
-        return replace(outcome, reason=reason, details=details)
+    def _redact(self, kind: str, text: str | None) -> str | None:
+        """Return text without secrets, as long as SWF accepts; redacted, it may be longer than it was."""
+        return fit_text(kind, redact(text, self.task.token)) if text else None
 
     @property
     def signal(self) -> HeartbeatSignal | None:

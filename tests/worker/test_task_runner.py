@@ -43,6 +43,23 @@ class TestOutcome:
         assert settlement.status == "accepted"
         assert tasks.response() == (operation, arguments)
 
+    def test_redacted_text_is_as_long_as_swf_accepts(self, tasks: Tasks, tmp_path: Path) -> None:
+        """A password may be shorter than what is sent instead of it."""
+        url, sent = "redis://:p@cache ", tmp_path / "sent"
+        script = f"""
+            printf '{url}%0300d' 0 > $SWF_REASON_FILE; printf '{url}%02100d' 0 > $SWF_HEARTBEAT_FILE
+            printf '%032763d{url}' 0 >&2; while [ ! -e {sent} ]; do sleep 0.02; done; exit 1
+        """
+        running = tasks.start(script, heartbeat=0.05)
+        wait_until(lambda: any(tasks.heartbeat_details()))
+        sent.touch()
+        running.result(60)
+        operation, arguments = tasks.response()
+        assert operation == FAIL
+        assert (len(arguments["reason"]), len(arguments["details"])) == (256, 32_768)
+        assert arguments["reason"].startswith("redis://SECRET@cache 0")
+        assert {details and len(details) for details in tasks.heartbeat_details()} <= {None, 2_048}
+
     def test_command_that_cannot_be_started(self, tasks: Tasks, tmp_path: Path) -> None:
         """The task fails, and the reason says why."""
         program = tmp_path / "gone"
