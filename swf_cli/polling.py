@@ -158,18 +158,24 @@ class Poller:
         self._is_loss_logged = False
         self.is_connected = False
         """Whether SWF was ever reached."""
-        self._answered: dict[str, float] = {}
-        """When SWF last answered a poll, by task list."""
+        self._empty_at: dict[str, float] = {}
+        """When SWF last answered that there was no task, by task list."""
         self._failed: dict[str, tuple[float, SwfError]] = {}
         """When a poll last failed, and why, by task list."""
 
     def receive(
-        self, lists: ListRotation, *, stop: threading.Event, timeout: float | None = None
+        self,
+        lists: ListRotation,
+        *,
+        stop: threading.Event,
+        timeout: float | None = None,
+        wait_until_ready: Callable[[], object] = lambda: None,
     ) -> ReceivedTask | None:
         """Wait for a task; return None once `stop` is set and no poll is in flight.
 
         After `stop`, or after `timeout` seconds, no new poll is sent, and the one in flight is waited for. At least
-        one poll is sent unless `stop` is set. Transient errors are logged and retried.
+        one poll is sent unless `stop` is set. Transient errors are logged and retried. `wait_until_ready` is called
+        before each poll, and may set `stop`.
 
         Raises:
             IncompleteTask: SWF's response lacks something of the task
@@ -182,6 +188,9 @@ class Poller:
         )
         empties = self._retrier(first=_FIRST_PAUSE, longest=_LONGEST_PAUSE, log=None)
         while not stop.is_set():
+            wait_until_ready()
+            if stop.is_set():
+                return None
             began = self._clock()
             with lists.next() as source:
                 try:
@@ -191,10 +200,11 @@ class Poller:
                 else:
                     failure = None
             if failure is None:
-                self._note_answer(source)
+                self._note_answer()
                 retrier.reset()
                 if received is not None:
                     return received
+                self._empty_at[source.task_list] = self._clock()
                 delay = _pause_after(self._clock() - began, empties)
             else:
                 self._note_failure(failure, self._clock() - began)
@@ -205,23 +215,28 @@ class Poller:
             if delay and stop.wait(min(delay, max(0.0, deadline - self._clock()))):
                 return None
             if timeout is not None and self._clock() >= deadline:
-                outcome = self.outcome_since(source, -inf)
-                failed = f"; every poll failed: {outcome.message}" if isinstance(outcome, SwfError) else ""
-                raise NoTaskReceived(
-                    f"no task received on {source.task_list} within {format_duration(timeout)}{failed}"
-                )
+                raise self._no_task(source, timeout)
         return None
 
-    def outcome_since(self, source: PollSource, since: float) -> SwfError | bool:
-        """Return whether SWF answered a poll of a list since then; if they all failed, why the last one did."""
-        answered_at, failed = self._answered.get(source.task_list), self._failed.get(source.task_list)
-        if answered_at is not None and answered_at >= since:
-            return True
-        return failed[1] if failed is not None and failed[0] >= since else False
+    def _no_task(self, source: PollSource, timeout: float) -> NoTaskReceived:
+        message = f"no task received on {source.task_list} within {format_duration(timeout)}"
+        last = self.failure_since(source, -inf)
+        if last is not None and not self.was_empty(source, -inf):
+            message += f"; every poll failed: {last.message}"
+        return NoTaskReceived(message)
 
-    def _note_answer(self, source: PollSource) -> None:
+    def was_empty(self, source: PollSource, since: float) -> bool:
+        """Return whether SWF answered a poll since then, by the poller's clock, that a list has no task."""
+        empty_at = self._empty_at.get(source.task_list)
+        return empty_at is not None and empty_at >= since
+
+    def failure_since(self, source: PollSource, since: float) -> SwfError | None:
+        """Return why a poll of a list last failed; None if none has since then, by the poller's clock."""
+        failed_at, error = self._failed.get(source.task_list, (-inf, None))
+        return error if failed_at >= since else None
+
+    def _note_answer(self) -> None:
         self.is_connected = True
-        self._answered[source.task_list] = self._clock()
         self._losses.clear()
         self._observer.on_response()
 
@@ -256,7 +271,7 @@ class Poller:
             try:
                 task = poll_once(source.task_list, source.domain, source.identity, self._session.poll_client)
             except IncompleteTask as error:
-                self._note_answer(source)
+                self._note_answer()
                 if record.mark_lost(error.token):
                     error.key = record.key
                 raise

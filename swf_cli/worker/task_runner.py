@@ -123,7 +123,7 @@ class TaskRunner:
             context.session,
             received.task.token,
             self._heartbeat_interval(),
-            details=lambda: self._redact("heartbeat details", self.heartbeat_details()),
+            details=lambda: self._redact("heartbeat details", self.heartbeat_details()) or None,
             on_success=context.liveness.touch,
             log=self.log,
             clock=context.clock,
@@ -175,7 +175,7 @@ class TaskRunner:
 
     def _redact(self, kind: str, text: str | None) -> str | None:
         """Return text without secrets, as long as SWF accepts; redacted, it may be longer than it was."""
-        return fit_text(kind, redact(text, self.task.token)) if text else None
+        return None if text is None else fit_text(kind, redact(text, self.task.token))
 
     @property
     def signal(self) -> HeartbeatSignal | None:

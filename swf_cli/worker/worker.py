@@ -189,11 +189,12 @@ class Worker:
         busy_at = self._busy_at
         if self.stats.running or self._context.clock() - busy_at < idle:
             return
-        outcomes = {source.task_list: self._poller.outcome_since(source, busy_at) for source in self._sources}
-        if False in outcomes.values():
+        unknown = [source for source in self._sources if not self._poller.was_empty(source, busy_at)]
+        failures = {source.task_list: self._poller.failure_since(source, busy_at) for source in unknown}
+        if None in failures.values():
             return  # there may be tasks on a list whose turn is still to come
-        for task_list, failure in outcomes.items():
-            if isinstance(failure, SwfError):  # nobody knows whether there were tasks
+        for task_list, failure in failures.items():  # nobody knows whether there were tasks
+            if failure is not None:
                 message = f"every poll of {task_list} failed: {failure.message}"
                 self._record_fatal(type(failure).from_error(failure, message))
         self.shutdown.drain()
@@ -214,8 +215,6 @@ class Worker:
     def _slot(self, execution: Execution) -> None:
         incomplete = self._context.retrier(stop=self.shutdown.draining, log=None)
         while self._take_permit():
-            self._context.liveness.end()
-            self._context.start_gate.wait_until_open(self.shutdown.draining)
             try:
                 received = self._receive()
             except IncompleteTask as error:
@@ -266,7 +265,7 @@ class Worker:
         retrier = self._context.retrier(stop=draining)
         while not draining.is_set():
             try:
-                return self._poller.receive(self._lists, stop=draining)
+                return self._poller.receive(self._lists, stop=draining, wait_until_ready=self._wait_until_open)
             except AccessError as error:
                 if not self.is_connected:
                     raise
@@ -278,6 +277,11 @@ class Worker:
                     raise
                 retrier.wait(error)
         return None
+
+    def _wait_until_open(self) -> None:
+        """Wait while commands can't be started."""
+        self._context.liveness.end()
+        self._context.start_gate.wait_until_open(self.shutdown.draining)
 
     def _give_up_starting(self, error: OSError) -> None:
         hint = "fix that on this machine, and start the worker again"
