@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import cache
 from pathlib import Path
@@ -172,10 +172,8 @@ def end_group(
     number: int = signal.SIGTERM,
     *,
     grace: float,
-    kill: threading.Event | None = None,
     reap: Callable[[], bool] = lambda: False,
     shield: Callable[[], AbstractContextManager[object]] = nullcontext,
-    is_same: Callable[[], bool] = lambda: True,
 ) -> bool:
     """Stop a process group: send a signal, wait `grace` seconds for it to end, kill what is left of it.
 
@@ -183,30 +181,24 @@ def end_group(
         group: ID of the group
         number: signal that asks it to end
         grace: seconds to wait
-        kill: ends the grace when it is set
         reap: reaps the group's leader, if it is a child of this process and has ended; returns whether it did
         shield: keeps a signal that arrives here from interrupting the killing; one that arrives before ends the grace
-        is_same: returns whether the group is still the one meant; asked before each signal
 
     Returns:
         whether the group is gone
     """
     is_gone = False
     try:
-        is_gone = not is_same() or _signal_and_wait(group, number, grace, reap, kill or threading.Event())
+        is_gone = _signal_and_wait(group, number, grace, reap)
     finally:
         if not is_gone:
             with shield():
-                is_gone = not is_same() or _signal_and_wait(
-                    group, signal.SIGKILL, min(grace, _KILL_TIMEOUT), reap, threading.Event()
-                )
+                is_gone = _signal_and_wait(group, signal.SIGKILL, min(grace, _KILL_TIMEOUT), reap)
     return is_gone
 
 
-def _signal_and_wait(
-    group: int, number: int, timeout: float, reap: Callable[[], bool], stop: threading.Event
-) -> bool:
-    """Signal a process group, and return whether it is gone in time, or once `stop` is set."""
+def _signal_and_wait(group: int, number: int, timeout: float, reap: Callable[[], bool]) -> bool:
+    """Signal a process group, and return whether it is gone in time."""
     asked_jobs = number in (signal.SIGTERM, signal.SIGKILL)
     end = time.monotonic() + timeout
     if not signal_and_continue_group(group, number):
@@ -218,24 +210,28 @@ def _signal_and_wait(
         if not group_is_running(group):
             reap()
             return True
-        if stop.wait(_POLL_INTERVAL):
-            break
+        time.sleep(_POLL_INTERVAL)
     return False
 
 
-def terminate_group_if_same(pid: int, started: str, *, grace: float, kill: threading.Event | None = None) -> bool:
-    """Stop the process group that a process leads, if it is ours and has this start ID; return whether it was.
+def end_groups(leaders: Mapping[int, str], *, grace: float, kill: threading.Event) -> None:
+    """Stop the process groups that processes lead, all at once, each if it is ours and its leader has the start ID.
 
-    Once its leader has ended, the group keeps its number for as long as a process of it is left.
+    They get SIGTERM, and what is left of them after `grace` seconds, or once `kill` is set, gets SIGKILL. Once its
+    leader has ended, a group keeps its number for as long as a process of it is left.
     """
-
-    def is_same() -> bool:
-        return start_id(pid) in (started, None)
-
-    with suppress(OSError):
-        if start_id(pid) == started and _is_ours(pid):
-            return end_group(pid, grace=grace, kill=kill, is_same=is_same)
-    return False
+    left = [pid for pid, started in leaders.items() if start_id(pid) == started and _is_ours(pid)]
+    for number, seconds, stop in (
+        (signal.SIGTERM, grace, kill),
+        (signal.SIGKILL, min(grace, _KILL_TIMEOUT), threading.Event()),
+    ):
+        left = [pid for pid in left if start_id(pid) in (leaders[pid], None)]
+        for pid in left:
+            signal_and_continue_group(pid, number)
+        end = time.monotonic() + seconds
+        while (left := list(filter(group_is_running, left))) and time.monotonic() < end:
+            if stop.wait(_POLL_INTERVAL):
+                break
 
 
 class OrphanReaper:

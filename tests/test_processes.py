@@ -6,6 +6,7 @@ import resource
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -15,11 +16,11 @@ import pytest
 from swf_cli.processes import (
     ProcessWatch,
     end_group,
+    end_groups,
     group_is_running,
     is_running,
     raise_open_file_limit,
     start_id,
-    terminate_group_if_same,
 )
 from tests.helpers.processes import written_pids
 
@@ -121,7 +122,7 @@ Start = Callable[[str], "subprocess.Popen[bytes]"]
 
 
 class TestGroups:
-    """`end_group`, `terminate_group_if_same`, `group_is_running`."""
+    """`end_group`, `end_groups`, `group_is_running`."""
 
     @pytest.fixture
     def start(self, tmp_path: Path) -> Iterator[Start]:
@@ -182,22 +183,36 @@ class TestGroups:
         """A group is terminated if its leader is the process with that start ID."""
         started = start_id(leader.pid)
         assert started is not None
-        assert terminate_group_if_same(leader.pid, started, grace=3_600)
+        end_groups({leader.pid: started}, grace=3_600, kill=threading.Event())
         assert not group_is_running(leader.pid)
 
     @pytest.mark.parametrize("started", ["", "another boot/1/2", "0"])
     def test_another_leader(self, leader: "subprocess.Popen[bytes]", started: str) -> None:
         """With another start ID, the process ID belongs to another process by now: nothing is signalled."""
-        assert not terminate_group_if_same(leader.pid, started, grace=0)
+        end_groups({leader.pid: started}, grace=0, kill=threading.Event())
         assert is_running(leader.pid)
 
-    def test_no_leader(self, leader: "subprocess.Popen[bytes]") -> None:
-        """Nothing is signalled if no process has the ID."""
+    def test_no_leader(self, leader: "subprocess.Popen[bytes]", tmp_path: Path) -> None:
+        """Nothing is signalled if no process has the ID, though the group has others."""
         started = start_id(leader.pid)
         assert started is not None
-        end_group(leader.pid, grace=3_600)
+        leader.kill()
         leader.wait()
-        assert not terminate_group_if_same(leader.pid, started, grace=0)
+        end_groups({leader.pid: started}, grace=0, kill=threading.Event())
+        assert is_running(*(pid for pid in written_pids(tmp_path, 2) if pid != leader.pid))
+
+    def test_groups_are_stopped_at_once(self, start: Start, tmp_path: Path) -> None:
+        """They share the grace period, and need no threads; one that a request to kill interrupts is killed."""
+        processes = []
+        for number in range(3):
+            stubborn = f"trap '' TERM; echo $$ > {tmp_path}/ready-{number}.pid; while :; do sleep 0.02; done"
+            processes.append(start(stubborn))
+        written_pids(tmp_path, 4)
+        leaders = {process.pid: started for process in processes if (started := start_id(process.pid))}
+        kill = threading.Event()
+        kill.set()
+        end_groups(leaders, grace=3_600, kill=kill)
+        assert [process.wait() for process in processes] == [-signal.SIGKILL] * 3
 
 
 @pytest.mark.parametrize(("hard", "count", "allowed"), [(256, 100, True), (256, 256, True), (256, 257, False)])

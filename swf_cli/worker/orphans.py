@@ -3,13 +3,12 @@
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from ..ledger.locks import command_pid
 from ..ledger.records import HeldTask, PollSource
 from ..ledger.store import Ledger
-from ..processes import host_name, terminate_group_if_same
+from ..processes import end_groups, host_name
 from ..responding import Outcome, Responder, Settlement, may_drop
 from .task_runner import TaskLog
 
@@ -34,17 +33,18 @@ def find_orphans(ledger: Ledger, *sources: PollSource) -> list[HeldTask]:
 
 
 def stop_commands(orphans: Sequence[HeldTask], grace: float, kill: threading.Event) -> None:
-    """Stop the commands of orphans that still run, in parallel; never a group that another process leads.
+    """Stop the commands of orphans that still run, all at once; never a group that another process leads.
 
     They get SIGTERM, and after `grace` seconds, or once `kill` is set, SIGKILL.
     """
     running = [f"process {held.group}" for held in orphans if command_pid(held)]
     if running:
         _log.info("stopping what dead workers left running: %s", ", ".join(running))
-    groups = [(held.group, held.group_start_id) for held in orphans if held.group and held.group_start_id]
-    if groups:
-        with ThreadPoolExecutor(len(groups)) as pool:
-            list(pool.map(lambda group: terminate_group_if_same(*group, grace=grace, kill=kill), groups))
+    leaders = {held.group: held.group_start_id for held in orphans if held.group and held.group_start_id}
+    try:
+        end_groups(leaders, grace=grace, kill=kill)
+    except OSError as error:  # their tasks can be failed all the same
+        _log.warning("cannot stop what dead workers left running: %s", error)
 
 
 def fail_orphans(
