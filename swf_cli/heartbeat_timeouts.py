@@ -1,7 +1,8 @@
 """The heartbeat timeouts of the tasks that a worker executes, from the histories of their executions."""
 
+import logging
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakValueDictionary
 
@@ -10,6 +11,7 @@ from .errors import SwfError
 from .history import attributes
 from .models import ExecutionId, WorkerTask, parse_timeout
 from .retry import TRANSIENT, Log
+from .times import format_duration
 
 if TYPE_CHECKING:
     from .client.session import Session, SessionClient
@@ -23,6 +25,8 @@ _LONGEST_DELAY: Final = 5.0  # seconds
 _READING_DELAY: Final = 0.1  # seconds between looks at whether another task's page has been read
 _READING_DELAYS: Final = 5  # after which a task reads the page itself: the other task's call may hang
 _MALFORMED: Final = (LookupError, TypeError, ValueError)  # what reading a response of another shape raises
+
+_log = logging.getLogger(__name__)
 
 
 class _Run:
@@ -60,13 +64,23 @@ class HeartbeatTimeouts:
 
     def __init__(self, session: "Session") -> None:
         self._session = session
+        self._is_refusal_logged = False
         self._runs: WeakValueDictionary[tuple[str, ExecutionId], _Run] = WeakValueDictionary()
 
     def lookup(self, domain: str, task: WorkerTask, log: Log) -> "TimeoutLookup":
         """Return what looks the timeout of a task up; without a call yet."""
         # If two threads add a run at once, one of them has it to itself, and reads a page more.
         run = self._runs.setdefault((domain, task.execution), _Run())
-        return TimeoutLookup(self._session, domain, task, run, log)
+        return TimeoutLookup(self._session, domain, task, run, log, self.log_refusal)
+
+    def log_refusal(self, error: SwfError, seconds: float) -> None:
+        """Log, once for all tasks, that histories can't be read, and which timeout is assumed instead."""
+        if not self._is_refusal_logged:
+            self._is_refusal_logged = True
+            hint = f"; {error.hint}" if error.hint else ""
+            assumed = format_duration(seconds)
+            message = "cannot look up heartbeat timeouts, so one of %s is assumed: %s%s"
+            _log.warning(message, assumed, error.message, hint)
 
 
 class TimeoutLookup:
@@ -75,7 +89,15 @@ class TimeoutLookup:
     Heartbeats may be sent between the steps: the timeout counts from the task's start.
     """
 
-    def __init__(self, session: "Session", domain: str, task: WorkerTask, run: _Run, log: Log) -> None:
+    def __init__(
+        self,
+        session: "Session",
+        domain: str,
+        task: WorkerTask,
+        run: _Run,
+        log: Log,
+        log_refusal: Callable[[SwfError, float], None],
+    ) -> None:
         self.delay = 0.0
         """Seconds until the next step is due, after one that did not find the timeout."""
         self.is_waiting = False
@@ -86,6 +108,7 @@ class TimeoutLookup:
         self._started = task.task_started_execution_history_event_id
         self._run = run
         self._log = log
+        self._log_refusal = log_refusal
         self._pages = self._lookups = self._delays = 0
         self._page: dict[str, Any] = {"maximumPageSize": _FIRST_PAGE}
         """Which page is next; empty for the newest one, at its full size."""
@@ -102,9 +125,12 @@ class TimeoutLookup:
             self._log.info("cannot look up the heartbeat timeout yet: %s", error.message)
             self._retry_later()
             return None
-        except (SwfError, *_MALFORMED):
+        except (SwfError, *_MALFORMED) as error:
             # Such as without permission to read the history: the task may have a shorter timeout than its type's.
-            return min(self._read_default_if_possible(client) or _UNKNOWN_TIMEOUT, _UNKNOWN_TIMEOUT)
+            seconds = min(self._read_default_if_possible(client) or _UNKNOWN_TIMEOUT, _UNKNOWN_TIMEOUT)
+            if isinstance(error, SwfError):
+                self._log_refusal(error, seconds)
+            return seconds
 
     def _find(self, client: "SessionClient") -> str | None:
         """Return the timeout of the task's scheduled event, None if it was not read yet; empty for the default."""

@@ -161,6 +161,16 @@ class TestPages:
         assert stub.operations() == [HISTORY, HEARTBEAT] * 30 + [DESCRIBE_ACTIVITY]
         assert sender.due - began == pytest.approx(16)
 
+    def test_history_that_may_not_be_read(
+        self, stub: StubService, timeouts: HeartbeatTimeouts, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """That is logged once for all tasks, with the permission that is missing and the timeout that is assumed."""
+        stub.fault(HISTORY, "AccessDeniedException", "no")
+        assert [look_up(timeouts, number).step() for number in (6, 9)] == [60, 60]
+        (message,) = caplog.messages
+        assert message.startswith("cannot look up heartbeat timeouts, so one of 1m00s is assumed: ")
+        assert "the IAM policy must allow swf:GetWorkflowExecutionHistory" in message
+
     def test_longest_history(self, stub: StubService, timeouts: HeartbeatTimeouts) -> None:
         """The first event that can schedule a task is found in 25,000."""
         history(stub, 25_000, scheduled(5, "7"), started(24_990, 5))
