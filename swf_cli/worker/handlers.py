@@ -60,7 +60,7 @@ class HandlerFolder:
         return sorted(
             entry.name
             for entry in os.scandir(self._path)
-            if _is_plain(entry.name) and entry.is_file() and os.access(entry.path, os.X_OK)
+            if _is_plain(entry.name) and os.path.isfile(entry.path) and os.access(entry.path, os.X_OK)
         )
 
     def find_broken(self) -> dict[str, OSError]:
@@ -69,12 +69,13 @@ class HandlerFolder:
         A task of such an activity keeps the worker from polling, and ends it after the grace period.
         """
         broken = {}
-        for entry in sorted(os.scandir(self._path), key=lambda entry: entry.name):
-            if _is_plain(entry.name) and entry.is_file():
-                try:
-                    find_program(self.find(entry.name)[1])
-                except OSError as error:
-                    broken[entry.name] = error
+        for name in sorted(filter(_is_plain, os.listdir(self._path))):
+            try:
+                find_program(self.find(name)[1])
+            except NoHandlerError:
+                pass  # such as a folder
+            except OSError as error:
+                broken[name] = error
         return broken
 
     def find(self, activity_name: str) -> tuple[Sequence[str], str]:

@@ -49,6 +49,7 @@ class TestFolder:
         (folder / "lib").mkdir()
         (folder / "linked").symlink_to(add("resize"))
         (folder / "broken").symlink_to(folder / "none")
+        (folder / "loop").symlink_to("loop")
         assert HandlerFolder(folder).names() == ["-v", "a name with blanks", "linked", "resize", "upload", "été"]
 
     def test_broken(self, folder: Path, add: AddHandler) -> None:
@@ -59,10 +60,13 @@ class TestFolder:
         add("open", mode=0o757)
         (folder / "lib").mkdir()
         (folder / "dangling").symlink_to(folder / "none")
+        (folder / "loop").symlink_to("loop")
         add("script").write_text("#!/no/such/interpreter\n")
         broken = HandlerFolder(folder).find_broken()
         assert {name: error.strerror for name, error in broken.items()} == {
             "README": "Permission denied",
+            "dangling": "No such file or directory",
+            "loop": "Too many levels of symbolic links",
             "open": "it is writable by everybody",
             "script": "its interpreter does not exist (first line: '#!/no/such/interpreter')",
         }
