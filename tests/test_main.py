@@ -221,3 +221,38 @@ def test_what_json_does_not_load(env: dict[str, str]) -> None:
     loaded = _loaded("pending", "-d", "y", "-t", "x", "-o", "json", env=env)
     assert loaded & {"rich", "sqlite3", "swf_cli.cli.commands.poll", "swf_cli.polling"} == set()
     assert {"botocore", "swf_cli.cli.commands.pending"} <= loaded
+
+
+NO_THREADS = """
+import sys, threading
+
+def start(thread):
+    raise RuntimeError("can't start new thread")
+
+threading.Thread.start = start
+sys.argv[0] = "swf"
+from swf_cli.__main__ import main
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "error"),
+    [
+        (["fail", "--token", "T", "--bogus"], 2, "`swf fail` has no option --bogus"),
+        (["pending", "-d", "media", "-t", "x", "-t", "y"], 1, "this machine has no more threads for this user"),
+    ],
+)
+def test_a_machine_without_threads(
+    arguments: list[str], code: int, error: str, aws_env: dict[str, str], refused_url: str
+) -> None:
+    """An error is printed although the thread that usually prints cannot be started; the lack of one is an error."""
+    done = subprocess.run(
+        [sys.executable, "-c", NO_THREADS, *arguments],
+        env=aws_env | {"AWS_ENDPOINT_URL_SWF": refused_url},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (code, "")
+    assert done.stderr.startswith(f"swf: {error}\nhint: ")

@@ -183,6 +183,7 @@ class StderrWriter:
     def flush(self) -> None:
         """Wait until what is queued is written, as long as there is progress."""
         if self._unstarted:
+            self._write_without_thread()
             return
         done = threading.Event()
         self._is_flushing.set()
@@ -192,6 +193,18 @@ class StderrWriter:
         while not done.wait(self._patience) and written != self._written:
             written = self._written
         self._is_flushing.clear()
+
+    def _write_without_thread(self) -> None:
+        """Write what is queued, as far as stderr takes it: this machine has no thread for it."""
+        poll = select.poll()
+        poll.register(self._stderr.fileno(), select.POLLOUT)
+        with suppress(OSError, ValueError):
+            while not self._queue.empty() and poll.poll(self._patience * 1000):
+                item = self._queue.get_nowait()
+                if callable(item):
+                    item()
+                else:
+                    self._print(item)
 
     def _put(self, item: str | Callable[[], None]) -> None:
         self._queue.put(item)

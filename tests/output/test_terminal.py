@@ -192,6 +192,38 @@ def test_a_reader_that_closes_stderr_does_no_harm(pipe: Pipe) -> None:
     writer.flush()
 
 
+@pytest.fixture
+def no_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that starts no thread."""
+
+    def start(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+
+
+@pytest.mark.usefixtures("no_threads")
+def test_without_a_thread_flush_writes(pipe: Pipe) -> None:
+    """Why a command ended is said also on a machine that has no more threads."""
+    writer = StderrWriter(RawStderr(pipe.writer))
+    writer.write("first\n")
+    writer.write("second\n")
+    writer.flush()
+    assert os.read(pipe.reader, 1_000) == b"first\nsecond\n"
+
+
+@pytest.mark.usefixtures("no_threads")
+def test_without_a_thread_a_stalled_reader_delays_nobody(pipe: Pipe) -> None:
+    """Then too, what nobody reads is not waited for."""
+    writer = StderrWriter(RawStderr(pipe.writer), patience=0.01)
+    for line in LINES:
+        writer.write(line)
+    writer.flush()
+    written = os.read(pipe.reader, 100_000).decode()
+    assert written
+    assert "".join(LINES).startswith(written)
+
+
 def test_without_messages_there_is_nothing_to_flush() -> None:
     """`flush` returns at once if nothing was ever written, and starts no thread."""
     before = writing_threads()
