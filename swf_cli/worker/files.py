@@ -189,8 +189,9 @@ def open_input(stack: ExitStack, data: bytes) -> int:
         os.close(writer)
         return reader
     file = open_unlinked(stack)
-    if os.pwrite(file, data, 0) < len(data):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    written = 0
+    while written < len(data):  # the write after one that was cut short says why
+        written += os.pwrite(file, data[written:], written)
     return file
 
 
@@ -205,7 +206,11 @@ def open_unlinked(stack: ExitStack) -> int:
             descriptor = os.open(tempfile.gettempdir(), flags, 0o600)
             stack.callback(os.close, descriptor)
             return descriptor
-    descriptor, path = tempfile.mkstemp()
+    folder = tempfile.gettempdir()
+    try:
+        descriptor, path = tempfile.mkstemp(dir=folder)
+    except OSError as error:  # without the random name, so that equal failures have equal reasons
+        raise OSError(error.errno, error.strerror, folder) from error
     stack.callback(os.close, descriptor)
     os.unlink(path)
     fcntl.fcntl(descriptor, fcntl.F_SETFL, os.O_RDWR | os.O_APPEND)

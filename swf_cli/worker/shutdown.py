@@ -18,7 +18,10 @@ _TERMINATING: Final = (
     "terminating commands and failing their tasks; waiting for them and for polls in flight; "
     "send the signal again to kill them"
 )
-_KILLING: Final = "killing commands and failing their tasks; waiting for polls in flight"
+_KILLING: Final = (
+    "killing commands and failing their tasks; giving up responses that cannot be delivered; "
+    "waiting for polls in flight"
+)
 
 _log = logging.getLogger(__name__)
 

@@ -31,6 +31,8 @@ def check_process_slots(shell: str = "/bin/sh") -> None:
         subprocess.run(probe, stdin=DEVNULL, stdout=DEVNULL, stderr=DEVNULL, timeout=5, check=True)
     except (FileNotFoundError, PermissionError):
         pass  # this machine has no shell, such as some containers
+    except OSError as error:
+        raise StartError(error.errno, error.strerror) from error
     except subprocess.SubprocessError as error:
         raise StartError(errno.EAGAIN, os.strerror(errno.EAGAIN)) from error
 

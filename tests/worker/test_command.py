@@ -1,5 +1,6 @@
 """A command that runs for one task: its input, its result, its stderr, its end."""
 
+import errno
 import os
 import signal
 import sys
@@ -246,11 +247,33 @@ def test_file_system_without_unnamed_files(start: Start, monkeypatch: pytest.Mon
     assert list(tmp_path.iterdir()) == []
 
 
-def test_full_disk_never_shortens_the_input(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Input that can't be written whole is an error: no command works on half of it."""
-    monkeypatch.setattr(os, "pwrite", lambda descriptor, data, offset: len(data) // 2)
-    with pytest.raises(OSError, match="No space left"):
+@pytest.mark.parametrize("why", [errno.ENOSPC, errno.EFBIG])
+def test_input_that_cannot_be_written_whole(start: Start, monkeypatch: pytest.MonkeyPatch, why: int) -> None:
+    """A full disk, or a limit on the size of files, is an error: no command works on half of its input."""
+
+    def write(descriptor: int, data: bytes, offset: int) -> int:
+        if offset:
+            raise OSError(why, os.strerror(why))
+        return os.write(descriptor, data[:100])
+
+    monkeypatch.setattr(os, "pwrite", write)
+    with pytest.raises(OSError, match=os.strerror(why)):
         start("cat", "in" * 4_096)
+
+
+def test_input_that_is_written_in_parts(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command reads all of it."""
+    pwrite = os.pwrite
+    monkeypatch.setattr(os, "pwrite", lambda descriptor, data, offset: pwrite(descriptor, data[:1_000], offset))
+    assert ended(start("cat", "in" * 4_096)).result() == "in" * 4_096
+
+
+def test_temporary_folder_that_is_gone(start: Start, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The error names the folder, not a file with a random name: equal failures have equal reasons."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+    with pytest.raises(FileNotFoundError) as caught:
+        start("true")
+    assert caught.value.filename == str(tmp_path / "gone")
 
 
 def test_close_kills_what_still_runs(start: Start, tmp_path: Path) -> None:

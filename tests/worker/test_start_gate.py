@@ -2,10 +2,13 @@
 
 import errno
 import logging
+import os
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -173,3 +176,15 @@ def test_a_shell_that_cannot_start_commands(tmp_path: Path) -> None:
     shell.chmod(0o755)
     with pytest.raises(StartError, match="Resource temporarily unavailable"):
         check_process_slots(str(shell))
+
+
+def test_a_shell_that_cannot_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The reason is that of the command itself, without the number of the error."""
+
+    def run(command: list[str], **options: Any) -> None:
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    monkeypatch.setattr(subprocess, "run", run)
+    with pytest.raises(StartError) as caught:
+        check_process_slots()
+    assert str(caught.value) == "Resource temporarily unavailable"
