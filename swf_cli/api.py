@@ -5,6 +5,7 @@ created from the environment as `aws` would. Arguments are checked against SWF's
 (ValueError); whatever goes wrong after that is an `SwfError`.
 """
 
+import time
 import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
@@ -14,12 +15,16 @@ from .client.session import POLL_READ_TIMEOUT, default_session
 from .errors import Cancelled, IncompleteTask, InvalidResponseError, TaskNotOpen, UnknownResource
 from .fields import flag_of, number_of
 from .models import PendingCount, WorkerTask, check_text, is_token
+from .retry import Retrier
 
 if TYPE_CHECKING:
     import botocore.client
 
     from .client.session import Client
 
+_SHORTEST_HOLD: Final = 0.1  # seconds
+_FIRST_PAUSE: Final = 0.05  # seconds
+_LONGEST_PAUSE: Final = 1.0  # seconds
 _NOT_OPEN: Final = {
     "Unknown activity": "it was closed, or it timed out",
     "Unknown execution": "its workflow execution is closed",
@@ -59,12 +64,30 @@ def request_task(
     else:
         _warn_of_short_timeout(client)
         poll_client = client
+    pauses = EmptyPollPauses()
     while True:
+        began = time.monotonic()
         task = poll_once(task_list, domain, worker_identity, poll_client)
         if task is not None:
             return task
+        pause = pauses.after(time.monotonic() - began)
         if no_tasks_callback is not None:
             no_tasks_callback()
+        time.sleep(pause)
+
+
+class EmptyPollPauses:
+    """How long to wait after polls without a task: not at all if SWF held them, ever longer if nobody did."""
+
+    def __init__(self, retrier: Callable[..., Retrier] = Retrier) -> None:
+        self._retrier = retrier(first=_FIRST_PAUSE, longest=_LONGEST_PAUSE, log=None)
+
+    def after(self, seconds: float) -> float:
+        """Return the seconds to wait after a poll that took `seconds`."""
+        if seconds >= _SHORTEST_HOLD:
+            self._retrier.reset()
+            return 0.0
+        return self._retrier.next_delay("no task") or 0.0
 
 
 def poll_once(task_list: str, domain: str, worker_identity: str | None, client: "Client") -> WorkerTask | None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING, Final
 
-from .api import poll_once
+from .api import EmptyPollPauses, poll_once
 from .client.attempt import attempt
 from .errors import CredentialsUnavailable, IncompleteTask, NetworkError, NoTaskReceived, Signalled, SwfError
 from .invocation import Invocation
@@ -34,9 +34,6 @@ STOP_NOTICE = (
 _NEVER_CONNECTED: Final = (NetworkError, CredentialsUnavailable)
 _LONGEST_DELAY: Final = 60.0  # seconds; as long as SWF holds a poll, so that returning pollers stay spread
 _SPREAD_AFTER: Final = 3  # failures
-_SHORTEST_HOLD: Final = 0.1  # seconds
-_FIRST_PAUSE: Final = 0.05  # seconds
-_LONGEST_PAUSE: Final = 1.0  # seconds
 _SIMILAR_LOSSES: Final = 3
 _SHORTEST_LOSS: Final = 2.0  # seconds
 _LOSS_SPREAD: Final = 0.1  # of the longest
@@ -186,7 +183,7 @@ class Poller:
         retrier = self._retrier(
             longest=_LONGEST_DELAY, spread_after=_SPREAD_AFTER, timeout=inf if timeout is None else timeout
         )
-        empties = self._retrier(first=_FIRST_PAUSE, longest=_LONGEST_PAUSE, log=None)
+        pauses = EmptyPollPauses(self._retrier)
         while not stop.is_set():
             wait_until_ready()
             if stop.is_set():
@@ -205,7 +202,7 @@ class Poller:
                 if received is not None:
                     return received
                 self._empty_at[source.task_list] = self._clock()
-                delay = _pause_after(self._clock() - began, empties)
+                delay = pauses.after(self._clock() - began)
             else:
                 self._note_failure(failure, self._clock() - began)
                 message = _describe_failure(failure, source)
@@ -288,14 +285,6 @@ class Poller:
             if task is None:
                 return None
             return ReceivedTask(task, source, record.key, record.assign(task))
-
-
-def _pause_after(seconds: float, empties: Retrier) -> float:
-    """Return how long to wait after a poll that brought no task within `seconds`."""
-    if seconds >= _SHORTEST_HOLD:
-        empties.reset()
-        return 0.0
-    return empties.next_delay("no task") or 0.0  # not from SWF, which holds a poll: do not flood whatever it is
 
 
 def _describe_failure(error: SwfError, source: PollSource) -> str:

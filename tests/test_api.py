@@ -1,10 +1,13 @@
 """The public functions, with the caller's client and with their own."""
 
+import itertools
 import json
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import botocore.exceptions as boto
+import botocore.session
 import pytest
 from botocore.stub import Stubber
 
@@ -38,7 +41,7 @@ from swf_cli.models import LIMITS, WorkerTask
 from tests.helpers.aws import SETTINGS, create_client
 from tests.helpers.cli import TASK
 from tests.helpers.operations import COMPLETE, COUNT, HEARTBEAT, POLL
-from tests.helpers.stub_service import StubService
+from tests.helpers.stub_service import NOT_SWFS, StubService
 
 Function = Callable[..., Any]
 
@@ -225,6 +228,56 @@ def test_no_task_calls_back_and_polls_again(stub: StubService, wire: Any) -> Non
     assert stub.requests == [(POLL, {"domain": "d", "taskList": {"name": "l"}})] * 5
 
 
+def test_polls_that_nobody_holds_are_spaced(stub: StubService, wire: Any) -> None:
+    """SWF holds a poll for a minute: what responds at once, time after time, is not flooded."""
+    sent: list[float] = []
+    for _ in range(4):
+        stub.reply(POLL, NO_TASK[0], action=lambda: sent.append(time.monotonic()))
+    stub.reply(POLL, TASK, action=lambda: sent.append(time.monotonic()))
+    request_task("l", "d", client=wire)
+    pauses = [later - earlier for earlier, later in itertools.pairwise(sent)]
+    assert all(pause >= least for pause, least in zip(pauses, (0.025, 0.05, 0.1, 0.2), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("reply", "is_empty"),
+    [
+        ({"body": b"<html>sign in</html>", "headers": (("Content-Type", "text/html"),)}, False),
+        ({"body": b'{"taskToken": "TOK'}, False),
+        ({"body": {"error": "login required"}, "headers": NOT_SWFS}, False),
+        ({"body": {"__type": "swf#UnknownResourceFault"}}, False),
+        ({"body": {}}, True),
+        ({"body": b""}, True),
+    ],
+    ids=["page", "cut", "of others", "fault", "empty object", "empty"],
+)
+@pytest.mark.parametrize("function", [complete_task, fail_task, send_heartbeat, request_task])
+def test_what_botocore_reads_as_empty_is_no_success(
+    function: Function, reply: dict[str, Any], is_empty: bool, stub: StubService, wire: Any
+) -> None:
+    """A caller's client takes a broken response for an empty one: the task may be open, or taken by the poll."""
+    operation, _, given, _ = FUNCTIONS[function]
+    on_wire = operation.title().replace("_", "")
+    stub.reply(on_wire, **reply)
+    stub.reply(on_wire, TASK if function is request_task else None)
+    if is_empty:
+        function(**given, client=wire)
+        return
+    with pytest.raises(
+        InvalidResponseError, match=f"^the response to {on_wire} is cut short or isn't SWF's$"
+    ) as caught:
+        function(**given, client=wire)
+    assert caught.value.possibly_executed
+    assert stub.operations() == [on_wire]
+
+
+def test_a_client_of_another_service() -> None:
+    """That is a mistake of the caller's, not a response that was lost."""
+    client = botocore.session.Session().create_client("sts", region_name="us-east-1")
+    with pytest.raises(AttributeError, match="respond_activity_task_completed"):
+        complete_task("T", client=client)
+
+
 @pytest.mark.parametrize("reply", NO_TASK)
 def test_no_task_without_a_callback_polls_again(reply: dict[str, Any], stub: StubService, wire: Any) -> None:
     """Without a callback, a response without a task means another poll."""
@@ -399,30 +452,32 @@ FAULTS = [
 ]
 
 
+@pytest.mark.parametrize("retries", [0, 2])
 @pytest.mark.parametrize(("code", "status", "kind", "exit_code"), FAULTS)
 def test_each_fault_is_an_error_of_its_class(
-    code: str, status: int, kind: type[SwfError], exit_code: int, shared_client: Any, swf: Stubber
+    code: str, status: int, kind: type[SwfError], exit_code: int, retries: int, shared_client: Any, swf: Stubber
 ) -> None:
     """Each fault, an unknown one too, is an SwfError of its class, with AWS's facts, and botocore's as its cause.
 
-    A page of a gateway that got no reply leaves open what SWF did; a fault of SWF's shows that it did nothing.
+    A page of a gateway that got no reply leaves open what SWF did, and so does a retry of the caller's client, which
+    may have lost a response; a fault of SWF's shows that it did nothing.
     """
     swf.add_client_error(
         "count_pending_activity_tasks",
         code,
         "the reason",
         status,
-        response_meta={"RequestId": "R-1", "RetryAttempts": 2},
+        response_meta={"RequestId": "R-1", "RetryAttempts": retries},
     )
     with pytest.raises(SwfError, match="CountPendingActivityTasks: the reason") as caught:
         count_pending_tasks("l", "d", shared_client)
     error = caught.value
     assert type(error) is kind
-    assert (error.code, error.request_id, error.retry_attempts) == (code, "R-1", 2)
+    assert (error.code, error.request_id, error.retry_attempts) == (code, "R-1", retries)
     assert "the reason" in error.message
     assert error.exit_code == exit_code
     assert (error.hint is not None) == (exit_code == 7)
-    assert error.possibly_executed == (code == "504")
+    assert error.possibly_executed == (code == "504" or retries > 0)
     assert isinstance(error.__cause__, boto.ClientError)
 
 

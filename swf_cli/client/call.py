@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import CredentialsError, InvalidResponseError, SwfError
 from ..redaction import redact
 from .attempt import attempt
-from .faults import begin_call, class_names, translate
+from .faults import begin_call, check_parsed, class_names, translate
 from .session import Session, SessionClient
 
 if TYPE_CHECKING:
@@ -40,10 +40,13 @@ def call(client: "Client", operation: str, **arguments: Any) -> dict[str, Any]:
 def _call(
     client: "botocore.client.BaseClient", session: Session | None, operation: str, arguments: dict[str, Any]
 ) -> dict[str, Any]:
+    method = getattr(client, operation)
     begin_call(is_tracked=session is not None and session.is_tracked)
     started = time.monotonic()
     try:
-        response: dict[str, Any] = getattr(client, operation)(**arguments)
+        response: dict[str, Any] = method(**arguments)
+        if session is None:
+            check_parsed(operation, response)
     except SwfError as error:
         _log_call(operation, started, error)
         raise

@@ -1,6 +1,7 @@
 """What a failed call means: botocore's exceptions, and replies that are not SWF's, as SwfError."""
 
 import threading
+from collections.abc import Mapping
 from typing import Any, Final
 
 from ..errors import (
@@ -136,7 +137,7 @@ def record_attempt(operation: Any, response: Any = None, caught_exception: Excep
     if error is not None:
         wrapped = getattr(error, "kwargs", {}).get("error")
         if any("IncompleteRead" in class_names(cause) for cause in getattr(wrapped, "args", ())):
-            raise _unusable(operation) from error
+            raise _unusable(operation.name) from error
         _call.possibly_executed |= _is_possibly_executed(error)
     elif response is not None:
         parsed = response[1] or {}
@@ -168,7 +169,7 @@ def _is_gateway_failure(code: Any, status: Any) -> bool:
 
 
 def check_response(response_dict: dict[str, Any], operation_model: Any, **_: Any) -> None:
-    """Raise InvalidResponseError for a response that was cut short or isn't JSON (botocore's `before-parse` event).
+    """Raise InvalidResponseError for a response that was cut short or isn't SWF's (botocore's `before-parse` event).
 
     botocore reads both as an empty response, and an empty response to a poll means "no task". An error status whose
     body isn't JSON comes from something between us and SWF: its body is replaced by one that botocore can read, with
@@ -193,10 +194,38 @@ def check_response(response_dict: dict[str, Any], operation_model: Any, **_: Any
         elif not isinstance(response, dict) or not isinstance(response.get("__type", ""), str):
             page = body[: 16 * _EXCERPT].decode("utf-8", "replace")
             response_dict["body"] = json.dumps({"__type": str(status), "message": page}).encode()
-    elif not is_whole or not isinstance(response, dict):
-        raise _unusable(operation_model)
+    elif not is_whole or not isinstance(response, dict) or not _is_swfs(operation_model, response, headers):
+        raise _unusable(operation_model.name)
     else:
         _call.token = response.get("taskToken")
+
+
+def _is_swfs(operation_model: Any, response: dict[str, Any], headers: Mapping[str, str]) -> bool:
+    """Return whether a JSON object is SWF's response, by its headers or its content; a captive portal has others.
+
+    An empty one to a poll means that there is no task.
+    """
+    if "x-amzn-requestid" in headers or "amz-json" in headers.get("content-type", ""):
+        return True
+    shape = operation_model.output_shape
+    if not response:
+        return shape is None or operation_model.name.startswith("PollFor")
+    return shape is not None and not shape.members.keys().isdisjoint(response)
+
+
+def check_parsed(operation: str, response: dict[str, Any]) -> None:
+    """Raise InvalidResponseError for a response, not empty, of which botocore's parser understood nothing.
+
+    For clients without `check_response`: their callers would take it for success, or for a poll without a task.
+    """
+    metadata = response.get("ResponseMetadata") or {}
+    if response.keys() - {"ResponseMetadata"} or "HTTPHeaders" not in metadata:  # the latter is missing in a stub's
+        return
+    headers = metadata["HTTPHeaders"]
+    length, form = headers.get("content-length", ""), headers.get("content-type", "")
+    is_empty = int(length) <= len("{}") if length.isdigit() else not form
+    if not is_empty:
+        raise _unusable("".join(word.capitalize() for word in operation.split("_")))
 
 
 def _describe_address(location: str) -> str:
@@ -210,8 +239,8 @@ def _describe_address(location: str) -> str:
     return parts.hostname or parts.path or "itself"
 
 
-def _unusable(operation_model: Any) -> InvalidResponseError:
-    message = f"the response to {operation_model.name} is cut short or isn't SWF's"
+def _unusable(operation: str) -> InvalidResponseError:
+    message = f"the response to {operation} is cut short or isn't SWF's"
     return InvalidResponseError(message, possibly_executed=True)
 
 
@@ -228,6 +257,9 @@ def translate(error: Exception) -> SwfError:
     possibly_executed = _call.possibly_executed or _is_possibly_executed(error)
     response = getattr(error, "response", None)
     if isinstance(response, dict) and "Error" in response:
+        # What became of earlier attempts is only known of the sessions' own clients.
+        was_retried = response.get("ResponseMetadata", {}).get("RetryAttempts", 0) > 0
+        possibly_executed |= was_retried and not attempt.is_tracked
         return _translate_fault(error, response, possibly_executed)
     names = class_names(error)
     message = describe(error)

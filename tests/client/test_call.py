@@ -26,7 +26,7 @@ from tests.client.conftest import SetEnv, complete, count, poll
 from tests.helpers.aws import SETTINGS
 from tests.helpers.cli import TASK, wait_until
 from tests.helpers.operations import COMPLETE, COUNT, HEARTBEAT, HISTORY, POLL
-from tests.helpers.stub_service import StubService
+from tests.helpers.stub_service import NOT_SWFS, StubService
 
 pytestmark = pytest.mark.usefixtures("instant_retries")
 
@@ -142,6 +142,8 @@ BROKEN: dict[str, dict[str, Any]] = {
     "null": {"body": b"null"},
     "not UTF-8": {"body": b"\xff\xfe{\x00}\x00"},
     "no content": {"status": 204},
+    "of others": {"body": {"error": "login required"}, "headers": NOT_SWFS},
+    "fault of a gateway": {"body": {"__type": "swf#UnknownResourceFault", "message": "no"}, "headers": NOT_SWFS},
 }
 
 
@@ -176,9 +178,11 @@ def test_a_response_to_a_completion_needs_no_body(body: Any, session: Session, s
     assert stub.operations() == [COMPLETE]
 
 
-@pytest.mark.parametrize("reply", [{"body": b"<html>hello</html>"}, {"body": b"{", "cut": True}])
-def test_a_page_does_not_confirm_a_completion(reply: dict[str, Any], session: Session, stub: StubService) -> None:
-    """A page of something in between does not show that SWF accepted the response."""
+@pytest.mark.parametrize("reply", [{"body": b"<html>hello</html>"}, {"body": b"{", "cut": True}, BROKEN["of others"]])
+def test_what_is_not_swfs_does_not_confirm_a_completion(
+    reply: dict[str, Any], session: Session, stub: StubService
+) -> None:
+    """A page, or an object, of something in between does not show that SWF accepted the response."""
     stub.reply(COMPLETE, **reply)
     with pytest.raises(InvalidResponseError) as caught:
         complete(session)

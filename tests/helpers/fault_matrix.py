@@ -44,6 +44,7 @@ OPERATIONS: Final[dict[str, dict[str, Any]]] = {
 
 _RESPONSE: Final = b'{"startedEventId": 0, "cancelRequested": false, "count": 1}'
 _PAGE: Final = b"<html>something else</html>"
+_OTHERS: Final = b'{"error": "login required"}'
 
 
 @dataclass
@@ -174,7 +175,8 @@ PHASES: Final = (
     Phase("page: 429", "transient", _status(429, "Retry-After: 7\r\n")),
     Phase("page: 503", "transient", _status(503, "Retry-After: 7\r\n")),
     Phase("AWS: 403", "refused", _status(403, body=_FAULT)),
-    Phase("answered", "ok", _after(lambda wire: wire.respond())),
+    Phase("response: JSON of others", "may have been executed", _after(lambda w: w.respond(body=_OTHERS))),
+    Phase("answered", "ok", _after(lambda w: w.respond(headers="Content-Type: application/x-amz-json-1.0\r\n"))),
 )
 
 

@@ -11,6 +11,9 @@ from dataclasses import dataclass, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+NOT_SWFS = (("Content-Type", "application/json"), ("x-amzn-RequestId", ""))
+"""Headers of a response of something between us and SWF."""
+
 
 @dataclass(frozen=True, slots=True)
 class Reply:
@@ -19,6 +22,7 @@ class Reply:
     status: int = 200
     body: bytes = b""
     headers: tuple[tuple[str, str], ...] = ()
+    """Sent beside those of SWF, or instead; an empty one is not sent."""
     reset: bool = False
     """Reset the connection instead of replying."""
     cut: bool = False
@@ -130,7 +134,8 @@ class StubService:
         handler.send_response(reply.status)
         headers = {"Content-Type": "application/x-amz-json-1.0", "x-amzn-RequestId": "REQUEST", **dict(reply.headers)}
         for name, value in headers.items():
-            handler.send_header(name, value)
+            if value:
+                handler.send_header(name, value)
         handler.send_header("Content-Length", str(len(reply.body)))
         handler.end_headers()
         handler.wfile.write(reply.body[: len(reply.body) // 2] if reply.cut else reply.body)
