@@ -39,6 +39,8 @@ class CredentialSource:
         self._ca_bundle = ca_bundle
         self._method = ""
         """botocore's name of the provider that was tried last."""
+        self._metadata_status: int | None = None
+        """HTTP status of the instance metadata service's last response; None if it can't be reached."""
 
     def load(self) -> Any:
         """Find the credentials, and return them frozen. Raise CredentialsError if there are none that can be used."""
@@ -48,12 +50,13 @@ class CredentialSource:
         for provider in self._session.get_component("credential_provider").providers:
             if provider.METHOD == "assume-role":
                 provider._prompter = _ask_for_code
+            elif provider.METHOD == "iam-role":
+                self._watch_metadata_service(provider)
             provider.load = self._tracing(provider.METHOD, provider.load)
         try:
             credentials: Any = self._session.get_credentials()
             if credentials is None:
-                message = explain_missing("no AWS credentials were found", self._session)
-                raise CredentialsError(message, hint=HINT_CREDENTIALS)
+                raise self._explain_none()
             self._method = credentials.method
             credentials.get_frozen_credentials = _registering(credentials.get_frozen_credentials)
             # Those of a role or of SSO are fetched here: a failure to get them is not a failed call to SWF.
@@ -74,6 +77,40 @@ class CredentialSource:
             return load()
 
         return traced
+
+    def _watch_metadata_service(self, provider: Any) -> None:
+        """Record how the instance metadata service responds: botocore takes a failure for an instance without a role.
+
+        It does so through an attribute that is not public. Without that, nothing is recorded.
+        """
+        http = getattr(getattr(provider, "_role_fetcher", None), "_session", None)
+        if http is None:
+            return
+
+        def send(request: Any, original: Callable[[Any], Any] = http.send) -> Any:
+            self._metadata_status = None
+            try:
+                response = original(request)
+            except Exception as error:
+                if "ReadTimeoutError" in class_names(error):
+                    self._metadata_status = 504  # a service that hangs is one that fails
+                raise
+            self._metadata_status = response.status_code
+            return response
+
+        http.send = send
+
+    def _explain_none(self) -> SwfError:
+        """Return the error to raise if no provider has credentials."""
+        status, start = self._metadata_status, f"cannot get credentials from {_METHODS['iam-role']}"
+        if status == 200:
+            return CredentialsError(f"{start}: it returned something other than credentials", hint=_HINT_FIX)
+        if status is not None and is_transient(status):
+            reason = "it did not respond" if status == 504 else f"it responded with status {status}"
+            return CredentialsUnavailable(f"{start}: {reason}", hint=_HINT_FIX)
+        return CredentialsError(
+            explain_missing("no AWS credentials were found", self._session), hint=HINT_CREDENTIALS
+        )
 
     def _check(self, name: str, value: Any) -> None:
         source = f"from {self.describe()}"

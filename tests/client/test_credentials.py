@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import socket
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -614,6 +615,66 @@ def test_an_endpoint_that_is_not_there_is_transient(stub: StubService, set_env: 
     with pytest.raises(CredentialsUnavailable, match=r"container endpoint http://127\.0\.0\.1:9/role"):
         count(Session())
     assert stub.requests == []
+
+
+@pytest.fixture
+def metadata_service(set_env: SetEnv) -> Iterator[Issuer]:
+    """The metadata service of an instance."""
+    service = Issuer(issued("AKIDINSTANCE"))
+    set_env(AWS_EC2_METADATA_DISABLED="false", AWS_EC2_METADATA_SERVICE_ENDPOINT=service.url)
+    yield service
+    service.close()
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_a_metadata_service_that_fails_is_transient(status: int, metadata_service: Issuer, stub: StubService) -> None:
+    """An instance without a role would have no credentials at all: the error names the service instead."""
+    metadata_service.status = status
+    stub.reply(COUNT, {"count": 1})
+    session = Session()
+    with pytest.raises(CredentialsUnavailable) as raised:
+        count(session)
+    reason = f"it responded with status {status}"
+    assert raised.value.message == f"cannot get credentials from the instance metadata service: {reason}"
+    metadata_service.status = 200
+    count(session)
+    assert stub.access_keys == ["AKIDINSTANCE"]
+
+
+def test_a_metadata_service_that_hangs_is_transient(
+    metadata_service: Issuer, set_env: SetEnv, stub: StubService
+) -> None:
+    """It accepts connections: this is an instance."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        set_env(AWS_EC2_METADATA_SERVICE_ENDPOINT=f"http://127.0.0.1:{silent.getsockname()[1]}")
+        with pytest.raises(CredentialsUnavailable, match="the instance metadata service: it did not respond"):
+            count(Session())
+
+
+@pytest.mark.parametrize(
+    ("status", "reply", "message"),
+    [
+        (404, b"", "no AWS credentials were found"),
+        (200, b"<html>", "instance metadata service: it returned something other than credentials"),
+        (200, b'{"Code": "X", "Message": "hush-hush"}', "it returned something other than credentials"),
+    ],
+)
+def test_a_metadata_service_without_credentials(
+    status: int, reply: bytes, message: str, metadata_service: Issuer, stub: StubService
+) -> None:
+    """Trying again would not help an instance without a role, or with one that it may not have."""
+    metadata_service.status, metadata_service.reply = status, reply
+    with pytest.raises(CredentialsError, match=message) as raised:
+        count(Session())
+    assert not isinstance(raised.value, CredentialsUnavailable)
+    assert "hush-hush" not in str(raised.value)
+
+
+def test_a_machine_without_a_metadata_service(metadata_service: Issuer, set_env: SetEnv, stub: StubService) -> None:
+    """It is not named: most machines have none."""
+    set_env(AWS_EC2_METADATA_SERVICE_ENDPOINT="http://127.0.0.1:9")
+    with pytest.raises(CredentialsError, match="^no AWS credentials were found$"):
+        count(Session())
 
 
 def test_credentials_that_end_soon_outlast_a_failing_endpoint(issuer: Issuer, stub: StubService) -> None:

@@ -25,7 +25,7 @@ class Issuer:
                 self.end_headers()
                 self.wfile.write(reply)
 
-            do_GET = do_POST
+            do_GET = do_PUT = do_POST
 
             def log_message(self, *args: Any) -> None:
                 pass
