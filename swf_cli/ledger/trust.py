@@ -59,7 +59,7 @@ def open_folder(path: Path) -> int:
         if status.st_mode & _WRITABLE_BY_OTHERS:
             if status.st_mode & stat.S_ISVTX:
                 raise UntrustedError(f"{path} is shared by all users; {_OWN_FOLDER}")
-            os.fchmod(descriptor, _OWNER_ONLY)
+            os.fchmod(descriptor, stat.S_IMODE(status.st_mode) & ~_WRITABLE_BY_OTHERS)
             _log.warning("%s was writable by other users; it is no longer", path)
     except BaseException:
         os.close(descriptor)

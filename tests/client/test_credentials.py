@@ -673,7 +673,7 @@ def test_a_metadata_service_without_credentials(
 def test_a_machine_without_a_metadata_service(metadata_service: Issuer, set_env: SetEnv, stub: StubService) -> None:
     """It is not named: most machines have none."""
     set_env(AWS_EC2_METADATA_SERVICE_ENDPOINT="http://127.0.0.1:9")
-    with pytest.raises(CredentialsError, match="^no AWS credentials were found$"):
+    with pytest.raises(CredentialsError, match=r"^no AWS credentials were found$"):
         count(Session())
 
 

@@ -48,18 +48,21 @@ def test_what_is_created_is_for_this_user_alone(umask: int, tmp_path: Path) -> N
         os.umask(before)
 
 
-@pytest.mark.parametrize(("permissions", "kept"), [(0o777, False), (0o770, False), (0o755, True), (0o750, True)])
+@pytest.mark.parametrize(
+    ("permissions", "left"),
+    [(0o777, 0o755), (0o770, 0o750), (0o2775, 0o2755), (0o722, 0o700), (0o755, 0o755), (0o750, 0o750)],
+)
 def test_a_folder_that_is_too_open_is_closed(
-    permissions: int, kept: bool, tmp_path: Path, log: pytest.LogCaptureFixture
+    permissions: int, left: int, tmp_path: Path, log: pytest.LogCaptureFixture
 ) -> None:
-    """A folder of this user that others could have changed is closed to them, with a line; no other is touched."""
+    """A folder of this user that others could write is no longer, with a line; what they may read they still may."""
     folder = tmp_path / "state"
     folder.mkdir()
     folder.chmod(permissions)
     assert receive(folder)
-    assert mode(folder) == (permissions if kept else 0o700)
+    assert mode(folder) == left
     warnings = [record.message for record in log.records if record.levelno == logging.WARNING]
-    assert warnings == ([] if kept else [f"{folder} was writable by other users; it is no longer"])
+    assert warnings == ([f"{folder} was writable by other users; it is no longer"] if left != permissions else [])
 
 
 def test_a_folder_that_all_share_is_refused(tmp_path: Path, log: pytest.LogCaptureFixture) -> None:

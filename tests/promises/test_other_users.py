@@ -65,7 +65,7 @@ def poll(env: dict[str, str], state: Path) -> Result:
         os.umask(umask)
 
 
-READ = f"grep -rals {TOKEN} . ; find . -name 'ledger*' -exec cat {{}} + | grep -c {TOKEN}"
+READ = f"grep -rals {TOKEN} . ; find . -type f -name 'ledger*' -exec cat {{}} + | grep -c {TOKEN}"
 """Prints the names of the files in which another user finds the token, and in how many lines."""
 
 BEFORE = {
