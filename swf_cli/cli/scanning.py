@@ -1,6 +1,7 @@
 """What `swf stuck` and `swf tasks` share: a scan that a signal or a failure ends early."""
 
 import logging
+import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ from ..monitor.calls import ScanCalls
 from ..monitor.scanner import DomainScanner
 from ..names import did_you_mean
 from ..output.progress import count_of, scan_progress
-from .options import GlobalOptions
+from .options import GlobalOptions, is_given
 
 _NOTICE_DELAY: Final = 1.0  # seconds
 
@@ -57,8 +58,11 @@ class Scan:
         if not self._is_done.wait(_NOTICE_DELAY):
             _log.info("waiting up to 20 s for the calls in flight; send the signal again to quit now")
 
-    def log_similar_lists(self, similar_lists: Mapping[str, Sequence[str]]) -> None:
-        """Log which task lists were probably meant by those that no task is on."""
+    def log_lists(self, similar_lists: Mapping[str, Sequence[str]]) -> None:
+        """Log which task lists were probably meant by those that no task is on, and if a variable chose them."""
+        chosen = os.environ.get("SWF_TASK_LIST")
+        if chosen and not is_given("task_lists"):  # perhaps it was forgotten
+            _log.info("only tasks on %s were looked for: SWF_TASK_LIST is set", chosen)
         for task_list, near in similar_lists.items():
             _log.info("no task was found on %s; %s", task_list, did_you_mean(near))
 

@@ -282,13 +282,15 @@ stuck, worst first:
   unclaimed    scheduled; no task of its list is running, and none was started
                since it was scheduled
                -> start a worker on the list, or correct the list's name
-  backlog      queued behind other tasks of a list that workers poll
-               -> start more workers; if no task of the list is running, check
-               that they still poll it
+  backlog      scheduled; a task of its list is running, or was started since
+               it was scheduled
+               -> start more workers; if none was started since, check that
+               those of the list are alive
 
 Only tasks that have waited, run, or ignored a cancellation for at least
---older-than (10 minutes) are reported; holder-gone, and decision tasks that
-keep timing out, are reported at once. Executions younger than that are not
+--older-than (10 minutes) are reported; decision tasks that keep timing out are
+reported at once, and so is holder-gone, unless a poll was lost whose identity
+other processes may share. Executions younger than that are not
 read, except for those of tasks taken on this machine and, if no other shows
 whether a list has workers, up to 50 of the newest, open or closed. A workflow
 that waits for a timer, a signal or a child is not stuck.

@@ -3,10 +3,10 @@
 import re
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from math import inf
-from typing import Final
+from typing import Final, Literal
 
 from ..history import ActivityTask, DecisionTask
 from ..ledger.records import HeldTask
@@ -117,21 +117,32 @@ def _diagnose_waiting(task: ActivityTask, now: float, facts: DomainFacts) -> Dia
     waited = now - task.scheduled_at
     if waited < facts.older_than:
         return None
-    task_list, seen = shlex.quote(task.task_list), facts.lists.get(task.task_list, ListActivity())
     if facts.list_is_worked(task):
-        counts = f"{seen.waiting} waiting, {seen.started} running"
-        which, hint = "on a list that workers poll", f"start more workers on {task_list} ({counts})"
-        if not seen.started:
-            which = f"although a task of its list was started {format_duration(now - seen.last_started)} ago"
-            hint = f"check that workers still poll {task_list}, or start more ({counts})"
-        explanation = f"waiting for {format_duration(waited)} {which}: {counts}"
-        return Diagnosis("backlog", task.scheduled_at, explanation, hint)
+        return _diagnose_backlog(task, now, facts)
+    task_list = shlex.quote(task.task_list)
     hint = f"start a worker on {task_list}, or check why none polls it"
-    if similar := facts.similar_lists(task):
+    if not facts.is_complete:
+        hint = f"scan the whole domain first: what was not read may show workers of {task_list}"
+    elif similar := facts.similar_lists(task):
         others = " and ".join(map(shlex.quote, similar))
-        hint = f"correct the list name {task_list} if it is misspelled: {task.activity.name} runs on {others}"
-    explanation = f"waiting for {format_duration(waited)}: no worker has started a task of {task_list} since"
+        activity = task.activity.name
+        hint += f"; or correct the list name {task_list} if it is misspelled: {activity} runs on {others}"
+    explanation = f"waiting for {format_duration(waited)}: no task of {task_list} that was read was started since"
     return Diagnosis("unclaimed", task.scheduled_at, explanation, hint)
+
+
+def _diagnose_backlog(task: ActivityTask, now: float, facts: DomainFacts) -> Diagnosis:
+    task_list, seen = shlex.quote(task.task_list), facts.lists.get(task.task_list, ListActivity())
+    counts = f"{seen.waiting} waiting, {seen.started} running"
+    which, hint = "on a list that workers poll", f"start more workers on {task_list} ({counts})"
+    if seen.last_started < task.scheduled_at:
+        which = "on a list of which no task was started since"
+        hint = f"check that the workers of those that run are alive, or start more on {task_list} ({counts})"
+    elif not seen.started:
+        which = f"although a task of its list was started {format_duration(now - seen.last_started)} ago"
+        hint = f"check that workers still poll {task_list}, or start more ({counts})"
+    explanation = f"waiting for {format_duration(now - task.scheduled_at)} {which}: {counts}"
+    return Diagnosis("backlog", task.scheduled_at, explanation, hint)
 
 
 def _diagnose_started(
@@ -140,17 +151,46 @@ def _diagnose_started(
     held = facts.holdings.of_task(execution, task)
     if held is not None and held.holder_alive is False:
         return _diagnose_dead_holder(held, task, started_at, facts)
-    if held is None and facts.holdings.may_have_lost(task, facts.clock_skew):
+    loss = _judge_loss(execution, task, facts)
+    if loss == "certain":
         explanation = "the response to the poll that received it was lost: nobody has its token"
         return Diagnosis("holder-gone", started_at, explanation, *_ending(execution, task, facts, "nothing to run"))
-    running = now - started_at
-    if running < facts.older_than:
+    if now - started_at < facts.older_than:
         return None
+    if loss == "likely":
+        explanation = "the response to the poll that received it was probably lost: then nobody has its token"
+        check = f"check whether {task.identity} works on it"
+        return Diagnosis("holder-gone", started_at, explanation, *_ending(execution, task, facts, check))
     if held is not None and held.holder_alive is None:
         command = _closing_command(held, task, facts)
         advice = "if its script is gone" + ("" if command else f", see `{_held_command(facts)}`")
         return Diagnosis("held-here", started_at, REASONS["held-here"], advice, command)
-    worker = task.identity or "its worker"
+    found = _diagnose_running(execution, task, now - started_at, now, facts)
+    if found is not None and loss == "possible":
+        doubt = "the response to the poll that received it may have been lost"
+        return replace(found, explanation=f"{found.explanation}; {doubt}")
+    return found
+
+
+def _judge_loss(
+    execution: ExecutionId, task: ActivityTask, facts: DomainFacts
+) -> Literal["certain", "likely", "possible", "none"]:
+    """Return how sure it is that the response to the poll that received a task was lost.
+
+    It received one task at most, and another process may have polled under an identity that is not HOST:PID.
+    """
+    polls = facts.holdings.matching_polls(execution, task, facts.clock_skew)
+    if not polls:
+        return "none"
+    if max(facts.claims[row.key] for row in polls) > len(polls):
+        return "possible"
+    return "certain" if all(row.identity == f"{row.host[:240]}:{row.pid}" for row in polls) else "likely"
+
+
+def _diagnose_running(
+    execution: ExecutionId, task: ActivityTask, running: float, now: float, facts: DomainFacts
+) -> Diagnosis | None:
+    worker, started_at = task.identity or "its worker", now - running
     requested_at = task.cancel_requested_at
     if requested_at is not None and now - requested_at >= facts.older_than:
         explanation = f"cancellation was requested {format_duration(now - requested_at)} ago and not acknowledged"

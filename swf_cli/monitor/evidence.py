@@ -1,5 +1,6 @@
 """What is known about a domain beyond one task: activity of its task lists, run times, this machine's ledger."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf
@@ -63,16 +64,21 @@ class Holdings:
         """Return the row of a task; None if it was not received here."""
         return self._by_start.get((execution.run_id, task.started_event_id))
 
-    def may_have_lost(self, task: ActivityTask, clock_skew: float) -> bool:
-        """Return whether a lost poll was in flight when a task was started under its identity.
+    def merge(self, later: "Holdings") -> "Holdings":
+        """Return these with what was read later. A row that is gone by then is kept: its task was closed since."""
+        rows = {row.key: row for row in (*self.rows, *later.rows)}
+        return Holdings(list(rows.values()), later.commands)
+
+    def matching_polls(self, execution: ExecutionId, task: ActivityTask, clock_skew: float) -> list[HeldTask]:
+        """Return the lost polls that were in flight when a task was started under their identity; none if it is held.
 
         This machine's clock may have been set since: it was off by anything up to today's skew.
         """
-        if task.started_at is None:
-            return False
+        if task.started_at is None or self.of_task(execution, task) is not None:
+            return []
         earliest = task.started_at - max(0.0, clock_skew) - _LONGEST_POLL
         latest = task.started_at - min(0.0, clock_skew) + _CLOCKS_DIFFER
-        return any(earliest <= row.taken_at <= latest for row in self.lost_polls(task))
+        return [row for row in self.lost_polls(task) if earliest <= row.taken_at <= latest]
 
     def lost_polls(self, task: ActivityTask) -> list[HeldTask]:
         """Return the polls that were lost, at any time, under the identity of a task's worker and on its list."""
@@ -109,6 +115,12 @@ class DomainFacts:
     worked_lists: dict[ActivityId, set[str]] = field(default_factory=dict)
     """Task lists on which workers have started tasks of each activity."""
 
+    claims: Counter[str] = field(default_factory=Counter)
+    """How many open tasks each lost poll may have received, by the key of its row: it received one at most."""
+
+    is_complete: bool = True
+    """Whether everything was read."""
+
     def observe(self, tasks: Iterable[ActivityTask]) -> None:
         """Learn from the tasks that a history shows, open and closed."""
         for task in tasks:
@@ -123,6 +135,10 @@ class DomainFacts:
                 runs = self.runs.setdefault(task.activity, CompletedRuns())
                 runs.count += 1
                 runs.longest = max(runs.longest, task.closed_at - task.started_at)
+
+    def discount(self, task: ActivityTask) -> None:
+        """Learn that nobody works on a task that was observed as started: it says nothing of its list's workers."""
+        self.lists[task.task_list].started -= 1
 
     def list_is_worked(self, task: ActivityTask) -> bool:
         """Return whether a task of the list was started since this one was scheduled, or is still being worked on."""

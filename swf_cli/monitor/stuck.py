@@ -1,7 +1,7 @@
 """Find the open tasks of a domain that look stuck."""
 
 import logging
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice, takewhile, zip_longest
@@ -12,7 +12,7 @@ from ..errors import SwfError
 from ..history import ActivityTask, DecisionTask
 from ..models import ExecutionId
 from .diagnosis import Diagnosis, diagnose, may_look_stuck_later
-from .evidence import DomainFacts
+from .evidence import DomainFacts, Holdings
 from .execution import ExecutionTasks
 from .filters import TaskFilter
 from .scanner import DomainScanner
@@ -47,6 +47,9 @@ class StuckReport:
     similar_lists: dict[str, list[str]] = field(default_factory=dict)
     """For the filter's task lists that no task was on, names of lists that were probably meant."""
 
+    is_complete: bool = True
+    """Whether everything was read."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
@@ -59,14 +62,20 @@ class _Candidate:
 
 
 def find_stuck(
-    scanner: DomainScanner, facts: DomainFacts, wanted: TaskFilter, *, with_input: int | None = None
+    scanner: DomainScanner,
+    facts: DomainFacts,
+    wanted: TaskFilter,
+    *,
+    with_input: int | None = None,
+    read_holdings: Callable[[], Holdings] = Holdings,
 ) -> StuckReport:
     """Return the open tasks of a domain that look stuck, and match the filter.
 
     Read the executions that started at least `facts.older_than` seconds ago, and those of tasks held here; and, if
     tasks wait on lists where none of these shows a worker, the newest pages of at most 50 others.
 
-    Of the first `with_input` rows, all if it is None, the tasks have their inputs.
+    Of the first `with_input` rows, all if it is None, the tasks have their inputs. `read_holdings` reads the ledger
+    again after the scan, during which tasks may have been received.
 
     Memory grows with the tasks that look stuck; with their inputs too, unless `with_input` is 0. Of a task that has
     run for long, and may turn out to be overdue because no completed run of its activity was read so far, about 600
@@ -74,18 +83,24 @@ def find_stuck(
 
     Raise SwfError if no execution could be read; see `ScanCalls.failure` for a scan that ended early.
     """
-    return _Search(scanner, facts, wanted, with_input).run()
+    return _Search(scanner, facts, wanted, with_input, read_holdings).run()
 
 
 class _Search:
     def __init__(
-        self, scanner: DomainScanner, facts: DomainFacts, wanted: TaskFilter, with_input: int | None
+        self,
+        scanner: DomainScanner,
+        facts: DomainFacts,
+        wanted: TaskFilter,
+        with_input: int | None,
+        read_holdings: Callable[[], Holdings],
     ) -> None:
         self._scanner = scanner
         self._calls = scanner.calls
         self._facts = facts
         self._wanted = wanted
         self._with_input = with_input
+        self._read_holdings = read_holdings
         self._report = StuckReport()
         self._candidates: list[_Candidate] = []
         self._found_lists: set[str] = set()
@@ -100,7 +115,12 @@ class _Search:
         """Read what there is, and diagnose it."""
         self._scanner.scan(self._on_execution, older_than=self._facts.older_than)
         self._read_held()
+        self._refresh_holdings()
+        self._discount_abandoned()
         self._look_for_workers()
+        self._refresh_holdings()
+        self._facts.is_complete = not (self._calls.is_over or self._calls.progress.skipped)
+        self._report.is_complete = self._facts.is_complete
         for each in self._candidates:
             diagnosis = diagnose(each.execution, each.task, each.read_at, self._facts)
             if diagnosis is not None:
@@ -157,6 +177,24 @@ class _Search:
         held = self._facts.holdings.executions_since(oldest)
         unread = [execution for run_id, execution in held.items() if run_id not in self._read_runs]
         self._scanner.read_each(unread, self._on_execution)
+
+    def _refresh_holdings(self) -> None:
+        """Read the ledger again, and count which tasks the lost polls in it may have received."""
+        facts = self._facts
+        facts.holdings = facts.holdings.merge(self._read_holdings())
+        facts.claims.clear()
+        for each in self._candidates:
+            if isinstance(each.task, ActivityTask):
+                polls = facts.holdings.matching_polls(each.execution, each.task, facts.clock_skew)
+                facts.claims.update(row.key for row in polls)
+
+    def _discount_abandoned(self) -> None:
+        """Have tasks that nobody works on count as no sign of a worker."""
+        for each in self._candidates:
+            if isinstance(each.task, ActivityTask) and each.task.started_at is not None:
+                found = diagnose(each.execution, each.task, each.read_at, self._facts)
+                if found is not None and found.reason == "holder-gone":
+                    self._facts.discount(each.task)
 
     def _unexplained(self) -> list[ActivityTask]:
         """Return the tasks that have waited long on lists that show no sign of a worker."""

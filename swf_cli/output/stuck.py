@@ -83,6 +83,8 @@ def _draw(report: StuckReport, rows: Sequence[StuckTask], screen: StuckScreen, w
     found = (
         f"{count_of(screen.progress.executions, 'execution')} and {count_of(screen.progress.tasks, 'open task')} read"
     )
+    if not report.is_complete:
+        found += "; the scan is incomplete"
     if not report.rows:
         return cell(f"Nothing looks stuck: {found}.{_no_match(report, screen)}")
     looks = f"{count_of(len(report.rows), 'task')} {'looks' if len(report.rows) == 1 else 'look'} stuck"

@@ -201,20 +201,46 @@ class TestWaiting:
         assert found == Diagnosis(
             "unclaimed",
             WAITING.scheduled_at,
-            "waiting for 20m00s: no worker has started a task of x since",
+            "waiting for 20m00s: no task of x that was read was started since",
             "start a worker on x, or check why none polls it",
         )
 
     def test_a_list_with_workers(self) -> None:
-        """It has a backlog, and how many wait and run, though they were started long before."""
+        """It has a backlog, and how many wait and run."""
         facts = facts_of()
-        facts.observe([WAITING, replace(STARTED, started_at=1000.0)])
+        facts.observe([WAITING, replace(STARTED, started_at=WAITING.scheduled_at)])
         assert diagnose(EXECUTION, WAITING, NOW, facts) == Diagnosis(
             "backlog",
             WAITING.scheduled_at,
             "waiting for 20m00s on a list that workers poll: 1 waiting, 1 running",
             "start more workers on x (1 waiting, 1 running)",
         )
+
+    def test_a_list_whose_workers_are_busy_or_dead(self) -> None:
+        """Tasks of it run, and none was started since: nobody knows whether their workers are alive."""
+        facts = facts_of()
+        facts.observe([WAITING, replace(STARTED, started_at=WAITING.scheduled_at - 1)])
+        assert diagnose(EXECUTION, WAITING, NOW, facts) == Diagnosis(
+            "backlog",
+            WAITING.scheduled_at,
+            "waiting for 20m00s on a list of which no task was started since: 1 waiting, 1 running",
+            "check that the workers of those that run are alive, or start more on x (1 waiting, 1 running)",
+        )
+
+    def test_a_list_whose_workers_are_dead(self) -> None:
+        """Tasks that nobody works on are no sign of a worker."""
+        facts = facts_of()
+        facts.observe([WAITING, STARTED])
+        facts.lists["x"].last_started = 0.0
+        facts.discount(STARTED)
+        found = diagnose(EXECUTION, WAITING, NOW, facts)
+        assert found is not None
+        assert found.reason == "unclaimed"
+
+    def test_a_scan_that_did_not_read_everything(self) -> None:
+        """Whether the list has workers is not known: nobody is told to start one."""
+        found = certain(WAITING, is_complete=False)
+        assert found.hint == "scan the whole domain first: what was not read may show workers of x"
 
     @pytest.mark.parametrize(("after", "ago"), [(0.0, "20m00s"), (5 * MINUTE, "15m00s")])
     def test_a_list_that_had_workers(self, after: float, ago: str) -> None:
@@ -242,8 +268,10 @@ class TestWaiting:
         facts.observe([replace(STARTED, task_list=name, activity=activity)])
         found = diagnose(EXECUTION, replace(WAITING, task_list="reszie-gpu"), NOW, facts)
         assert found is not None
-        expected = f"correct the list name reszie-gpu if it is misspelled: resize runs on {name}"
-        assert (found.hint == expected) is is_named
+        expected = "start a worker on reszie-gpu, or check why none polls it"
+        if is_named:
+            expected += f"; or correct the list name reszie-gpu if it is misspelled: resize runs on {name}"
+        assert found.hint == expected
         assert found.reason == "unclaimed"
 
     def test_a_list_much_like_several(self) -> None:
@@ -359,6 +387,37 @@ class TestHolders:
     ) -> None:
         """A task of its list and identity, started while SWF held it."""
         assert reason(STARTED, poll, clock_skew=clock_skew) == expected
+
+    @pytest.mark.parametrize(
+        ("claims", "polls", "identity", "explanation"),
+        [
+            (1, 1, "host:1", "the response to the poll that received it was lost: nobody has its token"),
+            (2, 2, "host:1", "the response to the poll that received it was lost: nobody has its token"),
+            (1, 1, "fleet", "the response to the poll that received it was probably lost: then nobody has its token"),
+            (2, 1, "host:1", ""),
+            (2, 1, "fleet", ""),
+        ],
+    )
+    def test_how_sure_it_is_that_a_task_was_lost(
+        self, claims: int, polls: int, identity: str, explanation: str
+    ) -> None:
+        """A poll receives one task at most, and another process may poll under an identity that is not HOST:PID."""
+        rows = [replace(LOST, key=f"key{number}", identity=identity) for number in range(polls)]
+        task = replace(ENDLESS, identity=identity)
+        facts = facts_of(*rows)
+        for row in rows:
+            facts.claims[row.key] = claims
+        found = diagnose(EXECUTION, task, NOW, facts)
+        assert found is not None
+        if not explanation:
+            assert found.reason == "endless"
+            assert found.explanation.endswith("; the response to the poll that received it may have been lost")
+        else:
+            assert (found.reason, found.explanation) == ("holder-gone", explanation)
+        late = [replace(row, taken_at=NOW - 9 * MINUTE - 30) for row in rows]
+        facts.holdings = Holdings(late, {})
+        young = diagnose(EXECUTION, replace(task, started_at=NOW - 9 * MINUTE), NOW, facts)
+        assert (young is not None) is ("was lost" in explanation)
 
     def test_a_held_task_was_not_lost(self) -> None:
         """A task that a live worker here has is not taken for one that a lost poll received."""

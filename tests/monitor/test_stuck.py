@@ -254,3 +254,44 @@ class TestRows:
         service.advance(700)
         poll = lost_poll(taken_at=time.time() - 5, identity="me-1")
         assert reasons(stuck(client, poll)) == [("holder-gone", "w")]
+
+    def test_a_task_that_is_received_during_the_scan(self, service: Service, flow: Flow, client: Recorder) -> None:
+        """It has a holder, although the ledger did not have its row when the scan began."""
+        run = ExecutionId("w", start(flow, "w", open_task(startToCloseTimeout=DAY)))
+        flow.poll("work", identity="host:1")
+        (task,) = scanner_of(client).reader.read_open(run).tasks
+        poll = lost_poll(taken_at=time.time() - 5)
+        started = {"task_started_execution_history_event_id": task.started_event_id}
+        row = held_task(key="eeee1234", execution=run, taken_at=time.time(), holder_alive=True, **started)
+
+        def find(*later: HeldTask) -> StuckReport:
+            facts = DomainFacts(0.0, Holdings([poll]))
+            return find_stuck(scanner_of(client), facts, TaskFilter(), read_holdings=lambda: Holdings([poll, *later]))
+
+        assert reasons(find()) == [("holder-gone", "w")]
+        assert reasons(find(row)) == []
+
+    def test_a_task_that_is_closed_during_the_scan(self, service: Service, flow: Flow, client: Recorder) -> None:
+        """Its row is gone by then, which does not make it one that a lost poll received."""
+        run = ExecutionId("w", start(flow, "w", open_task(startToCloseTimeout=DAY)))
+        flow.poll("work", identity="host:1")
+        (task,) = scanner_of(client).reader.read_open(run).tasks
+        started = {"task_started_execution_history_event_id": task.started_event_id}
+        row = held_task(key="eeee1234", execution=run, taken_at=time.time(), holder_alive=True, **started)
+        poll = lost_poll(taken_at=time.time() - 5)
+        facts = DomainFacts(0.0, Holdings([poll, row]))
+        found = find_stuck(scanner_of(client), facts, TaskFilter(), read_holdings=lambda: Holdings([poll]))
+        assert reasons(found) == []
+
+    def test_tasks_of_dead_workers_are_no_workers(self, service: Service, flow: Flow, client: Recorder) -> None:
+        """A list whose only started tasks have dead holders is not one that workers poll."""
+        run = ExecutionId("dead", start(flow, "dead", open_task(startToCloseTimeout=DAY)))
+        flow.poll("work", identity="host:1")
+        (task,) = scanner_of(client).reader.read_open(run).tasks
+        started = {"task_started_execution_history_event_id": task.started_event_id}
+        row = held_task(execution=run, taken_at=time.time(), holder_alive=False, **started)
+        service.advance(60)
+        start(flow, "waits", open_task())
+        service.advance(1200)
+        assert reasons(stuck(client, row)) == [("holder-gone", "dead"), ("unclaimed", "waits")]
+        assert reasons(stuck(client)) == [("backlog", "waits")]

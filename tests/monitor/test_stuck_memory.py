@@ -202,7 +202,7 @@ def made_up(random: Random, number: int) -> ExecutionTasks:
     taken: dict[str, Any] = {
         "started_event_id": 6,
         "started_at": scheduled_at + random.choice([-1, 0, 30, 300, 3000]),
-        "identity": random.choice(["me-1", "host:1"]),
+        "identity": random.choice(["me:1", "host:1"]),
     }
     waits: dict[str, Any] = dict.fromkeys(taken)
     asked = random.choice([None, NOW - 5 * MINUTE, NOW - 11 * MINUTE])
@@ -232,12 +232,14 @@ def test_the_rows_are_those_of_keeping_everything(seed: int) -> None:
     executions = [made_up(random, number) for number in range(random.choice([3, 10, 30]))]
     skews = [random.choice([0.0, 0.0, -400.0, 500.0]) for _ in executions]
     runs = [each.execution for each in executions]
+    lost_at = NOW - random.choice([10, 15, 60]) * MINUTE
     holdings = Holdings(
         [
-            held_task(execution=runs[0], holder_alive=True, taken_at=NOW),
-            held_task(execution=runs[1], holder_alive=None, taken_at=NOW),
-            held_task(execution=runs[2], holder_alive=False, taken_at=NOW),
-            lost_poll(identity="me-1", task_list="work", taken_at=NOW - random.choice([10, 15, 60]) * MINUTE),
+            *(
+                held_task(key=f"abcd123{number}", execution=runs[number], holder_alive=is_alive, taken_at=NOW)
+                for number, is_alive in enumerate((True, None, False))
+            ),
+            lost_poll(identity="me:1", host="me", pid=1, task_list="work", taken_at=lost_at),
         ]
     )
     report = find_stuck(Domain(executions, skews), DomainFacts(600.0, holdings), TaskFilter())
@@ -249,8 +251,19 @@ def test_the_rows_are_those_of_keeping_everything(seed: int) -> None:
         for task in each.open_tasks:
             if NOW + skew - task.scheduled_at >= 600.0 or diagnose(each.execution, task, NOW + skew, facts):
                 judged.append((each.execution, task, NOW + skew))
+    started = [
+        (execution, task, now)
+        for execution, task, now in judged
+        if isinstance(task, ActivityTask) and task.started_at is not None
+    ]
+    for execution, task, _ in started:
+        facts.claims.update(row.key for row in holdings.matching_polls(execution, task, facts.clock_skew))
+    found = [(task, diagnose(execution, task, now, facts)) for execution, task, now in started]
+    for task, diagnosis in found:
+        if diagnosis is not None and diagnosis.reason == "holder-gone":
+            facts.discount(task)
     for execution, task, now in judged:
-        if found := diagnose(execution, task, now, facts):
-            expected.append((found.rank, execution.id, execution.run_id, task, found))
+        if diagnosis := diagnose(execution, task, now, facts):
+            expected.append((diagnosis.rank, execution.id, execution.run_id, task, diagnosis))
     expected.sort(key=lambda row: row[:3])
     assert [(row.task, row.diagnosis) for row in report.rows] == [row[3:] for row in expected]

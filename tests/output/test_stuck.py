@@ -54,7 +54,8 @@ SCREEN = StuckScreen(
 
 def screen(draw: Draw, *rows: StuckTask, columns: int = 80, limit: int | None = None, **more: Any) -> list[str]:
     """Draw the screen."""
-    report = StuckReport([*rows], matched=more.pop("matched", len(rows)))
+    matched, is_complete = more.pop("matched", len(rows)), more.pop("is_complete", True)
+    report = StuckReport([*rows], matched=matched, is_complete=is_complete)
     return draw(lambda: show_stuck(Output("table"), report, replace(SCREEN, **more), limit), columns)
 
 
@@ -128,14 +129,15 @@ def test_one_task(draw: Draw) -> None:
 @pytest.mark.parametrize(
     ("more", "words"),
     [
-        ({}, ""),
-        ({"is_filtered": True, "matched": 3}, ""),
-        ({"is_filtered": True}, " No open task matches the options."),
+        ({}, "."),
+        ({"is_filtered": True, "matched": 3}, "."),
+        ({"is_filtered": True}, ". No open task matches the options."),
+        ({"is_complete": False}, "; the scan is incomplete."),
     ],
 )
 def test_nothing_looks_stuck(draw: Draw, more: dict[str, Any], words: str) -> None:
-    """What was read, and whether the options matched any task at all."""
-    assert screen(draw, **more) == [f"Nothing looks stuck: 30 executions and 42 open tasks read.{words}"]
+    """What was read, whether that was everything, and whether the options matched any task at all."""
+    assert screen(draw, **more) == [f"Nothing looks stuck: 30 executions and 42 open tasks read{words}"]
 
 
 @pytest.mark.parametrize("columns", [60, 80, 140])

@@ -8,7 +8,8 @@ from ..options import GlobalOptions, common_options, task_lists_option
 from ..params import BoundedText, Duration, Number, WholeNumber
 
 if TYPE_CHECKING:
-    from ...monitor.evidence import DomainFacts
+    from ...ledger.store import Ledger
+    from ...monitor.evidence import Holdings
     from ..scanning import Scan
 
 
@@ -65,6 +66,7 @@ def stuck(
     """
     import logging  # not for a completion
 
+    from ...monitor.evidence import DomainFacts
     from ...monitor.filters import TaskFilter
     from ...monitor.stuck import find_stuck
     from ...output.stuck import StuckScreen, show_stuck
@@ -72,13 +74,18 @@ def stuck(
 
     log = logging.getLogger(__name__)
     scan, wanted = Scan(common, **bounds), TaskFilter(task_lists, activity)
-    facts = _facts(common, scan, older_than)
-    with scan.running(older_than) as scanner:
-        with_input = (limit or None) if common.output.needs_data else 0
-        report = find_stuck(scanner, facts, wanted, with_input=with_input)
+    with_input = (limit or None) if common.output.needs_data else 0
+    with common.ledger() as ledger:
+
+        def read_holdings() -> "Holdings":
+            return _holdings(common, scan, ledger)
+
+        facts = DomainFacts(older_than, read_holdings(), _close_command(common, scan), common.invocation)
+        with scan.running(older_than) as scanner:
+            report = find_stuck(scanner, facts, wanted, with_input=with_input, read_holdings=read_holdings)
     screen = StuckScreen(scanner.progress, scan.calls.now(), common.invocation, is_filtered=bool(wanted))
     left_out = show_stuck(common.output, report, screen, limit)
-    scan.log_similar_lists(report.similar_lists)
+    scan.log_lists(report.similar_lists)
     if left_out and not common.output.is_screen:
         log.info("%d more look stuck", left_out)
     scan.finish()
@@ -88,22 +95,24 @@ def stuck(
         raise SwfError("--check is not certain: not everything could be read")
 
 
-def _facts(common: GlobalOptions, scan: "Scan", older_than: int) -> "DomainFacts":
-    """Return what is known before the scan: what is held here, and how to close an execution."""
+def _holdings(common: GlobalOptions, scan: "Scan", ledger: "Ledger") -> "Holdings":
+    """Return what is held here of the domain."""
     from ...ledger.locks import command_pid
-    from ...monitor.evidence import DomainFacts, Holdings
+    from ...monitor.evidence import Holdings
 
     meta = scan.client.meta
     here = (common.domain, meta.region_name, meta.endpoint_url)
-    with common.ledger() as ledger:
-        rows = [row for row in ledger.list_held() if (row.domain, row.region, row.endpoint) == here]
-    commands = {row.key: pid for row in rows if (pid := command_pid(row)) is not None}
+    rows = [row for row in ledger.list_held() if (row.domain, row.region, row.endpoint) == here]
+    return Holdings(rows, {row.key: pid for row in rows if (pid := command_pid(row)) is not None})
+
+
+def _close_command(common: GlobalOptions, scan: "Scan") -> list[str]:
+    """Return the command line, less the execution, that closes an execution of the domain."""
     options = {
         "--domain": common.domain,
-        "--region": meta.region_name,
+        "--region": scan.client.meta.region_name,
         "--profile": common.profile,
         "--endpoint-url": common.endpoint_url,
     }
-    close = ["aws", "swf", "terminate-workflow-execution"]
-    close += [f"{option}={value}" for option, value in options.items() if value]
-    return DomainFacts(older_than, Holdings(rows, commands), close, common.invocation)
+    given = [f"{option}={value}" for option, value in options.items() if value]
+    return ["aws", "swf", "terminate-workflow-execution", *given]

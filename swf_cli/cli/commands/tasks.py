@@ -131,7 +131,7 @@ def _show_domain(common: GlobalOptions, scan: "Scan", wanted: "TaskFilter", fiel
         with scan.running() as scanner:
             rows = find_open_tasks(scanner, wanted, lists)
         show_open_tasks(common.output, rows, scan.calls.now(), what)
-    scan.log_similar_lists(wanted.similar_lists(lists))
+    scan.log_lists(wanted.similar_lists(lists))
 
 
 def _show_execution(
@@ -155,7 +155,7 @@ def _show_execution(
         show_task_counts(common.output, count_tasks(found, field), field, scan.calls.now(), what)
     else:
         show_execution(common.output, found, scan.calls.now(), what)
-    scan.log_similar_lists(similar_lists)
+    scan.log_lists(similar_lists)
 
 
 def _matching(wanted: "TaskFilter") -> str:

@@ -4,7 +4,7 @@ import os
 import shlex
 import signal
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from subprocess import Popen
@@ -243,7 +243,7 @@ def test_a_task_that_went_to_a_lost_poll(service: Service, flow: Flow, service_e
     flow.poll("work", identity="me-1")
     (row,) = invoke(*STUCK, "--older-than", "0", env=service_env).json
     assert (row["reason"], row["identity"]) == ("holder-gone", "me-1")
-    assert row["hint"] == f"nothing to run; it times out at {row['deadline']}"
+    assert row["hint"] == f"check whether me-1 works on it; it times out at {row['deadline']}"
 
 
 @pytest.fixture
@@ -254,6 +254,17 @@ def three(service: Service, flow: Flow) -> None:
         start(flow, f"w{number}", open_task(task_list="ab"[number % 2], **settings))
         service.advance(60)
     service.advance(660)
+
+
+@pytest.mark.usefixtures("three")
+@pytest.mark.parametrize("command", [STUCK, ["tasks", "-d", "media"]], ids=["stuck", "tasks"])
+def test_a_list_that_a_variable_chooses(command: Sequence[str], service_env: dict[str, str]) -> None:
+    """A line says so: what is on other lists is not shown. An option says what was asked for."""
+    env = {**service_env, "SWF_TASK_LIST": "b"}
+    result = invoke(*command, env=env)
+    assert [row["execution"]["id"] for row in result.json] == ["w1"]
+    assert result.stderr == "swf: only tasks on b were looked for: SWF_TASK_LIST is set\n"
+    assert invoke(*command, "-t", "b", env=env).stderr == ""
 
 
 @pytest.mark.usefixtures("three")
