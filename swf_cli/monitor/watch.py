@@ -24,6 +24,7 @@ _RETRY_THROTTLED_FOR: Final = 30.0  # seconds
 _FIRST_NOTICE: Final = 1.0  # seconds without all counts after which retries are logged
 _NOTICE_INTERVAL: Final = 10.0  # seconds, at least, from one such line to the next: there may be many lists
 _TICK: Final = 1.0  # seconds
+_RATE_WINDOW: Final = 60.0  # seconds
 
 _log = logging.getLogger(__name__)
 
@@ -42,18 +43,19 @@ class PendingSample:
     change: int | None = None
     """Difference from the count before; None if one of the two is not exact."""
 
-    first: tuple[int, float] | None = None
-    """The first exact count, and when that was."""
+    recent: tuple[tuple[int, float], ...] = ()
+    """Exact counts of the last minute, two at least if there are, and when they were; the oldest first."""
 
     error: SwfError | None = None
     """Why the last attempt failed; `pending` is from an earlier one."""
 
     @property
     def rate(self) -> float | None:
-        """Change per second since the first count; None if there is no later one that is exact."""
-        if self.pending is None or self.pending.truncated or self.first is None or self.counted_at <= self.first[1]:
+        """Change per second in the last minute; None if there are no two exact counts, or the last is not."""
+        if self.pending is None or self.pending.truncated or len(self.recent) < 2:
             return None
-        return (self.pending.count - self.first[0]) / (self.counted_at - self.first[1])
+        (first, began), (last, ended) = self.recent[0], self.recent[-1]
+        return (last - first) / (ended - began) if ended > began else None
 
     @property
     def empty_in(self) -> float | None:
@@ -159,7 +161,7 @@ class PendingMonitor:
             pending = count_pending_tasks(before.task_list, self._domain, self._client)
         except TRANSIENT as error:
             return PendingSample(
-                before.task_list, before.pending, before.counted_at, before.change, before.first, error
+                before.task_list, before.pending, before.counted_at, before.change, before.recent, error
             )
         now, earlier = self._clock(), before.pending
         is_exact = earlier is not None and not earlier.truncated and not pending.truncated
@@ -168,8 +170,14 @@ class PendingMonitor:
             pending,
             now,
             change=pending.count - earlier.count if earlier is not None and is_exact else None,
-            first=before.first or (None if pending.truncated else (pending.count, now)),
+            recent=before.recent if pending.truncated else _add(before.recent, (pending.count, now)),
         )
+
+
+def _add(recent: tuple[tuple[int, float], ...], count: tuple[int, float]) -> tuple[tuple[int, float], ...]:
+    """Return the counts with another, without those from more than a minute before it but for the last one."""
+    young = [each for each in recent if count[1] - each[1] <= _RATE_WINDOW]
+    return (*(young or recent[-1:]), count)
 
 
 def _in_parallel(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -93,9 +94,14 @@ def live_line(line: Callable[[], str], color: str) -> Iterator[None]:
 def scan_progress(scanner: DomainScanner, older_than: float, color: str) -> Iterator[None]:
     """Show how far a scan of the executions is that started at least `older_than` seconds ago."""
     progress, total = scanner.progress, 0
-    if sys.stderr.isatty():
+
+    def count() -> None:
+        nonlocal total
         with suppress(SwfError):  # then there is no bar
             total = scanner.count_open(older_than)
+
+    if sys.stderr.isatty():  # a call that hangs does not delay the scan
+        threading.Thread(target=count, name="count", daemon=True).start()
 
     def line() -> str:
         done = progress.executions + progress.skipped

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from ..models import format_activity
@@ -226,7 +227,12 @@ def _describe_decision(task: DecisionTask, now: float) -> Text:
 def _ends_in(task: ActivityTask, now: float) -> str:
     if not task.is_open:
         return ""
-    return "never" if task.deadline is None else format_duration(task.deadline - now)
+    heartbeat = task.configuration.heartbeat_timeout
+    if task.deadline is not None:
+        return format_duration(task.deadline - now)
+    if task.started_at is not None and isinstance(heartbeat, timedelta):
+        return f"{format_duration(heartbeat.total_seconds())} without heartbeat"
+    return "never"
 
 
 def _domain_screen(rows: Sequence[FoundTask], now: float, width: int, what: str) -> Text:

@@ -161,8 +161,8 @@ class TestRepeatedly:
         monitor = monitor_of(a=[(1000, True), (1000, True), 900, 899])
         assert [refresh(monitor)[0][1] for _ in range(4)] == [None, None, None, -1]
 
-    def test_the_rate_since_the_first_count(self) -> None:
-        """Per second, over all of the time; while the list drains, when it will be empty."""
+    def test_the_rate(self) -> None:
+        """Per second, of the last minute; while the list drains, when it will be empty."""
         clock = Clock()
         monitor = monitor_of(clock, a=[(1000, True), 100, 130, 40, 40])
         seen = []
@@ -171,6 +171,16 @@ class TestRepeatedly:
             seen.append((monitor.samples[0].rate, monitor.samples[0].empty_in))
             clock.time += 10.0
         assert seen == [(None, None), (None, None), (3.0, None), (-3.0, 40 / 3), (-2.0, 20.0)]
+
+    @pytest.mark.parametrize("interval", [10.0, 60.0, 300.0])
+    def test_a_list_that_stopped_draining(self, interval: float) -> None:
+        """What it did more than a minute ago, or before the last count, says nothing of when it will be empty."""
+        clock = Clock()
+        monitor = monitor_of(clock, a=[1000, 500, 200])
+        for _ in range(10):
+            monitor.refresh()
+            clock.time += interval
+        assert (monitor.samples[0].rate, monitor.samples[0].empty_in) == (0.0, None)
 
     def test_transient_errors_keep_the_count(self) -> None:
         """The last count stays, with its time; the other lists go on."""

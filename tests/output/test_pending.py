@@ -201,7 +201,7 @@ class TestWatchOnATerminal:
     """A screen that is drawn anew every second."""
 
     def test_clock_change_rate_and_when_it_is_empty(self, screens: Screens) -> None:
-        """Over all of the watch, and since the last count."""
+        """Of the last minute, and since the last count."""
         first, *_, last = screens(40, 30, 26, sleeps=10)
         assert first.splitlines()[1].split() == [
             *("task", "list", "pending", "change", "per", "minute", "empty", "in")

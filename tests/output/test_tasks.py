@@ -60,6 +60,14 @@ class TestExecution:
         lines = execution_screen(draw, WAITS, decision=taken)
         assert "decision task  started 30s ago by decider:1 from deciders" in lines
 
+    def test_a_task_that_only_its_heartbeat_timeout_ends(self, draw: Draw) -> None:
+        """It does not run for ever; when it ends depends on its heartbeats."""
+        settings = PartialTaskConfiguration("gpu", heartbeat_timeout=timedelta(minutes=5))
+        *_, line = execution_screen(draw, replace(RUNS, configuration=settings), columns=120)
+        assert "5m00s without heartbeat" in line
+        *_, line = execution_screen(draw, replace(WAITS, configuration=settings), columns=120)
+        assert line.split()[:4] == ["waits", "scheduled", "1m40s", "never"]
+
     def test_a_timeline_is_drawn_to_scale(self, draw: Draw) -> None:
         """Waiting and running are as long as they took, beside each other, and an end has its mark."""
         waits, runs, done = execution_screen(draw, WAITS, RUNS, DONE)[7:]
