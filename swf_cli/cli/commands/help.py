@@ -36,7 +36,9 @@ def help(ctx: click.Context, topic: tuple[str, ...]) -> None:  # noqa: A001 - a 
     texts = [TEXTS[topic[0]]] if len(topic) == 1 and topic[0] in TEXTS else []
     try:
         texts.append(_find(ctx.find_root(), topic).get_help() + "\n")  # a topic may have a command's name
-    except UsageError:
+    except UsageError as error:
+        if topic and topic[0] in TEXTS and len(topic) > 1:
+            raise UsageError(f"{topic[0]} is a topic: nothing follows its name") from error
         if not texts:
             raise
     terminal.write_stdout("\n".join(texts))

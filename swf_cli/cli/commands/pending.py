@@ -24,7 +24,7 @@ Examples:
 
 \b
 With --output text, it prints the count; for several lists, a line for each:
-  task list and count, separated by a tab; the count is empty if counting failed
+  task list and count, separated by a tab; no count if counting failed
 
 \b
 When piped, --watch prints one line of JSON per refresh (for several lists, an

@@ -47,6 +47,14 @@ def test_help_groups_the_commands_by_purpose(bare_env: dict[str, str]) -> None:
                 assert re.match(rf"{name} +{re.escape(line)}\n", result.stdout[at + 3 :])
 
 
+@pytest.mark.parametrize("command", COMMANDS)
+def test_what_may_be_copied_from_help_is_whole(bare_env: dict[str, str], command: str) -> None:
+    """No option is broken at its hyphens, and only commands are longer than a terminal is wide."""
+    lines = invoke(command, "--help", env={**bare_env, "COLUMNS": "80"}).stdout.splitlines()
+    assert [line for line in lines if re.search(r"--[a-z-]*-$", line)] == []
+    assert [line for line in lines if len(line) > 80 and " swf " not in line] == []
+
+
 @pytest.mark.parametrize("command", [name for name in COMMANDS if name != "local"])  # a group: see its own tests
 def test_every_command_teaches_itself(bare_env: dict[str, str], command: str) -> None:
     """A command's help has its sentence in the group's help, the variable of each option, and an example."""
