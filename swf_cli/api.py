@@ -56,8 +56,8 @@ def request_task(
 
     Raises:
         ValueError: a name is over SWF's limits; nothing was sent
-        SwfError: the poll failed; if `possibly_executed`, SWF may have assigned a task to this worker's identity, and
-            if it has a `token`, the response had that of a task but not the rest
+        SwfError: the poll failed; if `possibly_executed`, SWF may have assigned a task to this worker's identity. Of
+            an `errors.IncompleteTask` only its `token` is known: fail that task, or it stays open until it times out
     """
     if client is None:
         poll_client: Client = default_session().poll_client
@@ -198,7 +198,7 @@ def cancel_task(
 def send_heartbeat(
     token: str,
     details: str | None = None,
-    client: "Client | None" = None,
+    client: "botocore.client.BaseClient | None" = None,
 ) -> None:
     """Send a heartbeat to SWF for the current activity task (RecordActivityTaskHeartbeat).
 
@@ -213,6 +213,11 @@ def send_heartbeat(
         TaskNotOpen: the task is closed, timed out, or the token is unknown
         SwfError: the call failed
     """
+    record_heartbeat(client, token, details)
+
+
+def record_heartbeat(client: "Client | None", token: str, details: str | None = None) -> None:
+    """Send a heartbeat (RecordActivityTaskHeartbeat); the errors are those of `send_heartbeat`."""
     response = call_with_token(client, "record_activity_task_heartbeat", token, {"heartbeat details": details})
     try:
         is_cancelled = flag_of(response, "cancelRequested")

@@ -15,7 +15,7 @@ from math import inf
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Final, Self
 
-from .api import send_heartbeat
+from .api import record_heartbeat
 from .errors import Cancelled, CredentialsError, InvalidRequest, NetworkError, SwfError, TaskNotOpen
 from .heartbeat_timeouts import TimeoutLookup
 from .retry import TRANSIENT, Log
@@ -163,13 +163,13 @@ class HeartbeatSender:
         if details == self._rejected_details:
             details = None
         try:
-            send_heartbeat(self._token, details, client)
+            record_heartbeat(client, self._token, details)
         except (InvalidRequest, ValueError) as error:
             if details is None:
                 raise
             self._rejected_details = details
             self.log.info("heartbeat details rejected, sending without them: %s", error)
-            send_heartbeat(self._token, None, client)
+            record_heartbeat(client, self._token)
 
 
 class AutomaticHeartbeatSender(HeartbeatSender):

@@ -116,10 +116,13 @@ def parse_timeout(text: str) -> timedelta | None:
 def format_timeout(timeout: timedelta | None) -> str:
     """Return a timeout as SWF expects it: seconds as a string of at most 8 digits, or "NONE" for None.
 
-    Raise ValueError for a duration that is negative, not whole seconds, or longer than that.
+    Raise ValueError for a duration that is negative, not whole seconds, or longer than that, and TypeError for what
+    is none.
     """
     if timeout is None:
         return "NONE"
+    if not isinstance(timeout, timedelta):
+        raise TypeError(f"a timeout is a timedelta, None or unset: {timeout!r}")
     if timeout < timedelta(0):
         raise ValueError(f"a timeout can't be negative: {timeout}")
     if timeout.microseconds:

@@ -6,12 +6,12 @@ finds the task closed by the first. The execution's history tells the two apart.
 
 import logging
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from math import inf
 from typing import TYPE_CHECKING, Final, Literal, Self, TypeVar
 
-from .api import call_with_token, send_heartbeat
+from .api import call_with_token, record_heartbeat
 from .client.session import SessionClient
 from .errors import (
     AccessError,
@@ -25,20 +25,18 @@ from .errors import (
     UnknownResource,
 )
 from .history import End
-from .invocation import Invocation
 from .models import TaskReference, fit_text, replace_surrogates
 from .retry import TRANSIENT, AccessGate, Log, Retrier
 from .task_ends import DELETED, find_end
 
 if TYPE_CHECKING:
-    from .client.session import Client, Session
+    from .client.session import Client
     from .ledger.records import HeldTask
     from .ledger.store import Ledger
 
 _LONGEST_DELAY: Final = 8.0  # seconds between attempts
 _CANCELLATIONS: Final = 5  # attempts of a cancellation that SWF rejects although it was requested
 _REJECTED: Final = "SWF rejected the response"
-_NOTHING_GIVEN: Final = Invocation()
 _OTHERS: Final = {
     "completed": "another result",
     "failed": "another reason or other details",
@@ -298,7 +296,7 @@ class Responder:
     def _explain_rejected_cancel(self, task: TaskReference, rejection: SwfError) -> UnknownResource:
         """Distinguish a task without a cancellation request from a closed one: SWF's fault is the same."""
         try:
-            send_heartbeat(task.token, client=self.client)
+            record_heartbeat(self.client, task.token)
         except TaskNotOpen as error:
             return error
         except Cancelled:
@@ -362,40 +360,6 @@ def _explain_kept(error: SwfError, held: "HeldTask") -> TaskNotOpen:
         f"endpoint {held.endpoint}"
     )
     return _caused_by(TaskNotOpen.from_error(error, message, hint), error)
-
-
-def prune(
-    ledger: "Ledger",
-    session_of: Callable[["HeldTask"], "Session"],
-    rows: "Iterable[HeldTask] | None" = None,
-    invocation: Invocation = _NOTHING_GIVEN,
-) -> None:
-    """Drop from the ledger the tasks, or those of some rows, that the history shows closed.
-
-    Log those whose history can't be read. A task whose execution SWF does not know is kept: the credentials may be
-    those of another account, and only a response or a heartbeat would show whether SWF knows the token. `swf fail`
-    sends one, and drops it; that command is logged, as `invocation` formats it.
-    """
-    sessions: dict[tuple[str | None, str, str], Session] = {}
-    for held in ledger.list_held() if rows is None else rows:
-        if held.execution is None:
-            continue
-        place = (held.profile, held.region, held.endpoint)
-        try:
-            if place not in sessions:
-                sessions[place] = session_of(held)
-            end = find_end(sessions[place].client, held.reference)
-            if end == DELETED:
-                _log.info(
-                    "%s is kept: SWF does not know its workflow execution; "
-                    "if these are the credentials of its account, remove it with: %s",
-                    held.key,
-                    invocation.format_held("fail", held.key, held.endpoint),
-                )
-            elif end is not None:
-                ledger.drop(held.key)
-        except SwfError as error:
-            _log.info("%s is kept: %s", held.key, error.message)
 
 
 def _caused_by(error: E, cause: BaseException) -> E:

@@ -22,6 +22,7 @@ from swf_cli.models import (
     WorkerTask,
     check_text,
     format_timeout,
+    is_token,
     parse_timeout,
     unset,
 )
@@ -142,6 +143,13 @@ def test_a_duration_that_swf_rejects_is_an_error(field: str, timeout: timedelta,
     for configuration in (PartialTaskConfiguration, TaskConfiguration):
         with pytest.raises(ValueError, match=why):
             configuration(**whole)
+
+
+@pytest.mark.parametrize("timeout", [5, 5.0, "5", "NONE"])
+def test_what_is_no_duration_is_an_error(timeout: Any) -> None:
+    """A number does not say of what; the error says what is meant instead."""
+    with pytest.raises(TypeError, match=f"a timeout is a timedelta, None or unset: {timeout!r}"):
+        PartialTaskConfiguration(runtime_timeout=timeout)
 
 
 @pytest.mark.parametrize(
@@ -334,3 +342,20 @@ def test_a_reference_needs_a_token(data: Any) -> None:
     """Anything without a token is rejected."""
     with pytest.raises(ValueError, match=r"^it has no token$"):
         TaskReference.from_json(data)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("T", True),
+        ("T" * 1_024, True),
+        ("", False),
+        ("T" * 1_025, False),
+        (7, False),
+        (None, False),
+        ("\ud83d", False),
+    ],
+)
+def test_what_may_be_a_token(value: object, expected: bool) -> None:
+    """Text of the length that SWF accepts."""
+    assert is_token(value) is expected

@@ -23,11 +23,9 @@ from swf_cli.errors import (
     UnknownResource,
 )
 from swf_cli.history import End
-from swf_cli.invocation import Invocation
-from swf_cli.ledger.records import HeldTask
 from swf_cli.ledger.store import Ledger
 from swf_cli.models import ExecutionId, TaskReference, WorkerTask
-from swf_cli.responding import Outcome, Responder, Settlement, close_task, prune
+from swf_cli.responding import Outcome, Responder, Settlement, close_task
 from swf_cli.retry import AccessGate, Retrier
 from tests.helpers.aws import SETTINGS, create_client
 from tests.helpers.cli import TASK
@@ -851,102 +849,3 @@ def test_an_outcome_matches_the_end_it_causes(outcome: Outcome, end: End, matche
 def test_a_settlement_can_be_logged(settlement: Settlement, text: str, confirmed: bool) -> None:
     """A line of the log says what became of the task, and only the certain cases count as closed."""
     assert (str(settlement), settlement.is_confirmed) == (text, confirmed)
-
-
-# --- prune
-
-
-def test_prune_drops_the_tasks_that_are_closed(
-    harness: Harness, stub: StubService, log: pytest.LogCaptureFixture
-) -> None:
-    """Closed tasks go; open ones, lost polls, and tasks whose history can't be read, which is logged, stay."""
-    keys = [harness.record() for _ in range(3)]
-    poll = harness.ledger.record_poll(SOURCE, "poll")
-    poll.mark_lost()
-    stub.reply(HISTORY, {"events": [STARTED]})
-    stub.reply(HISTORY, {"events": [event(9, "WorkflowExecutionCompleted"), STARTED]})
-    stub.fault(HISTORY, "OperationNotPermittedFault", "not for you")
-    asked = [held.key for held in harness.ledger.list_held() if held.key in keys]
-    places: list[HeldTask] = []
-
-    def session_of(held: HeldTask) -> Session:
-        places.append(held)
-        return harness.session
-
-    prune(harness.ledger, session_of)
-    assert {held.key for held in harness.ledger.list_held()} == {poll.key, asked[0], asked[2]}
-    (message,) = log.messages
-    assert message.startswith(f"{asked[2]} is kept: ")
-    assert "not for you" in message
-    assert len(places) == 1  # one place, one session
-    assert set(stub.operations()) == {HISTORY}  # a heartbeat would restart the task's heartbeat timeout
-
-
-def test_prune_looks_at_the_given_rows_only(harness: Harness, stub: StubService) -> None:
-    """With rows, the other tasks of the ledger stay, and their histories are not read."""
-    first, second = harness.record(), harness.record()
-    stub.reply(HISTORY, {"events": [closing("ActivityTaskCompleted"), STARTED]})
-    prune(harness.ledger, lambda _: harness.session, [harness.ledger.find_key(first)])
-    assert [held.key for held in harness.ledger.list_held()] == [second]
-    assert stub.operations() == [HISTORY]
-
-
-def test_prune_goes_on_if_a_place_cannot_be_reached(
-    harness: Harness, stub: StubService, log: pytest.LogCaptureFixture
-) -> None:
-    """A profile that is gone, or a service that is down, keeps its own tasks only."""
-    harness.record()
-    away = harness.record(profile="gone")
-    stub.reply(HISTORY, {"events": [closing("ActivityTaskCompleted"), STARTED]})
-
-    def session_of(held: HeldTask) -> Session:
-        if held.profile == "gone":
-            raise ServiceError("no such profile")
-        return harness.session
-
-    prune(harness.ledger, session_of)
-    assert [held.key for held in harness.ledger.list_held()] == [away]
-    assert log.messages == [f"{away} is kept: no such profile"]
-
-
-@pytest.mark.parametrize(
-    ("different", "value"), [("profile", "another"), ("region", "eu-west-3"), ("endpoint", "https://another.example")]
-)
-def test_prune_asks_each_place_itself(different: str, value: str, harness: Harness, stub: StubService) -> None:
-    """Tasks that were received with another profile, region or endpoint are looked up there."""
-    harness.record()
-    harness.record(**{different: value})
-    stub.reply(HISTORY, {"events": [STARTED]})
-    places: list[str | None] = []
-
-    def session_of(held: HeldTask) -> Session:
-        places.append(getattr(held, different))
-        return harness.session
-
-    prune(harness.ledger, session_of)
-    assert sorted(map(str, places)) == sorted([str(getattr(SOURCE, different)), value])
-
-
-def test_prune_keeps_a_task_whose_execution_is_unknown(
-    harness: Harness, stub: StubService, log: pytest.LogCaptureFixture, here: dict[str, Any]
-) -> None:
-    """Another account would say the same: the command that removes the row is logged, and nothing else is sent."""
-    key = harness.record(**here)
-    delete_execution(stub)
-    prune(harness.ledger, lambda _: harness.session)
-    assert harness.held() == ["TOKEN"]
-    (message,) = log.messages
-    assert message.startswith(f"{key} is kept: SWF does not know its workflow execution; ")
-    assert message.endswith(f": swf fail --held {key}")
-
-
-def test_the_command_for_such_a_task_confirms_an_endpoint_again(
-    harness: Harness, stub: StubService, log: pytest.LogCaptureFixture
-) -> None:
-    """One that is not encrypted: without the option the command would be refused."""
-    endpoint = "http://swf.example"
-    key = harness.record(endpoint=endpoint)
-    delete_execution(stub)
-    prune(harness.ledger, lambda _: harness.session, invocation=Invocation({"--endpoint-url": [endpoint]}))
-    assert log.messages[0].endswith(f": swf fail --endpoint-url {endpoint} --held {key}")
-    assert stub.operations() == [HISTORY]

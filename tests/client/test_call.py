@@ -167,7 +167,7 @@ def test_a_broken_response_to_a_call_is_an_error(reply: dict[str, Any], session:
     with pytest.raises(InvalidResponseError):
         count(session)
     with pytest.raises(InvalidResponseError):
-        api.send_heartbeat("T", client=session.client)
+        api.record_heartbeat(session.client, "T")
 
 
 @pytest.mark.parametrize("body", [None, {}, {"new": "key"}])
@@ -371,10 +371,10 @@ def test_each_call_is_logged_without_its_arguments(
     stub.reply(HEARTBEAT, {"cancelRequested": False})
     stub.fault(HEARTBEAT, "UnknownResourceFault", "Unknown activity")
     stub.reply(HEARTBEAT, b"<html>")
-    api.send_heartbeat("SECRET", "PRIVATE", session.client)
+    api.record_heartbeat(session.client, "SECRET", "PRIVATE")
     for error in (TaskNotOpen, InvalidResponseError):
         with pytest.raises(error):
-            api.send_heartbeat("SECRET", "PRIVATE", session.client)
+            api.record_heartbeat(session.client, "SECRET", "PRIVATE")
     assert [message.partition(" (")[0] for message in caplog.messages] == [
         "record_activity_task_heartbeat: ok",
         "record_activity_task_heartbeat: UnknownResourceFault",

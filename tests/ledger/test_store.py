@@ -246,6 +246,14 @@ def test_lost_polls_are_kept_for_a_week_and_tasks_forever(open_ledger: Open, fol
 # --- a poll on record
 
 
+@pytest.mark.parametrize("token", [None, "ONLY"])
+def test_whether_a_lost_poll_is_on_record(token: str | None, open_ledger: Open) -> None:
+    """A caller may say where to find it only if the ledger could write the row."""
+    assert open_ledger().record_poll(SOURCE, "poll").mark_lost(token)
+    with Ledger(None) as off:
+        assert not off.record_poll(SOURCE, "poll").mark_lost(token)
+
+
 def test_a_poll_that_received_nothing_leaves_no_record(open_ledger: Open) -> None:
     """A poll that ends without a task is not on record; the next one reuses its row, unless SWF rejected it."""
     ledger, other = open_ledger(), open_ledger()

@@ -30,7 +30,7 @@ def heartbeat(
     """
     if while_pid is not None and every is None:
         raise UsageError("--while-pid requires --every")
-    from ...api import send_heartbeat
+    from ...api import record_heartbeat
     from ...heartbeats import send_heartbeats
     from ...output import tasks
     from ...processes import OrphanReaper, ProcessWatch
@@ -39,7 +39,7 @@ def heartbeat(
     session = common.session()
     try:
         if every is None:
-            send_heartbeat(task.token, details, session.client)
+            record_heartbeat(session.client, task.token, details)
             cancelled = False
         else:
             has_ended = None if while_pid is None else ProcessWatch(while_pid).wait

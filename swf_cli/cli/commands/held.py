@@ -41,9 +41,9 @@ def held(common: GlobalOptions, task_lists: tuple[str, ...], prune: bool) -> Non
         everything = ledger.list_held()
         rows = _choose(everything, common.domain, task_lists)
         if prune and rows:
-            from ...responding import prune as drop_closed
+            from ...task_ends import drop_closed
 
-            drop_closed(ledger, lambda row: common.for_held_task(row).session(), rows, common.invocation)
+            drop_closed(ledger, rows, lambda row: common.for_held_task(row).session(), common.invocation)
             everything = ledger.list_held()
             rows = _choose(everything, common.domain, task_lists)
         if not ledger.is_usable:
