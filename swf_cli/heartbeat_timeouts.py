@@ -68,7 +68,7 @@ class HeartbeatTimeouts:
         self._runs: WeakValueDictionary[tuple[str, ExecutionId], _Run] = WeakValueDictionary()
 
     def lookup(self, domain: str, task: WorkerTask, log: Log) -> "TimeoutLookup":
-        """Return what looks the timeout of a task up; without a call yet."""
+        """Return a lookup of the timeout of a task; makes no call."""
         # If two threads add a run at once, one of them has it to itself, and reads a page more.
         run = self._runs.setdefault((domain, task.execution), _Run())
         return TimeoutLookup(self._session, domain, task, run, log, self.log_refusal)

@@ -219,7 +219,7 @@ class AutomaticHeartbeatSender(HeartbeatSender):
             self.due = min(self.due, self._clock() + self._lookup.delay)
 
     def _spread(self, interval: float) -> float:
-        # Randomness spreads the load. If the network is down for 4 s of a timeout of 6 s, 2 are left: under a third.
+        # Jitter spreads the load; with 0.9 of a third of the timeout, one is in time after an outage of two thirds.
         return interval * (0.7 + 0.2 * self._jitter())
 
 

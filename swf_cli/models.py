@@ -304,7 +304,7 @@ class WorkerTask:
     """An activity task as PollForActivityTask returns it to a worker."""
 
     token: str
-    """Task token, assigned by SWF: only who has it can close the task."""
+    """Task token, assigned by SWF: anyone who has it can close the task."""
 
     id: str
     """Activity ID, chosen by the decider; at most one open task of an execution has it."""

@@ -40,7 +40,7 @@ class Turns:
         if not lock.acquire(timeout=self._patience):
             lock = threading.Lock()
             lock.acquire()
-            self._lock = lock  # who has the other one is not waited for any more
+            self._lock = lock  # the holder of the old lock is no longer waited for
         return lock
 
 

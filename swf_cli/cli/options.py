@@ -74,13 +74,13 @@ class GlobalOptions:
 
     @property
     def retrier(self) -> "Callable[..., Retrier]":
-        """Creates what waits between attempts."""
+        """Creates Retriers."""
         from ..retry import Retrier
 
         return partial(Retrier, first=self.timing.first_delay)
 
     def responder(self, retry_for: float) -> "Responder":
-        """Return what responds to a task, and retries for this many seconds."""
+        """Return a Responder that retries for this many seconds."""
         from ..responding import Responder
 
         session = self.session()

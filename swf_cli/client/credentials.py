@@ -242,7 +242,7 @@ def _ask_for_code(prompt: str) -> str:
 
 
 def explain_missing(what: str, session: "botocore.session.Session") -> str:
-    """Return a message that something was not found, and which of the files can't be read where it may be.
+    """Return that something was not found, and which of the files that may have it can't be read.
 
     botocore takes a file that it can't read for an empty one.
     """

@@ -8,9 +8,9 @@ if TYPE_CHECKING:
 
 
 def ignore_empty_variables(session: "botocore.session.Session") -> None:
-    """Make a new botocore session take empty variables for unset ones; the environment itself is not changed.
+    """Have a new botocore session treat empty variables as unset; the environment itself is not changed.
 
-    botocore takes them for settings: for numbers, modes or files, which they are not.
+    botocore would parse an empty value as a number, a mode or a file name.
     """
     variables = {name: value for name, value in os.environ.items() if value}
     if not any(name.startswith("AWS_") for name in os.environ.keys() - variables):

@@ -141,7 +141,7 @@ class Ledger:
 
         Return whether the ledger has it now.
         """
-        # Whoever is on record goes on with other tasks.
+        # The process group on record goes on with other tasks, and must not be stopped for this one.
         gone = {"kind": "broken_poll", "token": token, "process_group": None, "group_started": None}
         is_recorded = self._write(key, gone | {"taken_at": self._rows[key]["taken_at"]})
         del self._rows[key]

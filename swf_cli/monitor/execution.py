@@ -196,7 +196,7 @@ class _Description:
     """Time of the last event of an activity task, perhaps also of a heartbeat; 0 if there was none."""
 
     def is_newer_than(self, reader: TaskReader) -> bool:
-        """Return whether it may be of a newer state than the history that was read, whose newest page is there."""
+        """Return whether it may be newer than the newest page that was read."""
         decision_has_changed = (
             not (reader.has_open_decision or reader.decision_may_be_older)
             if self.has_decision

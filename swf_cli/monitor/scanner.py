@@ -16,7 +16,7 @@ from .calls import ScanCalls, ScanProgress, Stopped
 from .execution import BAD_TOKEN, PAGE_SIZE, ExecutionReader, ExecutionTasks
 
 YEAR: Final = 366 * 86_400.0
-"""Seconds; SWF's limit on an execution's lifetime."""
+"""Seconds: SWF's limit on the lifetime of an execution, 365 days, and a day of tolerance."""
 
 _READERS: Final = 8
 _MAX_CONSECUTIVE_FAILURES: Final = 20  # executions skipped in a row: the problem is not theirs

@@ -15,7 +15,7 @@ from ..redaction import MAX_SECRET, safe_length
 
 _PIPE_CAPACITY: Final = 4_096  # bytes that every pipe holds
 _CHUNK: Final = 65_536  # bytes
-_RESULT_BYTES: Final = MAX_BYTES_PER_CHARACTER * (max_length("result") + 2)  # of which more can't be a result
+_RESULT_BYTES: Final = MAX_BYTES_PER_CHARACTER * (max_length("result") + 2)  # a longer stdout can't be a result
 _KEPT: Final = max_length("details") + 2 * MAX_SECRET  # bytes of the end of stderr
 _COMPARED: Final = 64  # bytes before what is read next
 _MAX_UNREAD: Final = 1_048_576  # bytes of stderr; what is older is skipped, so that forwarding never falls behind

@@ -97,7 +97,7 @@ class HandlerFolder:
         return [path], path
 
     def _status_of(self, activity_name: str) -> os.stat_result | None:
-        """Return what there is for an activity, None for nothing. Raise OSError if that can't be told."""
+        """Return what there is for an activity, None for nothing. Raise OSError if that can't be determined."""
         if not _is_plain(activity_name):
             return None
         path = self._path / activity_name

@@ -50,7 +50,7 @@ class Liveness:
         self._deadlines: dict[int, float] = {}
         """Until when each slot, by its thread, may go without a further sign of life."""
         self._silent_since: float | None = None
-        """When the first poll was sent that is not answered although others were not either."""
+        """When the first poll since the last response was sent; None if there was none."""
         self.running = 0
         """Number of tasks that are being worked on."""
         self._is_ready = False

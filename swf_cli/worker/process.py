@@ -67,7 +67,7 @@ class WorkerProcess:
         self.group = self._popen.pid
         """Its process group, and the ID of its leader."""
         self.is_stuck = False
-        """Whether it was sent SIGKILL, and has not ended: it never returns from the kernel to its program."""
+        """Whether it was sent SIGKILL, and has not ended: it is blocked in the kernel."""
         OrphanReaper.own_children.add(self.group)
         self._watch = ProcessWatch(self.group)
         self._stderr = LineReader(stderr)
@@ -106,8 +106,8 @@ class WorkerProcess:
         """Send SIGTERM to the process group, then SIGKILL after the grace period, or once `kill` is set.
 
         A process that waits in the kernel, such as for a file server, may not end for hours: after 10 seconds it is
-        left to end by itself, see `is_stuck`. `on_tick` is called now and then. Only before `returncode`: the group
-        is its own until then.
+        left to end by itself, see `is_stuck`. `on_tick` is called now and then. Call it before `returncode`, which
+        reaps the process: after that, the ID of the group may be reused.
         """
         signal_and_continue_group(self.group, signal.SIGTERM)
         kill_at = time.monotonic() + grace

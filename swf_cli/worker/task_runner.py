@@ -54,7 +54,7 @@ class WorkerContext:
     clock: Callable[[], float] = time.monotonic
 
     def responder(self, stop: "threading.Event", log: Log) -> Responder:
-        """Return what responds to a task."""
+        """Return a Responder for a task."""
         return Responder(
             self.session.no_retry,
             history_for=_HISTORY_LAG,

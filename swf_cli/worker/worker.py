@@ -48,7 +48,7 @@ class Worker:
 
     Args:
         sources: where to poll; at least one
-        retrier: creates what waits between failed polls and responses
+        retrier: creates the Retriers of polls and responses
         access_wait: seconds to wait for new credentials once the current ones are rejected
     """
 

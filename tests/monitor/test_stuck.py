@@ -98,7 +98,7 @@ class TestReading:
             start(flow, f"young-{number}", open_task(task_list="other"))
         assert reasons(stuck(client)) == [("unclaimed", "waits")]
         operations = client.operations()
-        assert operations == {LIST_OPEN: 3, LIST_CLOSED: 1, HISTORY: 1 + MAX_EVIDENCE}
+        assert operations == {LIST_OPEN: 3, LIST_CLOSED: 1, HISTORY: 1 + 50}
         assert set(client.pages().values()) == {1}
 
     def test_evidence_ends_with_the_first_sign(self, service: Service, flow: Flow, client: Recorder) -> None:
