@@ -45,7 +45,7 @@ class CommandProcess(WorkerProcess):
         return self._stdout.text.removesuffix("\n")
 
 
-class CommandExecution:
+class CommandExecutor:
     """Runs a command for each task that it is given."""
 
     def __init__(self) -> None:

@@ -165,7 +165,7 @@ class StreamProcess(WorkerProcess):
         return not self._output.poll(0) and not self.has_closed_stdin()
 
 
-class StreamExecution:
+class StreamExecutor:
     """Passes the tasks of a slot to a handler, which is started when needed and replaced when it ends."""
 
     def __init__(self, context: "WorkerContext") -> None:

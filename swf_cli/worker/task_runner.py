@@ -1,4 +1,4 @@
-"""Run one task: its execution, its heartbeats, its response, its log."""
+"""Run one task: what executes it, its heartbeats, its response, its log."""
 
 import logging
 import time
@@ -66,8 +66,8 @@ class WorkerContext:
         )
 
 
-class Execution(Protocol):
-    """How the tasks of a slot are executed: a command each, or a handler that is kept running."""
+class TaskExecutor(Protocol):
+    """Executes the tasks of a slot: with a command each, or a handler that is kept running."""
 
     def run(self, runner: "TaskRunner") -> Outcome | None:
         """Execute a task; return the outcome, or None if the task is not open any more. Raise OSError if it can't."""
@@ -108,9 +108,9 @@ class TaskLog(logging.LoggerAdapter[logging.Logger]):
 
 
 class TaskRunner:
-    """Runs one received task to completion. Call `run` once; executions use the rest."""
+    """Runs one received task to completion. Call `run` once; executors use the rest."""
 
-    def __init__(self, context: WorkerContext, received: ReceivedTask, execution: Execution) -> None:
+    def __init__(self, context: WorkerContext, received: ReceivedTask, executor: TaskExecutor) -> None:
         self.context = context
         self.task = received.task
         self.source = received.source
@@ -118,7 +118,7 @@ class TaskRunner:
         self.heartbeat_details: Callable[[], str | None] = lambda: None
         """Returns the details of the next heartbeat."""
         self._row_key = received.row_key
-        self._execution = execution
+        self._executor = executor
         self._sender = AutomaticHeartbeatSender(
             context.session,
             received.task.token,
@@ -166,7 +166,7 @@ class TaskRunner:
         if self.context.shutdown.terminating.is_set():
             return Outcome.failed(_WORKER_STOPPED)
         try:
-            return self._execution.run(self)
+            return self._executor.run(self)
         except (OSError, ValueError) as error:
             return Outcome.failed(f"cannot run the command: {error}")
         except Exception as error:

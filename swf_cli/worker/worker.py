@@ -22,7 +22,7 @@ from ..responding import Outcome, Settlement
 from ..retry import TRANSIENT, AccessGate, Retrier
 from ..times import format_duration
 from ..turns import Turns
-from .command import CommandExecution
+from .command import CommandExecutor
 from .config import WorkerConfig, WorkerStats
 from .files import check_temporary_space, describe_open_error
 from .liveness import RETRY_ALLOWANCE, SERVICE_VARIABLES, Liveness
@@ -31,8 +31,8 @@ from .process import encode_environ
 from .scratch import ScratchDir
 from .shutdown import Shutdown
 from .start_gate import StartGate
-from .stream import StreamExecution
-from .task_runner import Execution, TaskRunner, WorkerContext
+from .stream import StreamExecutor
+from .task_runner import TaskExecutor, TaskRunner, WorkerContext
 
 _HOLD: Final = 60  # seconds that SWF holds a poll
 _TICK: Final = 0.2  # seconds between looks at the slots
@@ -92,7 +92,7 @@ class Worker:
             clock=clock,
         )
         self._turns = Turns()
-        self._executions: list[Execution] = []
+        self._executors: list[TaskExecutor] = []
         self._looked_at = clock()
         self._lock = threading.Lock()
         self._permits = config.max_tasks
@@ -179,8 +179,8 @@ class Worker:
         now = self._context.clock()
         if now - self._looked_at >= _IDLE_INTERVAL:
             self._looked_at = now
-            for execution in list(self._executions):  # slots add theirs when they start
-                execution.forward_idle_stderr()
+            for executor in list(self._executors):  # slots add theirs when they start
+                executor.forward_idle_stderr()
 
     def _check_idle(self) -> None:
         idle = self._context.config.idle_exit
@@ -200,19 +200,19 @@ class Worker:
         self.shutdown.drain()
 
     def _guarded_slot(self) -> None:
-        execution: Execution = StreamExecution(self._context) if self._context.config.stream else CommandExecution()
-        self._executions.append(execution)
+        executor: TaskExecutor = StreamExecutor(self._context) if self._context.config.stream else CommandExecutor()
+        self._executors.append(executor)
         try:
             with self._turns.member():
-                self._slot(execution)
+                self._slot(executor)
         except Exception as error:
             self._record_fatal(error)
         finally:
             self._context.ledger.drop_reusable()
-            execution.close()
+            executor.close()
             self._context.liveness.end()
 
-    def _slot(self, execution: Execution) -> None:
+    def _slot(self, executor: TaskExecutor) -> None:
         incomplete = self._context.retrier(stop=self.shutdown.draining, log=None)
         while self._take_permit():
             try:
@@ -228,7 +228,7 @@ class Worker:
                 self.stats.running += 1
                 self._context.liveness.running += 1
             try:
-                settlement = TaskRunner(self._context, received, execution).run()
+                settlement = TaskRunner(self._context, received, executor).run()
                 self._count(settlement)
             finally:
                 with self._lock:

@@ -15,7 +15,7 @@ from swf_cli.models import WorkerTask
 from swf_cli.polling import ReceivedTask
 from swf_cli.responding import Settlement
 from swf_cli.retry import AccessGate, Retrier
-from swf_cli.worker.command import CommandExecution
+from swf_cli.worker.command import CommandExecutor
 from swf_cli.worker.config import WorkerConfig
 from swf_cli.worker.handlers import FixedCommand, Programs
 from swf_cli.worker.liveness import Liveness
@@ -23,7 +23,7 @@ from swf_cli.worker.process import encode_environ
 from swf_cli.worker.scratch import ScratchDir
 from swf_cli.worker.shutdown import Shutdown
 from swf_cli.worker.start_gate import StartGate
-from swf_cli.worker.task_runner import Execution, TaskRunner, WorkerContext
+from swf_cli.worker.task_runner import TaskExecutor, TaskRunner, WorkerContext
 from tests.helpers.cli import TASK
 from tests.helpers.operations import CANCEL, COMPLETE, FAIL, HEARTBEAT
 from tests.helpers.stub_service import StubService
@@ -63,13 +63,13 @@ class Tasks:
         return context
 
     def submit(
-        self, context: WorkerContext, execution: Execution, task_input: str = "", **task: Any
+        self, context: WorkerContext, executor: TaskExecutor, task_input: str = "", **task: Any
     ) -> "Future[Settlement]":
         """Start a task."""
         source = PollSource("media", "work", "me", None, "us-east-1", self.stub.url)
         response = {**TASK, "taskToken": self.token, "input": task_input, **task}
         received = ReceivedTask(WorkerTask.from_api(response), source, "key")
-        return self._pool.submit(TaskRunner(context, received, execution).run)
+        return self._pool.submit(TaskRunner(context, received, executor).run)
 
     def start(
         self,
@@ -84,7 +84,7 @@ class Tasks:
         """
         programs = FixedCommand(["sh", "-c", script] if isinstance(script, str) else script)
         before()
-        return self.submit(self.context(programs, **config), CommandExecution(), task_input)
+        return self.submit(self.context(programs, **config), CommandExecutor(), task_input)
 
     def run(self, script: str | list[str], task_input: str = "", **config: Any) -> Settlement:
         """Run a shell script, or a command, to its end."""

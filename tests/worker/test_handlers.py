@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from swf_cli.worker.command import CommandExecution
+from swf_cli.worker.command import CommandExecutor
 from swf_cli.worker.handlers import FixedCommand, HandlerFolder, NoHandlerError, StartError
 from tests.helpers.cli import wait_until
 from tests.helpers.operations import COMPLETE, FAIL
@@ -220,7 +220,7 @@ class TestTasks:
         add("resize", 'echo "$(cat) ${SWF_ACTIVITY_NAME}d"')
         context = tasks.context(HandlerFolder(folder))
         activity = {"name": name, "version": "1"}
-        tasks.submit(context, CommandExecution(), "in.png", activityType=activity).result(60)
+        tasks.submit(context, CommandExecutor(), "in.png", activityType=activity).result(60)
         assert tasks.response() == response
 
     def test_new_version_while_a_task_runs(self, tasks: Tasks, folder: Path, add: AddHandler) -> None:
@@ -228,12 +228,12 @@ class TestTasks:
         there = folder.parent
         add("resize", f"touch {there}/started; until [ -e {there}/go ]; do sleep 0.02; done; echo old")
         context = tasks.context(HandlerFolder(folder))
-        running = tasks.submit(context, CommandExecution())
+        running = tasks.submit(context, CommandExecutor())
         wait_until((there / "started").exists)
         add("new", "echo new").replace(folder / "resize")
         (there / "go").touch()
         running.result(60)
-        tasks.submit(context, CommandExecution()).result(60)
+        tasks.submit(context, CommandExecutor()).result(60)
         assert [arguments["result"] for _, arguments in tasks.responses()] == ["old", "new"]
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from swf_cli.responding import Settlement
 from swf_cli.worker.handlers import FixedCommand
-from swf_cli.worker.stream import StreamExecution
+from swf_cli.worker.stream import StreamExecutor
 from tests.helpers.cli import wait_until
 from tests.helpers.operations import CANCEL, COMPLETE, FAIL, HEARTBEAT, HISTORY
 from tests.helpers.processes import is_running, written_pids
@@ -46,7 +46,7 @@ class Handlers:
     def __init__(self, tasks: Tasks, folder: Path) -> None:
         self.tasks = tasks
         self.folder = folder
-        self._execution: StreamExecution | None = None
+        self._execution: StreamExecutor | None = None
 
     def use(self, program: str | list[str], **config: Any) -> None:
         """Use a Python script, which begins with `PRELUDE` and runs in the test's folder, or a command."""
@@ -54,7 +54,7 @@ class Handlers:
             body = f"{PRELUDE}os.chdir({str(self.folder)!r})\n{textwrap.dedent(program)}"
             program = [sys.executable, "-S", "-c", body]
         self.context = self.tasks.context(FixedCommand(program), stream=True, **{"grace": 5.0, **config})
-        self._execution = StreamExecution(self.context)
+        self._execution = StreamExecutor(self.context)
 
     def start(self, task_input: str = "", **task: Any) -> "Future[Settlement]":
         """Start a task."""

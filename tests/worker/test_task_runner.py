@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from swf_cli.ledger.store import Ledger
-from swf_cli.worker.command import CommandExecution
+from swf_cli.worker.command import CommandExecutor
 from swf_cli.worker.handlers import FixedCommand
 from tests.helpers.cli import wait_until
 from tests.helpers.operations import CANCEL, COMPLETE, FAIL, HEARTBEAT, HISTORY
@@ -98,12 +98,12 @@ class TestOutcome:
                 recorded.append(group)
 
         tasks.ledger = Recorder(None)
-        execution = CommandExecution()
+        executor = CommandExecutor()
         for script, count in (("exit 0", 1), ("sleep 0.1", 2), ("exit 0", 3)):
-            tasks.submit(tasks.context(FixedCommand(["sh", "-c", script])), execution).result(60)
+            tasks.submit(tasks.context(FixedCommand(["sh", "-c", script])), executor).result(60)
             assert len(recorded) == count
         for _ in range(30):
-            tasks.submit(tasks.context(FixedCommand(["true"])), execution).result(60)
+            tasks.submit(tasks.context(FixedCommand(["true"])), executor).result(60)
         assert len(recorded) < 33
 
     def test_environment(self, tasks: Tasks, tmp_path: Path) -> None:
