@@ -1,12 +1,12 @@
-"""How far the current request of a thread got: what distinguishes "never sent" from "possibly executed"."""
+"""What is known of the call that a thread makes: what distinguishes "never sent" from "possibly executed"."""
 
 import threading
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 
 class Attempt(threading.local):
-    """How far this thread's current request got."""
+    """What is known of this thread's current call: how far its request got, and what became of earlier ones."""
 
     is_tracked = False
     """Whether its connection reports that."""
@@ -17,11 +17,28 @@ class Attempt(threading.local):
     is_sent = False
     """Whether the last byte of the request was about to be written: SWF may have the whole of it."""
 
+    possibly_executed = False
+    """Whether SWF may have executed an earlier request of the call, although its response was lost."""
+
+    token: Any = None
+    """The task token in the last response: it is known even if the response is malformed."""
+
     host = ""
     """The host that it is for; empty if that is not known."""
 
     on_sent: Callable[[], None] | None = None
     """Called when it was written."""
 
+    def begin(self, *, is_tracked: bool) -> None:
+        """Forget the previous call. `is_tracked`: whether connections report what they sent."""
+        self.is_tracked = is_tracked
+        self.host, self.token = "", None
+        self.possibly_executed = self.is_signed = self.is_sent = False
+
 
 attempt: Final = Attempt()
+
+
+def record_signed(**_: Any) -> None:
+    """Record that a request was signed (botocore's `before-send` event) and not sent yet; let botocore send it."""
+    attempt.is_signed, attempt.is_sent = True, False

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from ..errors import CredentialsError, InvalidResponseError, SwfError
 from ..redaction import redact
 from .attempt import attempt
-from .faults import begin_call, check_parsed, class_names, translate
+from .faults import class_names, translate
+from .responses import check_parsed
 from .session import Session, SessionClient
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def _call(
     client: "botocore.client.BaseClient", session: Session | None, operation: str, arguments: dict[str, Any]
 ) -> dict[str, Any]:
     method = getattr(client, operation)
-    begin_call(is_tracked=session is not None and session.is_tracked)
+    attempt.begin(is_tracked=session is not None and session.is_tracked)
     started = time.monotonic()
     try:
         response: dict[str, Any] = method(**arguments)

@@ -4,7 +4,8 @@ import os
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import ConnectionSettingError, NetworkError
-from .faults import class_names, is_possibly_executed
+from .attempt import attempt
+from .faults import class_names
 
 if TYPE_CHECKING:
     import botocore.session
@@ -41,7 +42,7 @@ class CABundle:
         """
         if response is not None:
             self._has_worked = True
-        elif caught_exception is not None and not is_possibly_executed():
+        elif caught_exception is not None and not attempt.possibly_executed:
             problem = self.explain(caught_exception)
             if problem is not None:
                 raise problem from caught_exception

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from .._version import __version__
 from ..addresses import check_endpoint_url
 from ..errors import AccessError, ConfigurationError, CredentialsError, NetworkError, SwfError
+from .attempt import attempt, record_signed
 from .certificates import CABundle
 from .credentials import CredentialSource, explain_configuration, explain_missing
-from .faults import HINT_REGION, begin_call, check_response, class_names, record_attempt, record_signed, translate
+from .faults import HINT_REGION, class_names, record_attempt, translate
 from .loader import use_fast_loader
 from .proxies import Proxies
+from .responses import check_response
 from .variables import ignore_empty_variables
 
 if TYPE_CHECKING:
@@ -132,7 +134,7 @@ class Session:
             with self._lock:
                 client = self._clients.get((read_timeout, attempts))
                 if client is None:
-                    begin_call(is_tracked=True)  # what fails now is not this thread's last call
+                    attempt.begin(is_tracked=True)  # what fails now is not this thread's last call
                     client = self._clients[read_timeout, attempts] = self._create_client(read_timeout, attempts)
         return client
 

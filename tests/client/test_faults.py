@@ -6,9 +6,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from swf_cli.client.attempt import attempt
+from swf_cli.client.attempt import attempt, record_signed
 from swf_cli.client.call import call
-from swf_cli.client.faults import record_signed
 from swf_cli.client.session import Session
 from swf_cli.errors import NetworkError, ServiceError
 from tests.client.conftest import complete, count
