@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 from click.core import ParameterSource
 
-from .usage import UsageError, naming
+from .usage import UsageError, long_name, naming
 
 if TYPE_CHECKING:
     from ..invocation import Invocation
@@ -52,7 +52,7 @@ class Option(click.Option):
         ctx.set_parameter_source(self.name, source)
         if source is ParameterSource.COMMANDLINE and not self.is_flag:
             given = ctx.meta.setdefault(_GIVEN, {})
-            given[max(self.opts, key=len)] = tuple(value) if self.multiple else (value,)
+            given[long_name(self)] = tuple(value) if self.multiple else (value,)
         return value, source
 
     def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:

@@ -10,7 +10,7 @@ from click.shell_completion import CompletionItem
 from ..names import did_you_mean, suggest_names
 from .command import OWN, CommonOption
 from .common import declare_common
-from .usage import MissingCommand, UsageError, naming
+from .usage import MissingCommand, UsageError, long_name, naming
 
 
 class LazyGroup(click.Group):
@@ -49,7 +49,7 @@ class LazyGroup(click.Group):
             opts, rest, order = self.make_parser(ctx).parse_args(list(args))
         own, common = [], []
         for param in dict.fromkeys(order):
-            name = max(param.opts, key=len)
+            name = long_name(param)
             if not isinstance(param, CommonOption):
                 own.append(name)
             elif self._is_taken(ctx, rest, name):

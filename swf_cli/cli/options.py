@@ -29,7 +29,7 @@ from .common import declare_common
 from .inputs import is_stdin, read_failure_text, read_task, read_text
 from .params import BoundedText, Duration, FailureText, FileName, Identifier
 from .timing import Timing
-from .usage import UsageError
+from .usage import UsageError, long_name
 
 if TYPE_CHECKING:
     from ..client.session import Session
@@ -39,8 +39,8 @@ if TYPE_CHECKING:
     from ..retry import Retrier
 
 
-Command = Callable[..., Any]
-Decorator = Callable[[Command], Command]
+CommandFunction = Callable[..., Any]
+Decorator = Callable[[CommandFunction], CommandFunction]
 
 
 _HINT_OTHER_WAY: Final = "name the task with --task or --token"
@@ -112,7 +112,7 @@ class GlobalOptions:
 def common_options(*, domain_required: bool = False) -> Decorator:
     """Add the common options; the command gets them as its first argument, a `GlobalOptions`."""
 
-    def decorate(command: Command) -> Command:
+    def decorate(command: CommandFunction) -> CommandFunction:
         @wraps(command)
         def with_common(**arguments: Any) -> Any:
             return command(_common(arguments), **arguments)
@@ -122,7 +122,7 @@ def common_options(*, domain_required: bool = False) -> Decorator:
     return decorate
 
 
-def task_options(command: Command) -> Command:
+def task_options(command: CommandFunction) -> CommandFunction:
     """Add the options that name a task, and the common ones; the command gets GlobalOptions and a TaskReference."""
     options = [
         option(
@@ -234,7 +234,7 @@ def text_or_file(name: str, kind: str, what: str) -> Decorator:
         ),
     ]
 
-    def decorate(command: Command) -> Command:
+    def decorate(command: CommandFunction) -> CommandFunction:
         @wraps(command)
         def with_text(*positional: Any, **arguments: Any) -> Any:
             path = arguments.pop(f"{name}_file")
@@ -252,7 +252,7 @@ def text_or_file(name: str, kind: str, what: str) -> Decorator:
     return decorate
 
 
-def _apply(options: Sequence[Decorator], command: Command) -> Command:
+def _apply(options: Sequence[Decorator], command: CommandFunction) -> CommandFunction:
     for add in reversed(options):
         command = add(command)
     return command
@@ -261,6 +261,11 @@ def _apply(options: Sequence[Decorator], command: Command) -> Command:
 def is_given(parameter: str) -> bool:
     """Return whether a parameter was given on the command line, not by its variable or default."""
     return click.get_current_context().get_parameter_source(parameter) is ParameterSource.COMMANDLINE
+
+
+def option_name(parameter: str) -> str:
+    """Return the option of the current command that sets a parameter."""
+    return next(long_name(param) for param in click.get_current_context().command.params if param.name == parameter)
 
 
 def task_lists_option(help_text: str, *, required: bool = False) -> Decorator:
@@ -286,7 +291,7 @@ def _only_one(ctx: click.Context, param: click.Parameter, task_lists: tuple[str,
     return next(iter(names), None)
 
 
-def task_list_option(command: Command) -> Command:
+def task_list_option(command: CommandFunction) -> CommandFunction:
     """Add `--task-list` for a command that polls one list; the command gets it as `task_list`."""
     add = option(
         "--task-list",
@@ -303,7 +308,7 @@ def task_list_option(command: Command) -> Command:
     return add(command)
 
 
-def identity_option(command: Command) -> Command:
+def identity_option(command: CommandFunction) -> CommandFunction:
     """Add `--identity`; the command always gets one."""
     add = option(
         "--identity",

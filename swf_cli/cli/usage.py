@@ -34,6 +34,11 @@ class MissingCommand(click.UsageError):
         self.help = ctx.get_help()
 
 
+def long_name(param: click.Parameter) -> str:
+    """Return the long name of an option."""
+    return max(param.opts, key=len)
+
+
 @contextmanager
 def naming(ctx: click.Context) -> Iterator[None]:
     """Have usage errors that name no command name the one of this context."""
@@ -79,7 +84,7 @@ def _explain_missing(param: click.Parameter, ctx: click.Context | None, help_hin
     if isinstance(param, click.Argument):
         hint: str = getattr(param.type, "hint", help_hint)
         return f"no {param.human_readable_name.upper().rstrip('.')} given", hint
-    name = max(param.opts, key=len)
+    name = long_name(param)
     return f"{name} is required", f"pass {name}, or set {param.envvar}" if param.envvar else help_hint
 
 
@@ -90,7 +95,7 @@ def _name(error: click.BadParameter) -> str:
         return " ".join([error.param_hint] if isinstance(error.param_hint, str) else error.param_hint or [])
     if isinstance(param, click.Argument):
         return param.human_readable_name.upper()
-    name = max(param.opts, key=len)
+    name = long_name(param)
     by_variable = ctx and param.name and ctx.get_parameter_source(param.name) is ParameterSource.ENVIRONMENT
     return f"{name} (from {param.envvar})" if by_variable else name
 

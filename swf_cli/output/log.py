@@ -133,7 +133,7 @@ def report_error(message: str, hint: str | None, traceback: Sequence[str] = ()) 
         print_stderr(f"hint: {hint}")
 
 
-def print_handlers(activities: Sequence[str], broken: Mapping[str, OSError]) -> None:
+def log_handlers(activities: Sequence[str], broken: Mapping[str, OSError]) -> None:
     """Log the activities that a worker has handlers for, and the files beside them that can't be started."""
     log = logging.getLogger("swf_cli")
     fields = {"handlers": list(activities)}
@@ -142,7 +142,7 @@ def print_handlers(activities: Sequence[str], broken: Mapping[str, OSError]) -> 
         log.warning("%s in the handlers folder cannot be started: %s", name, error.strerror)
 
 
-def print_summary(stats: WorkerStats) -> None:
+def log_summary(stats: WorkerStats) -> None:
     """Log what a worker has done: how many tasks ended which way, and which failures were how frequent."""
     log = logging.getLogger("swf_cli")
     if stats.reasons and not is_json():

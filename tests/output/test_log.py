@@ -18,9 +18,9 @@ from swf_cli.output.log import (
     JsonFormatter,
     TextFormatter,
     configure_logging,
+    log_handlers,
+    log_summary,
     log_thread_error,
-    print_handlers,
-    print_summary,
     report_error,
     set_verbosity,
 )
@@ -189,7 +189,7 @@ class TestSummary:
     def test_text(self, stats: WorkerStats, capfd: pytest.CaptureFixture[str]) -> None:
         """The reasons of failures, the most frequent first; then what became of tasks, as the last line."""
         configure_logging()
-        print_summary(stats)
+        log_summary(stats)
         reasons, counts = lines(capfd)
         assert reasons == "swf: reasons of failures: exit 3 (2), no disk (1), no reason (1)"
         assert counts.startswith("swf: 1 completed, 4 failed, 0 cancelled in ")
@@ -200,20 +200,20 @@ class TestSummary:
         stats = WorkerStats()
         for number in range(1_000):
             stats.count(Settlement("accepted", Outcome.failed(f"file {number} is gone")))
-        print_summary(stats)
+        log_summary(stats)
         assert len(stats.reasons) == 101
         assert lines(capfd)[0].endswith(", file 8 is gone (1), and 91 more")
 
     def test_no_failure(self, capfd: pytest.CaptureFixture[str]) -> None:
         """Then there are no reasons."""
         configure_logging()
-        print_summary(WorkerStats())
+        log_summary(WorkerStats())
         assert len(lines(capfd)) == 1
 
     def test_json(self, stats: WorkerStats, capfd: pytest.CaptureFixture[str]) -> None:
         """One object has all the counts."""
         configure_logging("json")
-        print_summary(stats)
+        log_summary(stats)
         (line,) = map(json.loads, lines(capfd))
         assert (line["event"], line["ended"]) == ("summary", {"failed": 4, "completed": 1})
         assert line["reasons"] == {"exit 3": 2, "no disk": 1, "no reason": 1}
@@ -221,9 +221,9 @@ class TestSummary:
     def test_handlers(self, capfd: pytest.CaptureFixture[str]) -> None:
         """Their activities, at the start."""
         configure_logging()
-        print_handlers(["resize", "upload"], {})
+        log_handlers(["resize", "upload"], {})
         configure_logging("json")
-        print_handlers(["resize", "upload"], {})
+        log_handlers(["resize", "upload"], {})
         text, line = lines(capfd)
         assert text == "swf: handlers: resize, upload"
         assert json.loads(line)["handlers"] == ["resize", "upload"]

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from ..command import command, option
-from ..options import GlobalOptions, common_options, is_given, task_lists_option
+from ..options import GlobalOptions, common_options, is_given, option_name, task_lists_option
 from ..params import BoundedText, Choice, Identifier
 from ..usage import UsageError
 
@@ -95,8 +95,7 @@ def tasks(
             raise UsageError(f"{name} cannot be combined with --by, which counts open tasks")
     for name in filters if activity_id is not None else ():
         if is_given(name):
-            option_name = name.removesuffix("s").replace("_", "-")
-            raise UsageError(f"--{option_name} cannot be combined with --id, which names one task")
+            raise UsageError(f"{option_name(name)} cannot be combined with --id, which names one task")
     scan = Scan(common)
     if workflow_id is None:
         _show_domain(common, scan, wanted, field)

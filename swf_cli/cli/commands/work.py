@@ -115,7 +115,7 @@ def work(
     Ctrl-C or SIGTERM stops polling and waits for running tasks; a second one terminates the commands, a third kills
     them.
     """
-    from ...output.log import configure_logging, print_summary
+    from ...output.log import configure_logging, log_summary
     from ...output.progress import work_progress
     from ...polling import poll_source
     from ...processes import OrphanReaper
@@ -138,13 +138,13 @@ def work(
                     worker.run()
             finally:
                 if worker.is_connected:
-                    print_summary(worker.stats)
+                    log_summary(worker.stats)
     if check:
         _check(worker.stats)
 
 
 def _find_programs(command: tuple[str, ...], handlers: str | None, stream: bool) -> "Programs":
-    from ...output.log import print_handlers
+    from ...output.log import log_handlers
     from ...worker.handlers import FixedCommand, HandlerFolder
 
     if handlers is not None and (command or stream):
@@ -155,7 +155,7 @@ def _find_programs(command: tuple[str, ...], handlers: str | None, stream: bool)
         if handlers is None:
             return FixedCommand(command)
         folder = HandlerFolder(Path(handlers))
-        print_handlers(folder.names(), folder.find_broken())
+        log_handlers(folder.names(), folder.find_broken())
     except OSError as error:
         if command:
             what, option = f"run {command[0] or repr('')}", "COMMAND"

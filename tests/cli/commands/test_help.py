@@ -27,6 +27,20 @@ COMMON = {
 }
 
 
+DEFAULTS = {
+    **{(name, "--retry-for"): "60s" for name in ("complete", "fail", "cancel")},
+    ("pending", "--interval"): "5s",
+    ("stuck", "--older-than"): "10m",
+    ("stuck", "--rate"): "30",
+    ("work", "--jobs"): "1",
+    ("work", "--heartbeat"): "auto",
+    ("work", "--grace"): "10s",
+    ("work", "--orphans"): "fail",
+    ("work", "--log-format"): "text",
+}
+"""What scripts that do not give an option rely on."""
+
+
 def _options(help_text: str) -> dict[str, str]:
     """Return what a help says of each option, by its long name."""
     entries = re.findall(r"^  (-.*\n(?:    .*\n)*)", help_text, re.MULTILINE)
@@ -45,6 +59,13 @@ def test_help_groups_the_commands_by_purpose(bare_env: dict[str, str]) -> None:
             for name, line in commands.items():
                 at = result.stdout.index(f"\n  {name} ", section)
                 assert re.match(rf"{name} +{re.escape(line)}\n", result.stdout[at + 3 :])
+
+
+@pytest.mark.parametrize(("command", "option"), DEFAULTS)
+def test_defaults(bare_env: dict[str, str], command: str, option: str) -> None:
+    """Help shows the default of an option, which is part of the interface."""
+    shown = _options(invoke(command, "--help", env=bare_env).stdout)[option]
+    assert f"default: {DEFAULTS[command, option]}]" in shown
 
 
 @pytest.mark.parametrize("command", COMMANDS)

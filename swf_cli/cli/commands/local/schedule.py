@@ -11,7 +11,7 @@ from ....models import ActivityId, PartialTaskConfiguration, check_text
 from ....output import terminal
 from ....output.cards import card
 from ...command import command, option
-from ...options import Command, Decorator, GlobalOptions, common_options
+from ...options import CommandFunction, Decorator, GlobalOptions, common_options
 from ...params import BoundedText, Duration, ParamType, WholeNumber
 from .shared import Name, check_name, decider
 
@@ -47,7 +47,7 @@ class Activity(ParamType):
         return activity
 
 
-def configuration_options(command: Command) -> Command:
+def configuration_options(command: CommandFunction) -> CommandFunction:
     """Add the options of a task's configuration; the command gets a `PartialTaskConfiguration`."""
 
     def timeout(name: str, what: str) -> Decorator:
@@ -87,7 +87,7 @@ def configuration_options(command: Command) -> Command:
         )
         return command(*positional, configuration=configuration, **arguments)
 
-    decorated: Command = with_configuration
+    decorated: CommandFunction = with_configuration
     for add in reversed(options):
         decorated = add(decorated)
     return decorated
