@@ -18,9 +18,9 @@ def optional_text(values: Mapping[str, Any], key: str) -> str | None:
 
 
 def number_of(values: Mapping[str, Any], key: str) -> int:
-    """Return a whole number. Raise LookupError if it is missing, TypeError if it is not a number."""
+    """Return a whole number from 0 up. Raise LookupError if it is missing, TypeError if it is not one."""
     value = values[key]
-    if not isinstance(value, int) or isinstance(value, bool):
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
         raise TypeError(f"{key} is not a number")
     return value
 

@@ -404,7 +404,7 @@ def test_a_truncated_count_warns(shared_client: Any, swf: Stubber) -> None:
     assert [warning.filename for warning in caught] == [__file__]
 
 
-@pytest.mark.parametrize("reply", [{}, {"truncated": False}, {"count": "many"}, {"count": [3]}])
+@pytest.mark.parametrize("reply", [{}, {"truncated": False}, {"count": "many"}, {"count": [3]}, {"count": -5}])
 def test_a_missing_count_is_a_broken_response(reply: dict[str, Any], stub: StubService, wire: Any) -> None:
     """A response without a count is an error, not zero."""
     stub.reply(COUNT, reply)

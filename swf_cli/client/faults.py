@@ -100,6 +100,9 @@ _NOT_CONNECTED: Final = (
 _GATEWAY_STATUSES: Final = frozenset({500, 502, 504})
 """HTTP statuses with which a gateway says that it got no usable response; SWF may have executed the request."""
 
+_UNHANDLED: Final = "An HTTP Client raised an unhandled exception: "
+"""How botocore begins the message of an error that it has no class for."""
+
 _EXCERPT: Final = 200  # characters of a page
 _MAX_RETRY_AFTER: Final = 60.0  # seconds
 
@@ -175,7 +178,8 @@ def translate(error: Exception) -> SwfError:
 
 def describe(error: Exception) -> str:
     """Return an exception's message in one line."""
-    return describe_failure(error) or " ".join(str(error).split()).rstrip(".") or type(error).__name__
+    message = " ".join(str(error).split()).removeprefix(_UNHANDLED).rstrip(".")
+    return describe_failure(error) or message or type(error).__name__
 
 
 def _translate_fault(error: Exception, response: dict[str, Any], possibly_executed: bool) -> SwfError:

@@ -159,6 +159,14 @@ def test_a_broken_response_to_a_poll_is_never_no_task(
     assert stub.operations() == [POLL]
 
 
+def test_a_response_that_botocore_has_no_error_for(session: Session, stub: StubService) -> None:
+    """The message is what is wrong, not that botocore did not foresee it."""
+    stub.reply(POLL, TASK, headers=(("Content-Length", "7"),))  # beside the right one
+    with pytest.raises(NetworkError, match=r"^Content-Length contained multiple unmatching values") as caught:
+        poll(session)
+    assert caught.value.possibly_executed
+
+
 @pytest.mark.parametrize("reply", BROKEN.values(), ids=BROKEN)
 def test_a_broken_response_to_a_call_is_an_error(reply: dict[str, Any], session: Session, stub: StubService) -> None:
     """Such a response is neither a count nor a heartbeat without a cancellation request."""
