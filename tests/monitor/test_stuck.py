@@ -1,6 +1,7 @@
 """The stuck tasks of a domain: what is read to find them, and which they are."""
 
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -39,6 +40,19 @@ def stuck(client: Any, *held: HeldTask, older_than: float = 600.0, **wanted: Any
 def reasons(report: StuckReport) -> list[tuple[str, str]]:
     """Return reason and workflow of each row."""
     return [(row.diagnosis.reason, row.execution.id) for row in report.rows]
+
+
+def hold(flow: Flow, client: Any, workflow_id: str) -> HeldTask:
+    """Start an execution whose task a process of this machine receives, and return the row; the process is alive."""
+    run = ExecutionId(workflow_id, start(flow, workflow_id, open_task(startToCloseTimeout=DAY)))
+    flow.poll("work", identity="host:1")
+    (task,) = scanner_of(client).reader.read_open(run).tasks
+    return held_task(
+        execution=run,
+        taken_at=time.time(),
+        holder_alive=True,
+        task_started_execution_history_event_id=task.started_event_id,
+    )
 
 
 def work_off(flow: Flow, *task_lists: str) -> None:
@@ -130,11 +144,7 @@ class TestReading:
 
     def test_tasks_held_here_are_read_however_young(self, service: Service, flow: Flow, client: Recorder) -> None:
         """A holder that is gone is reported at once."""
-        run = ExecutionId("young", start(flow, "young", open_task(startToCloseTimeout=DAY)))
-        flow.poll("work", identity="host:1")
-        (task,) = scanner_of(client).reader.read_open(run).tasks
-        started = {"task_started_execution_history_event_id": task.started_event_id}
-        dead = held_task(execution=run, taken_at=time.time(), holder_alive=False, **started)
+        dead = replace(hold(flow, client, "young"), holder_alive=False)
         stale = held_task(key="dddd1234", execution=ExecutionId("gone", "R" * 22), taken_at=time.time() - 3600)
         closed = held_task(key="cccc1234", execution=ExecutionId("gone", "R" * 22), taken_at=time.time())
         client.calls.clear()
@@ -257,12 +267,7 @@ class TestRows:
 
     def test_a_task_that_is_received_during_the_scan(self, service: Service, flow: Flow, client: Recorder) -> None:
         """It has a holder, although the ledger did not have its row when the scan began."""
-        run = ExecutionId("w", start(flow, "w", open_task(startToCloseTimeout=DAY)))
-        flow.poll("work", identity="host:1")
-        (task,) = scanner_of(client).reader.read_open(run).tasks
-        poll = lost_poll(taken_at=time.time() - 5)
-        started = {"task_started_execution_history_event_id": task.started_event_id}
-        row = held_task(key="eeee1234", execution=run, taken_at=time.time(), holder_alive=True, **started)
+        row, poll = hold(flow, client, "w"), lost_poll(taken_at=time.time() - 5)
 
         def find(*later: HeldTask) -> StuckReport:
             facts = DomainFacts(0.0, Holdings([poll]))
@@ -273,23 +278,14 @@ class TestRows:
 
     def test_a_task_that_is_closed_during_the_scan(self, service: Service, flow: Flow, client: Recorder) -> None:
         """Its row is gone by then, which does not make it one that a lost poll received."""
-        run = ExecutionId("w", start(flow, "w", open_task(startToCloseTimeout=DAY)))
-        flow.poll("work", identity="host:1")
-        (task,) = scanner_of(client).reader.read_open(run).tasks
-        started = {"task_started_execution_history_event_id": task.started_event_id}
-        row = held_task(key="eeee1234", execution=run, taken_at=time.time(), holder_alive=True, **started)
-        poll = lost_poll(taken_at=time.time() - 5)
+        row, poll = hold(flow, client, "w"), lost_poll(taken_at=time.time() - 5)
         facts = DomainFacts(0.0, Holdings([poll, row]))
         found = find_stuck(scanner_of(client), facts, TaskFilter(), read_holdings=lambda: Holdings([poll]))
         assert reasons(found) == []
 
     def test_tasks_of_dead_workers_are_no_workers(self, service: Service, flow: Flow, client: Recorder) -> None:
         """A list whose only started tasks have dead holders is not one that workers poll."""
-        run = ExecutionId("dead", start(flow, "dead", open_task(startToCloseTimeout=DAY)))
-        flow.poll("work", identity="host:1")
-        (task,) = scanner_of(client).reader.read_open(run).tasks
-        started = {"task_started_execution_history_event_id": task.started_event_id}
-        row = held_task(execution=run, taken_at=time.time(), holder_alive=False, **started)
+        row = replace(hold(flow, client, "dead"), holder_alive=False)
         service.advance(60)
         start(flow, "waits", open_task())
         service.advance(1200)
