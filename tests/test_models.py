@@ -21,6 +21,7 @@ from swf_cli.models import (
     TaskReference,
     WorkerTask,
     check_text,
+    fit_text,
     format_timeout,
     is_token,
     parse_timeout,
@@ -359,3 +360,18 @@ def test_a_reference_needs_a_token(data: Any) -> None:
 def test_what_may_be_a_token(value: object, expected: bool) -> None:
     """Text of the length that SWF accepts."""
     assert is_token(value) is expected
+
+
+@pytest.mark.parametrize(
+    ("kind", "length", "fitted"),
+    [
+        ("reason", 257, "b" + "x" * 255),
+        ("heartbeat details", 2_049, "b" + "x" * 2_047),
+        ("details", 32_769, "x" * 32_767 + "e"),
+        ("details", 3, "bxe"),
+    ],
+)
+def test_what_is_sent_of_a_text_that_is_too_long(kind: str, length: int, fitted: str) -> None:
+    """The beginning says what failed; of details the end does, which is where a traceback ends."""
+    assert fit_text(kind, f"b{'x' * (length - 2)}e") == fitted
+    assert fit_text(kind, "lone \ud83d") == "lone \ufffd"

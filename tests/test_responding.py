@@ -506,6 +506,16 @@ def test_a_long_history_is_not_read_past_the_time(harness: Harness, stub: StubSe
 
 
 @pytest.mark.usefixtures("lost")
+def test_a_long_history_is_read_up_to_the_last_moment(harness: Harness, stub: StubService) -> None:
+    """A page that is asked for half a second before the time is up may show that the response was accepted."""
+    page = {"events": [event(900, "MarkerRecorded")], "nextPageToken": "2"}
+    stub.reply(HISTORY, page, action=lambda: harness.clock.advance(58.5))
+    stub.reply(HISTORY, {"events": [closing("ActivityTaskCompleted", result="ok"), STARTED]})
+    harness.close_task(COMPLETED, REFERENCE)
+    assert stub.operations() == [COMPLETE, COMPLETE, HISTORY, HISTORY]
+
+
+@pytest.mark.usefixtures("lost")
 @pytest.mark.parametrize(
     ("limits", "waits"),
     [
