@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _SHORTEST_HOLD: Final = 0.1  # seconds
 _FIRST_PAUSE: Final = 0.05  # seconds
-_LONGEST_PAUSE: Final = 1.0  # seconds
+_LONGEST_PAUSE: Final = 0.1  # seconds
 _NOT_OPEN: Final = {
     "Unknown activity": "it was closed, or it timed out",
     "Unknown execution": "its workflow execution is closed",
@@ -77,10 +77,14 @@ def request_task(
 
 
 class EmptyPollPauses:
-    """How long to wait after polls without a task: not at all if SWF held them, ever longer if nobody did."""
+    """How long to wait after polls without a task: not at all if SWF held them, ever longer if nobody did.
 
-    def __init__(self, retrier: Callable[..., Retrier] = Retrier) -> None:
-        self._retrier = retrier(first=_FIRST_PAUSE, longest=_LONGEST_PAUSE, log=None)
+    Args:
+        longest: seconds, at most
+    """
+
+    def __init__(self, longest: float = _LONGEST_PAUSE, *, retrier: Callable[..., Retrier] = Retrier) -> None:
+        self._retrier = retrier(first=_FIRST_PAUSE, longest=longest, log=None)
 
     def after(self, seconds: float) -> float:
         """Return the seconds to wait after a poll that took `seconds`."""

@@ -34,6 +34,7 @@ STOP_NOTICE = (
 _NEVER_CONNECTED: Final = (NetworkError, CredentialsUnavailable)
 _LONGEST_DELAY: Final = 60.0  # seconds; as long as SWF holds a poll, so that returning pollers stay spread
 _SPREAD_AFTER: Final = 3  # failures
+_LONGEST_PAUSE: Final = 1.0  # seconds after a poll that nobody held
 _SIMILAR_LOSSES: Final = 3
 _SHORTEST_LOSS: Final = 2.0  # seconds
 _LOSS_SPREAD: Final = 0.1  # of the longest
@@ -183,7 +184,7 @@ class Poller:
         retrier = self._retrier(
             longest=_LONGEST_DELAY, spread_after=_SPREAD_AFTER, timeout=inf if timeout is None else timeout
         )
-        pauses = EmptyPollPauses(self._retrier)
+        pauses = EmptyPollPauses(_LONGEST_PAUSE, retrier=self._retrier)
         while not stop.is_set():
             wait_until_ready()
             if stop.is_set():
