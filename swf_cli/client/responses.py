@@ -42,15 +42,10 @@ def check_response(response_dict: dict[str, Any], operation_model: Any, **_: Any
 
 
 def _is_swfs(operation_model: Any, response: dict[str, Any], headers: Mapping[str, str]) -> bool:
-    """Return whether a JSON object is SWF's response, by its headers or its content; a captive portal has others.
-
-    An empty one to a poll means that there is no task.
-    """
-    if "x-amzn-requestid" in headers or "amz-json" in headers.get("content-type", ""):
+    """Return whether a JSON object may be SWF's response, by its headers or its keys: a captive portal has others."""
+    if not response or "x-amzn-requestid" in headers or "amz-json" in headers.get("content-type", ""):
         return True
     shape = operation_model.output_shape
-    if not response:
-        return shape is None or operation_model.name.startswith("PollFor")
     return shape is not None and not shape.members.keys().isdisjoint(response)
 
 
