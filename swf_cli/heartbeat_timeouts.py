@@ -79,7 +79,7 @@ class HeartbeatTimeouts:
             self._is_refusal_logged = True
             hint = f"; {error.hint}" if error.hint else ""
             assumed = format_duration(seconds)
-            message = "cannot look up heartbeat timeouts, so one of %s is assumed: %s%s"
+            message = "cannot look up heartbeat timeouts, so %s is assumed: %s%s"
             _log.warning(message, assumed, error.message, hint)
 
 

@@ -168,7 +168,7 @@ class TestPages:
         stub.fault(HISTORY, "AccessDeniedException", "no")
         assert [look_up(timeouts, number).step() for number in (6, 9)] == [60, 60]
         (message,) = caplog.messages
-        assert message.startswith("cannot look up heartbeat timeouts, so one of 1m00s is assumed: ")
+        assert message.startswith("cannot look up heartbeat timeouts, so 1m00s is assumed: ")
         assert "the IAM policy must allow swf:GetWorkflowExecutionHistory" in message
 
     def test_longest_history(self, stub: StubService, timeouts: HeartbeatTimeouts) -> None:

@@ -127,21 +127,22 @@ def _diagnose_waiting(task: ActivityTask, now: float, facts: DomainFacts) -> Dia
         others = " and ".join(map(shlex.quote, similar))
         activity = task.activity.name
         hint += f"; or correct the list name {task_list} if it is misspelled: {activity} runs on {others}"
-    explanation = f"waiting for {format_duration(waited)}: no task of {task_list} that was read was started since"
+    waited_for = format_duration(waited)
+    explanation = f"waiting for {waited_for}: none of the tasks of {task_list} that were read was started since"
     return Diagnosis("unclaimed", task.scheduled_at, explanation, hint)
 
 
 def _diagnose_backlog(task: ActivityTask, now: float, facts: DomainFacts) -> Diagnosis:
     task_list, seen = shlex.quote(task.task_list), facts.lists.get(task.task_list, ListActivity())
     counts = f"{seen.waiting} waiting, {seen.started} running"
-    which, hint = "on a list that workers poll", f"start more workers on {task_list} ({counts})"
+    which, hint = " on a list that workers poll", f"start more workers on {task_list} ({counts})"
     if seen.last_started < task.scheduled_at:
-        which = "on a list of which no task was started since"
-        hint = f"check that the workers of those that run are alive, or start more on {task_list} ({counts})"
+        which = ", and no task of its list was started since"
+        hint = f"check that the workers of its running tasks are alive, or start more on {task_list} ({counts})"
     elif not seen.started:
-        which = f"although a task of its list was started {format_duration(now - seen.last_started)} ago"
+        which = f" although a task of its list was started {format_duration(now - seen.last_started)} ago"
         hint = f"check that workers still poll {task_list}, or start more ({counts})"
-    explanation = f"waiting for {format_duration(now - task.scheduled_at)} {which}: {counts}"
+    explanation = f"waiting for {format_duration(now - task.scheduled_at)}{which}: {counts}"
     return Diagnosis("backlog", task.scheduled_at, explanation, hint)
 
 

@@ -201,7 +201,7 @@ class TestWaiting:
         assert found == Diagnosis(
             "unclaimed",
             WAITING.scheduled_at,
-            "waiting for 20m00s: no task of x that was read was started since",
+            "waiting for 20m00s: none of the tasks of x that were read was started since",
             "start a worker on x, or check why none polls it",
         )
 
@@ -223,8 +223,8 @@ class TestWaiting:
         assert diagnose(EXECUTION, WAITING, NOW, facts) == Diagnosis(
             "backlog",
             WAITING.scheduled_at,
-            "waiting for 20m00s on a list of which no task was started since: 1 waiting, 1 running",
-            "check that the workers of those that run are alive, or start more on x (1 waiting, 1 running)",
+            "waiting for 20m00s, and no task of its list was started since: 1 waiting, 1 running",
+            "check that the workers of its running tasks are alive, or start more on x (1 waiting, 1 running)",
         )
 
     def test_a_list_whose_workers_are_dead(self) -> None:
