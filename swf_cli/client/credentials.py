@@ -107,7 +107,9 @@ class CredentialSource:
             return CredentialsError(f"{start}: it returned something other than credentials", hint=_HINT_FIX)
         if status is not None and is_transient(status):
             reason = "it did not respond" if status == 504 else f"it responded with status {status}"
-            return CredentialsUnavailable(f"{start}: {reason}", hint=_HINT_FIX)
+            # A proxy may respond for it on a machine that has none.
+            hint = f"unless this is an EC2 instance, {HINT_CREDENTIALS}"
+            return CredentialsUnavailable(f"{start}: {reason}", hint=hint)
         return CredentialsError(
             explain_missing("no AWS credentials were found", self._session), hint=HINT_CREDENTIALS
         )

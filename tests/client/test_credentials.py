@@ -636,6 +636,8 @@ def test_a_metadata_service_that_fails_is_transient(status: int, metadata_servic
         count(session)
     reason = f"it responded with status {status}"
     assert raised.value.message == f"cannot get credentials from the instance metadata service: {reason}"
+    assert raised.value.hint is not None
+    assert raised.value.hint.startswith("unless this is an EC2 instance, run `aws configure`")
     metadata_service.status = 200
     count(session)
     assert stub.access_keys == ["AKIDINSTANCE"]
