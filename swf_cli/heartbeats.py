@@ -7,15 +7,14 @@ import random
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import partial
 from math import inf
-from queue import SimpleQueue
 from typing import TYPE_CHECKING, Final, Self
 
 from .api import record_heartbeat
+from .daemon_pool import DaemonPool
 from .errors import Cancelled, CredentialsError, InvalidRequest, NetworkError, SwfError, TaskNotOpen
 from .heartbeat_timeouts import TimeoutLookup
 from .retry import TRANSIENT, Log
@@ -246,7 +245,7 @@ class HeartbeatScheduler:
         self._wakes_at = inf
         """When its thread looks at the heap next: most tasks are over by then, and never wake it."""
         self._count = itertools.count()
-        self._pool = _DaemonPool(senders)
+        self._pool = DaemonPool("heartbeat sender", senders)
         self._is_closed = False
 
     def __enter__(self) -> Self:
@@ -318,49 +317,6 @@ class HeartbeatScheduler:
             sender.outage.fail(f"unexpected {type(error).__name__}: {error}", logging.ERROR)
         with self._condition:
             self._push(sender)
-
-
-class _DaemonPool:
-    """Runs functions in up to `maximum` threads. Unlike those of an executor, they are daemons."""
-
-    def __init__(self, maximum: int) -> None:
-        self._maximum = maximum
-        self._threads = 0
-        self._lock = threading.Lock()
-        self._unfinished = 0
-        """Functions that are queued or running."""
-        self._queue: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
-
-    def start_thread(self) -> None:
-        """Start one of the threads. Raise RuntimeError if the machine has no more."""
-        threading.Thread(target=self._run, name="heartbeat sender", daemon=True).start()
-        self._threads += 1
-
-    def submit(self, function: Callable[[], None]) -> None:
-        with self._lock:
-            self._unfinished += 1
-            are_all_busy = self._unfinished > self._threads
-        if are_all_busy and self._threads < self._maximum:
-            with suppress(RuntimeError):  # those that were started get to it
-                self.start_thread()
-        self._queue.put(function)
-
-    def close(self) -> None:
-        for _ in range(self._threads):
-            self._queue.put(None)
-
-    def _run(self) -> None:
-        while self._run_next():
-            pass
-
-    def _run_next(self) -> bool:
-        function = self._queue.get()  # while it waits, no variable keeps the last function alive
-        if function is None:
-            return False
-        function()
-        with self._lock:
-            self._unfinished -= 1
-        return True
 
 
 def send_heartbeats(
