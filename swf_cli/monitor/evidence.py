@@ -105,7 +105,7 @@ class DomainFacts:
     """Command line, less the execution, that closes an execution of the domain; empty if there is none."""
 
     invocation: Invocation = field(default_factory=Invocation)
-    """Spells the commands of `swf` that are suggested."""
+    """Formats the commands of `swf` that are suggested."""
 
     clock_skew: float = 0.0
     """Seconds by which the service's clock is ahead of this machine's."""

@@ -21,25 +21,24 @@ class FoundTask:
     task: ActivityTask
 
 
-def find_open_tasks(scanner: DomainScanner, wanted: TaskFilter, lists: set[str]) -> list[FoundTask]:
-    """Return the open activity tasks of a domain that match, the oldest first.
+def find_open_tasks(scanner: DomainScanner, wanted: TaskFilter) -> tuple[list[FoundTask], set[str]]:
+    """Return the open activity tasks of a domain that match, the oldest first, and the task lists of all.
 
-    Add the names of the task lists of all to `lists`. Raise SwfError if no execution could be read; see
-    `ScanCalls.failure` for a scan that ended early.
+    Raise SwfError if no execution could be read; see `ScanCalls.failure` for a scan that ended early.
     """
     found: list[FoundTask] = []
-    _for_each(scanner, wanted, lists, lambda execution, task: found.append(FoundTask(execution, task)))
-    return sorted(found, key=lambda row: (row.task.scheduled_at, row.execution.id, row.task.id))
+    lists = _for_each(scanner, wanted, lambda execution, task: found.append(FoundTask(execution, task)))
+    return sorted(found, key=lambda row: (row.task.scheduled_at, row.execution.id, row.task.id)), lists
 
 
-def count_open_tasks(scanner: DomainScanner, wanted: TaskFilter, lists: set[str], field: str) -> list[TaskCount]:
+def count_open_tasks(scanner: DomainScanner, wanted: TaskFilter, field: str) -> tuple[list[TaskCount], set[str]]:
     """Count the open activity tasks of a domain that match, by a field: a key of `groups.FIELDS`.
 
-    Errors are those of `find_open_tasks`.
+    Return the counts, and the task lists of all. Errors are those of `find_open_tasks`.
     """
     counter = TaskCounter(field)
-    _for_each(scanner, wanted, lists, counter.add)
-    return counter.counts()
+    lists = _for_each(scanner, wanted, counter.add)
+    return counter.counts(), lists
 
 
 def count_tasks(found: ExecutionTasks, field: str) -> list[TaskCount]:
@@ -51,11 +50,11 @@ def count_tasks(found: ExecutionTasks, field: str) -> list[TaskCount]:
 
 
 def _for_each(
-    scanner: DomainScanner,
-    wanted: TaskFilter,
-    lists: set[str],
-    on_task: Callable[[ExecutionId, ActivityTask], None],
-) -> None:
+    scanner: DomainScanner, wanted: TaskFilter, on_task: Callable[[ExecutionId, ActivityTask], None]
+) -> set[str]:
+    """Call a function with each open task that matches, and return the task lists of all."""
+    lists: set[str] = set()
+
     def on_execution(found: ExecutionTasks) -> None:
         for task in filter(lambda task: task.is_open, found.tasks):
             lists.add(task.task_list)
@@ -63,6 +62,7 @@ def _for_each(
                 on_task(found.execution, task)
 
     scanner.scan(on_execution)
+    return lists
 
 
 def read_task(scanner: DomainScanner, execution: ExecutionId, activity_id: str) -> ActivityTask:

@@ -37,27 +37,25 @@ def two(service: Service, flow: Flow) -> None:
 
 @pytest.mark.usefixtures("two")
 def test_the_open_tasks_of_a_domain(scanner: DomainScanner) -> None:
-    """The oldest first, of every open execution."""
-
-    lists: set[str] = set()
+    """The oldest first, of every open execution, and the lists of all."""
 
     def found(**criteria: Any) -> list[tuple[str, str]]:
-        return [(row.execution.id, row.task.id) for row in find_open_tasks(scanner, TaskFilter(**criteria), lists)]
+        rows, lists = find_open_tasks(scanner, TaskFilter(**criteria))
+        assert lists == {"work", "other"}
+        return [(row.execution.id, row.task.id) for row in rows]
 
     assert found() == [("first", "a"), ("second", "b"), ("second", "c")]
     assert found(task_lists=["other"]) == [("second", "c")]
     assert found(state="started", identity="host:1") == [("first", "a")]
     assert found(identity="host:2") == []
-    assert lists == {"work", "other"}
 
 
 @pytest.mark.usefixtures("two")
 def test_they_are_counted(scanner: DomainScanner) -> None:
     """By a field, those that match."""
-    lists: set[str] = set()
-    counts = count_open_tasks(scanner, TaskFilter(), lists, "list")
+    counts, lists = count_open_tasks(scanner, TaskFilter(), "list")
     assert [(count.value, count.scheduled, count.started) for count in counts] == [("work", 1, 1), ("other", 1, 0)]
-    (count,) = count_open_tasks(scanner, TaskFilter(state="started"), lists, "identity")
+    (count,), _ = count_open_tasks(scanner, TaskFilter(state="started"), "identity")
     assert (count.value, count.scheduled, count.started) == ("host:1", 0, 1)
     assert isinstance(count, TaskCount)
     assert lists == {"work", "other"}

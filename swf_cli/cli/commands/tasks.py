@@ -121,14 +121,13 @@ def _show_domain(common: GlobalOptions, scan: "Scan", wanted: "TaskFilter", fiel
     from ...output.tasks import show_open_tasks, show_task_counts
 
     what = "no open activity task" + _matching(wanted)
-    lists: set[str] = set()
     if field is not None:
         with scan.running() as scanner:
-            counts = count_open_tasks(scanner, wanted, lists, field)
+            counts, lists = count_open_tasks(scanner, wanted, field)
         show_task_counts(common.output, counts, field, scan.calls.now(), what)
     else:
         with scan.running() as scanner:
-            rows = find_open_tasks(scanner, wanted, lists)
+            rows, lists = find_open_tasks(scanner, wanted)
         show_open_tasks(common.output, rows, scan.calls.now(), what)
     scan.log_lists(wanted.similar_lists(lists))
 
