@@ -1,7 +1,10 @@
 """What can go wrong, as exceptions, and the exit codes of the command line."""
 
 from enum import IntEnum
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Final, Self
+
+_NO_THREAD: Final = "can't start new thread"
+"""What Python says when a limit of the user, or of the machine, is reached."""
 
 
 class ExitCode(IntEnum):
@@ -173,3 +176,10 @@ class Signalled(BaseException):
     def __init__(self, number: int) -> None:
         super().__init__(f"signal {number}")
         self.number = number
+
+
+def explain_unexpected(error: Exception) -> tuple[str, str]:
+    """Return the message and the hint for an exception that nobody expected."""
+    if isinstance(error, RuntimeError) and str(error) == _NO_THREAD:
+        return "cannot start another thread", "raise the limit on processes (`ulimit -u`, or that of the container)"
+    return f"unexpected {type(error).__name__}: {error}", "add --debug for a traceback"

@@ -15,7 +15,15 @@ from typing import TYPE_CHECKING, Final, Self
 
 from .api import record_heartbeat
 from .daemon_pool import DaemonPool
-from .errors import Cancelled, CredentialsError, InvalidRequest, NetworkError, SwfError, TaskNotOpen
+from .errors import (
+    Cancelled,
+    CredentialsError,
+    InvalidRequest,
+    NetworkError,
+    SwfError,
+    TaskNotOpen,
+    explain_unexpected,
+)
 from .heartbeat_timeouts import TimeoutLookup
 from .retry import TRANSIENT, Log
 from .times import format_duration
@@ -314,7 +322,7 @@ class HeartbeatScheduler:
         except Exception as error:
             # Whatever it is, the next heartbeat may get through.
             sender.due = self._clock() + _LONGEST_RETRY
-            sender.outage.fail(f"unexpected {type(error).__name__}: {error}", logging.ERROR)
+            sender.outage.fail(explain_unexpected(error)[0], logging.ERROR)
         with self._condition:
             self._push(sender)
 

@@ -240,7 +240,7 @@ main()
     ("arguments", "code", "error"),
     [
         (["fail", "--token", "T", "--bogus"], 2, "`swf fail` has no option --bogus"),
-        (["pending", "-d", "media", "-t", "x", "-t", "y"], 1, "this machine has no more threads for this user"),
+        (["pending", "-d", "media", "-t", "x", "-t", "y"], 1, "cannot start another thread"),
     ],
 )
 def test_a_machine_without_threads(

@@ -9,15 +9,12 @@ from typing import Any, Final
 import click
 
 from .._version import __version__
-from ..errors import ExitCode, OutputError, Signalled, SwfError
+from ..errors import ExitCode, OutputError, Signalled, SwfError, explain_unexpected
 from ..output import shell, terminal
 from . import topics
 from .group import LazyGroup
 from .timing import Timing
 from .usage import MissingCommand, explain, read_options
-
-_NO_THREAD: Final = "can't start new thread"
-"""What Python says of a machine, or a user, that has no more of them."""
 
 SECTIONS: Final = {
     "Handle one task": {
@@ -126,14 +123,8 @@ def _run(args: Sequence[str], timing: Timing | None) -> int:
         _print_error(args, error, terminal.describe_write_error(error), None)
         return ExitCode.REFUSED
     except Exception as error:
-        _print_error(args, error, *_explain_unexpected(error))
+        _print_error(args, error, *explain_unexpected(error))
         return ExitCode.REFUSED
-
-
-def _explain_unexpected(error: Exception) -> tuple[str, str]:
-    if isinstance(error, RuntimeError) and str(error) == _NO_THREAD:
-        return "this machine has no more threads for this user", "see `ulimit -u`"
-    return f"unexpected {type(error).__name__}: {error}", "add --debug for a traceback"
 
 
 def _print_error(args: Sequence[str], error: BaseException, message: str, hint: str | None) -> None:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from ..client.session import Session
-from ..errors import AccessError, ConfigurationError, IncompleteTask, SwfError
+from ..errors import AccessError, ConfigurationError, IncompleteTask, SwfError, explain_unexpected
 from ..heartbeat_timeouts import HeartbeatTimeouts
 from ..heartbeats import HeartbeatScheduler
 from ..ledger.records import HeldTask, PollSource
@@ -298,7 +298,7 @@ class Worker:
         error = self._fatal
         if error is not None and self._context.clock() - self._fatal_at >= _FATAL_DELAY:
             self._fatal_at = float("inf")
-            message = error.message if isinstance(error, SwfError) else f"unexpected {type(error).__name__}: {error}"
+            message = error.message if isinstance(error, SwfError) else explain_unexpected(error)[0]
             _log.info("%s; shutting down: waiting for running tasks and polls in flight", message)
 
     def _count(self, settlement: Settlement) -> None:
