@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 from click.core import ParameterSource
 
+from ..names import did_you_mean
 from .usage import UsageError, long_name, naming
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ class Command(click.Command):
     def _reject(self, ctx: click.Context, extra: list[str]) -> None:
         if extra:
             option = self._positional(extra[0]) if callable(self._positional) else self._positional
-            meant = option and f"did you mean {option} {shlex.quote(extra[0])}?"
+            meant = did_you_mean([f"{option} {shlex.quote(extra[0])}"] if option else [])
             raise UsageError(f"unexpected argument {extra[0]!r}", ctx, hint=meant)
 
     def invoke(self, ctx: click.Context) -> Any:

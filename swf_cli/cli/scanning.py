@@ -62,7 +62,7 @@ class Scan:
         """Log which task lists were probably meant by those that no task is on, and if a variable chose them."""
         chosen = os.environ.get("SWF_TASK_LIST")
         if chosen and not is_given("task_lists"):  # perhaps it was forgotten
-            _log.info("only tasks on %s were looked for: SWF_TASK_LIST is set", chosen)
+            _log.info("only tasks on %s are shown, since SWF_TASK_LIST is set", chosen)
         for task_list, near in similar_lists.items():
             _log.info("no task was found on %s; %s", task_list, did_you_mean(near))
 

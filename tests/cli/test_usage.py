@@ -82,7 +82,7 @@ STUCK = ("stuck", "-d", "video")
         ([*STUCK, "--query", "a["], "--query: 'a[' is not a JMESPath expression", ""),
         ([*STUCK, "--endpoint-url", "here"], "--endpoint-url: 'here' is not a URL such as", ""),
         (["help", "pol"], "no such command or topic: 'pol'", "did you mean `swf help poll`?"),
-        (["help", "exit-codes", "poll"], "exit-codes is a topic: nothing follows its name", ""),
+        (["help", "exit-codes", "poll"], "exit-codes is a topic, and takes no arguments", ""),
         (["help", "exit-code"], "no such command or topic: 'exit-code'", "did you mean `swf help exit-codes`?"),
         (["help", "xyz"], "no such command or topic: 'xyz'", "see `swf help`"),
         (["help", "local", "serv"], "no such command or topic: 'serv'", "did you mean `swf help local serve`?"),

@@ -38,7 +38,7 @@ def help(ctx: click.Context, topic: tuple[str, ...]) -> None:  # noqa: A001 - a 
         texts.append(_find(ctx.find_root(), topic).get_help() + "\n")  # a topic may have a command's name
     except UsageError as error:
         if topic and topic[0] in TEXTS and len(topic) > 1:
-            raise UsageError(f"{topic[0]} is a topic: nothing follows its name") from error
+            raise UsageError(f"{topic[0]} is a topic, and takes no arguments") from error
         if not texts:
             raise
     terminal.write_stdout("\n".join(texts))

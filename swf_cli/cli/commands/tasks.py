@@ -78,8 +78,8 @@ def tasks(
 ) -> None:
     """Show the activity tasks of an execution or a domain.
 
-    Shows the state of each task, and since when it has been in it. Without --workflow-id, it shows every open task
-    of the domain; with --id, everything about one task.
+    Shows the state of each task, and for how long it has been in that state. Without --workflow-id, it shows every
+    open task of the domain; with --id, everything about one task.
     """
     from ...monitor.filters import TaskFilter
     from ..scanning import Scan

@@ -263,7 +263,7 @@ def test_a_list_that_a_variable_chooses(command: Sequence[str], service_env: dic
     env = {**service_env, "SWF_TASK_LIST": "b"}
     result = invoke(*command, env=env)
     assert [row["execution"]["id"] for row in result.json] == ["w1"]
-    assert result.stderr == "swf: only tasks on b were looked for: SWF_TASK_LIST is set\n"
+    assert result.stderr == "swf: only tasks on b are shown, since SWF_TASK_LIST is set\n"
     assert invoke(*command, "-t", "b", env=env).stderr == ""
 
 
