@@ -120,6 +120,11 @@ def own_start_id() -> str | None:
     return start_id(os.getpid())
 
 
+def is_from_here(start_id: str) -> bool:
+    """Return whether a start ID was made on this machine since it booted, in this container."""
+    return bool(_epoch()) and start_id.startswith(_epoch())
+
+
 def is_running(pid: int) -> bool:
     """Return whether a process is running; a zombie is not."""
     if sys.platform == "linux":

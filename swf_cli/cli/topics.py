@@ -272,7 +272,8 @@ stuck, worst first:
                or a heartbeat timeout
   cancelling   cancellation was requested and not acknowledged
                -> make the worker send heartbeats and honour the cancellation
-  held-here    taken by `swf poll` on this machine, and not closed
+  held-here    taken by `swf poll` on this machine, or on one that shares its
+               state folder, and not closed
                -> if its script is gone, run the command in the hint
   overdue      running at least a minute longer than the longest completed run
                of its activity that was read (with a shorter --older-than, at

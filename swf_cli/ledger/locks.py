@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from ..processes import is_running, start_id
+from ..processes import host_name, is_from_here, is_running, start_id
 from .trust import open_file
 
 if TYPE_CHECKING:
@@ -74,26 +74,36 @@ def _create_locked_file(folder: int) -> tuple[str, int]:
     raise OSError(errno.EAGAIN, "new files are removed or locked by something else")
 
 
-def holder_is_alive(folder: int, name: str, pid: int, started: str | None) -> bool:
-    """Return whether the process of a lock file is alive; remove the file if it is not.
+def holder_is_alive(folder: int, name: str, host: str, pid: int, started: str | None) -> bool | None:
+    """Return whether the process of a lock file is alive; None if it can't be known. Remove the file of a dead one.
 
-    If somebody removed the file, `started` decides: the start ID of the process, see `processes.start_id`.
+    If nobody holds the lock, `started` decides: the start ID of the process, see `processes.start_id`. The folder may
+    be shared by machines that do not see each other's locks, or a copy.
     """
     try:
         descriptor = open_file(folder, name)
     except FileNotFoundError:
-        return started is not None and start_id(pid) == started
+        return _is_that_process(host, pid, started)
     try:
         # Shared: another process that looks at the same moment must not be taken for the holder.
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
     else:
-        with suppress(OSError):
-            os.unlink(name, dir_fd=folder)
-        return False
+        is_alive = _is_that_process(host, pid, started)
+        if is_alive is False:
+            with suppress(OSError):
+                os.unlink(name, dir_fd=folder)
+        return is_alive
     finally:
         os.close(descriptor)
+
+
+def _is_that_process(host: str, pid: int, started: str | None) -> bool | None:
+    """Return whether a process is the one with a start ID, and running; None for a process of another machine."""
+    if host != host_name() and not (started and is_from_here(started)):
+        return None
+    return started is not None and start_id(pid) == started and is_running(pid)
 
 
 def command_pid(held: "HeldTask") -> int | None:

@@ -48,7 +48,11 @@ class HeldTask:
     pid: int
 
     holder_alive: bool | None
-    """Whether the process that received it is alive; None for `swf poll`, which ends once it has printed the task."""
+    """Whether the process that received it is alive.
+
+    None for `swf poll`, which ends once it has printed the task, and for a process on another host that shares the
+    folder, but whose locks are not seen here.
+    """
 
     taken_by: Taker
     taken_at: float
@@ -82,7 +86,7 @@ class HeldTask:
         return self.execution.run_id if self.execution else None
 
 
-def read_row(row: Mapping[str, Any], holder_is_alive: bool) -> HeldTask:
+def read_row(row: Mapping[str, Any], holder_is_alive: bool | None) -> HeldTask:
     """Return a row of the database as a value. The row is valid, see `check_row`."""
     is_task = row["kind"] == "task"
     token = None if row["kind"] == "poll" else row["token"]

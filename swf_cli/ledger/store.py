@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 _KEEP_LOST_POLLS: Final = 7 * 86_400  # seconds
 _KEY_LENGTH: Final = 8  # characters
+_LONGEST_POLL: Final = 300.0  # seconds; longer than any poll is in flight
 _MAX_LISTED: Final = 10  # keys in a message
 
 _log = logging.getLogger(__name__)
@@ -210,7 +211,8 @@ class Ledger:
                 if row["kind"] == "task":
                     held.append(read_row(row, is_alive))
                 elif row["taken_at"] >= oldest:
-                    if row["kind"] == "broken_poll" or not is_alive:
+                    is_over = is_alive is None and row["taken_at"] < self._clock() - _LONGEST_POLL
+                    if row["kind"] == "broken_poll" or is_alive is False or is_over:
                         held.append(read_row(row, is_alive))
                 elif not is_alive:
                     connection.execute("DELETE FROM held WHERE key = ?", (row["key"],))
@@ -262,11 +264,9 @@ class Ledger:
             return False
         return True
 
-    def _is_alive(self, row: Any) -> bool:
-        is_here = row["host"] == host_name()
-        return holder_is_alive(
-            self._database.folder_descriptor, row["holder"], row["pid"], row["holder_start"] if is_here else None
-        )
+    def _is_alive(self, row: Any) -> bool | None:
+        holder = (row["holder"], row["host"], row["pid"], row["holder_start"])
+        return holder_is_alive(self._database.folder_descriptor, *holder)
 
     def _execute(self, statement: str, *values: Any) -> None:
         """Execute a statement, if there is a ledger."""

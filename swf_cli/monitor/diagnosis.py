@@ -11,6 +11,7 @@ from typing import Final, Literal
 from ..history import ActivityTask, DecisionTask
 from ..ledger.records import HeldTask
 from ..models import ExecutionId, format_activity
+from ..processes import host_name
 from ..times import format_duration, iso_time
 from .evidence import DomainFacts, ListActivity
 
@@ -162,10 +163,12 @@ def _diagnose_started(
         explanation = "the response to the poll that received it was probably lost: then nobody has its token"
         check = f"check whether {task.identity} works on it"
         return Diagnosis("holder-gone", started_at, explanation, *_ending(execution, task, facts, check))
-    if held is not None and held.holder_alive is None:
+    if held is not None and held.holder_alive is None and held.taken_by == "poll":
         command = _closing_command(held, task, facts)
         advice = "if its script is gone" + ("" if command else f", see `{_held_command(facts)}`")
-        return Diagnosis("held-here", started_at, REASONS["held-here"], advice, command)
+        place = "this machine" if held.host == host_name() else held.host
+        explanation = f"taken on {place} by `swf poll` and not closed"
+        return Diagnosis("held-here", started_at, explanation, advice, command)
     found = _diagnose_running(execution, task, now - started_at, now, facts)
     if found is not None and loss == "possible":
         doubt = "the response to the poll that received it may have been lost"

@@ -4,6 +4,7 @@ import errno
 import fcntl
 import os
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 
 from swf_cli.ledger.locks import HolderLock, command_pid, holder_is_alive
 from swf_cli.ledger.trust import open_folder
-from swf_cli.processes import start_id
+from swf_cli.processes import host_name, start_id
 from tests.helpers.clock import FakeClock
 from tests.helpers.held import held_task
 
@@ -35,7 +36,9 @@ def path(tmp_path: Path) -> Path:
 
 def is_alive(folder: int, name: str) -> bool:
     """Return whether a holder is alive, going by its lock file alone."""
-    return holder_is_alive(folder, name, os.getpid(), None)
+    alive = holder_is_alive(folder, name, host_name(), os.getpid(), None)
+    assert alive is not None
+    return alive
 
 
 def test_a_holder_is_alive_until_it_releases_its_lock(folder: int, path: Path) -> None:
@@ -127,10 +130,41 @@ def test_a_file_that_somebody_removed_does_not_make_a_process_dead(folder: int, 
     with subprocess.Popen(["sleep", "60"]) as process:
         started = start_id(process.pid)
         assert started is not None
-        assert holder_is_alive(folder, DEAD, process.pid, started)
-        assert not holder_is_alive(folder, DEAD, process.pid, started + "0")
+        assert holder_is_alive(folder, DEAD, host_name(), process.pid, started)
+        assert holder_is_alive(folder, DEAD, host_name(), process.pid, started + "0") is False
         process.kill()
-    assert not holder_is_alive(folder, DEAD, process.pid, started)
+    assert holder_is_alive(folder, DEAD, host_name(), process.pid, started) is False
+
+
+def test_a_zombie_is_dead(folder: int) -> None:
+    """A process that was killed, and not yet reaped by its parent, holds nothing."""
+    with subprocess.Popen(["sleep", "60"]) as process:
+        started = start_id(process.pid)
+        process.kill()
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        assert holder_is_alive(folder, DEAD, host_name(), process.pid, started) is False
+
+
+def test_a_process_of_another_host_is_not_known_to_be_dead(folder: int, path: Path) -> None:
+    """A folder that hosts share may not show their locks: their files stay, and nobody is told that they died."""
+    other_boot = "0b0b0b0b-0000-0000-0000-000000000000/1/17"
+    (path / DEAD).touch(mode=0o600)
+    for started in (None, other_boot):
+        assert holder_is_alive(folder, DEAD, "farm-7", os.getpid(), started) is None
+    assert [file.name for file in path.iterdir()] == [DEAD]
+    lock = HolderLock()
+    assert holder_is_alive(folder, lock.acquire(folder), "farm-7", os.getpid(), other_boot) is True
+    lock.release()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="start IDs name the boot on Linux only")
+def test_a_renamed_host_is_the_same_machine(folder: int) -> None:
+    """Start IDs show it: a laptop's name may follow its network."""
+    with subprocess.Popen(["sleep", "60"]) as process:
+        started = start_id(process.pid)
+        assert holder_is_alive(folder, DEAD, "farm-7", process.pid, started) is True
+        process.kill()
+    assert holder_is_alive(folder, DEAD, "farm-7", process.pid, started) is False
 
 
 def test_the_file_is_touched_once_a_day(folder: int, path: Path) -> None:

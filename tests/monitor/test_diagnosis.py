@@ -13,6 +13,7 @@ from swf_cli.ledger.records import HeldTask
 from swf_cli.models import ActivityId, ExecutionId, PartialTaskConfiguration
 from swf_cli.monitor.diagnosis import REASONS, Diagnosis, diagnose, may_look_stuck_later
 from swf_cli.monitor.evidence import CompletedRuns, DomainFacts, Holdings
+from swf_cli.processes import host_name
 from tests.helpers.held import held_task, lost_poll
 
 EXECUTION = ExecutionId("video-7", "RUN")
@@ -423,6 +424,23 @@ class TestHolders:
         """A task that a live worker here has is not taken for one that a lost poll received."""
         assert reason(STARTED, ALIVE, LOST) is None
 
+    def test_a_worker_on_another_host_is_not_known_to_be_dead(self) -> None:
+        """Its task is judged like one that was taken elsewhere."""
+        unknown = replace(HELD, host="farm-7", taken_by="work")
+        assert reason(STARTED, unknown) is None
+        assert reason(ENDLESS, unknown) == "endless"
+
+    def test_a_task_polled_at_another_address_is_held(self) -> None:
+        """Such as at a VPC endpoint: run IDs are unique. A poll that was lost there says nothing here."""
+        facts = facts_of()
+        facts.holdings = Holdings(elsewhere=[DEAD, LOST])
+        found = diagnose(EXECUTION, STARTED, NOW, facts)
+        assert found is not None
+        assert found.reason == "holder-gone"
+        assert facts.holdings.merge(Holdings()).of_task(EXECUTION, STARTED) == DEAD
+        assert facts.holdings.lost_polls(STARTED) == []
+        assert facts.holdings.executions_since(0.0) == {}
+
     def test_a_task_of_another_run_or_start_is_not_held(self) -> None:
         """Run and start must be the task's."""
         other_run = replace(DEAD, execution=ExecutionId("video-7", "OTHER"))
@@ -456,10 +474,17 @@ class TestHolders:
             ),
             (
                 STARTED,
-                [HELD],
+                [replace(HELD, host=host_name())],
                 "held-here",
                 NOW - 15 * MINUTE,
                 "taken on this machine by `swf poll` and not closed",
+            ),
+            (
+                STARTED,
+                [replace(HELD, host="farm-7")],
+                "held-here",
+                NOW - 15 * MINUTE,
+                "taken on farm-7 by `swf poll` and not closed",
             ),
             (
                 CANCELLING,
