@@ -49,6 +49,9 @@ class Holdings:
     commands: Mapping[str, int] = field(default_factory=dict)
     """Process IDs of the commands that still run, by the key of their row."""
 
+    elsewhere: Sequence[HeldTask] = ()
+    """Rows of a domain of that name at other endpoints: the same domain, maybe, through another address."""
+
     _by_start: dict[tuple[str, int | None], HeldTask] = field(init=False)
     _lost: list[HeldTask] = field(init=False)
 
@@ -56,7 +59,7 @@ class Holdings:
         self._lost = [row for row in self.rows if row.execution is None]
         self._by_start = {
             (row.execution.run_id, row.task_started_execution_history_event_id): row
-            for row in self.rows
+            for row in (*self.elsewhere, *self.rows)
             if row.execution is not None
         }
 
@@ -67,7 +70,8 @@ class Holdings:
     def merge(self, later: "Holdings") -> "Holdings":
         """Return these with what was read later. A row that is gone by then is kept: its task was closed since."""
         rows = {row.key: row for row in (*self.rows, *later.rows)}
-        return Holdings(list(rows.values()), later.commands)
+        elsewhere = {row.key: row for row in (*self.elsewhere, *later.elsewhere)}
+        return Holdings(list(rows.values()), later.commands, list(elsewhere.values()))
 
     def matching_polls(self, execution: ExecutionId, task: ActivityTask, clock_skew: float) -> list[HeldTask]:
         """Return the lost polls that were in flight when a task was started under their identity; none if it is held.

@@ -8,6 +8,7 @@ from ..options import GlobalOptions, common_options, task_lists_option
 from ..params import BoundedText, Duration, Number, WholeNumber
 
 if TYPE_CHECKING:
+    from ...ledger.records import HeldTask
     from ...ledger.store import Ledger
     from ...monitor.evidence import Holdings
     from ..scanning import Scan
@@ -101,9 +102,13 @@ def _holdings(common: GlobalOptions, scan: "Scan", ledger: "Ledger") -> "Holding
     from ...monitor.evidence import Holdings
 
     meta = scan.client.meta
-    here = (common.domain, meta.region_name, meta.endpoint_url)
-    rows = [row for row in ledger.list_held() if (row.domain, row.region, row.endpoint) == here]
-    return Holdings(rows, {row.key: pid for row in rows if (pid := command_pid(row)) is not None})
+    rows = [row for row in ledger.list_held() if row.domain == common.domain]
+    here: list[HeldTask] = []
+    elsewhere: list[HeldTask] = []
+    for row in rows:
+        is_here = (row.region, row.endpoint.rstrip("/")) == (meta.region_name, meta.endpoint_url.rstrip("/"))
+        (here if is_here else elsewhere).append(row)
+    return Holdings(here, {row.key: pid for row in rows if (pid := command_pid(row)) is not None}, elsewhere)
 
 
 def _close_command(common: GlobalOptions, scan: "Scan") -> list[str]:

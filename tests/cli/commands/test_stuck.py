@@ -246,6 +246,15 @@ def test_a_task_that_went_to_a_lost_poll(service: Service, flow: Flow, service_e
     assert row["hint"] == f"check whether me-1 works on it; it times out at {row['deadline']}"
 
 
+def test_the_endpoint_may_be_spelled_differently(service: Service, flow: Flow, service_env: dict[str, str]) -> None:
+    """The record of held tasks is used whatever the service's address is: a VPC endpoint, or a trailing slash."""
+    start(flow, "w", open_task(startToCloseTimeout=DAY))
+    invoke("poll", "-d", "media", "-t", "work", env=service_env)
+    for url in (service.url, f"{service.url}/", service.url.replace("127.0.0.1", "localhost")):
+        (row,) = invoke(*STUCK, "--older-than", "0", "--endpoint-url", url, env=service_env).json
+        assert (row["reason"], row["execution"]["id"]) == ("held-here", "w")
+
+
 @pytest.fixture
 def three(service: Service, flow: Flow) -> None:
     """Three tasks that no worker takes, of two lists and two activities, scheduled a minute apart."""
