@@ -78,12 +78,13 @@ class ProcessWatch:
 
 
 @cache
-def _epoch() -> str:
-    """Return what process IDs and start times count within: this boot, and this container."""
-    if sys.platform != "linux":
-        return ""
-    boot = Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
-    return f"{boot}/{os.stat('/proc/self/ns/pid').st_ino}/"
+def _epoch() -> str | None:
+    """Return what process IDs and start times count within: this boot, and this container; None if that is hidden."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+        return f"{boot}/{os.stat('/proc/self/ns/pid').st_ino}/"
+    except OSError:  # such as in a systemd unit with ProcSubset=pid
+        return None
 
 
 def _stat(pid: int | str) -> list[bytes]:
@@ -107,10 +108,13 @@ def _ps(column: str, pid: int) -> str:
 
 
 def start_id(pid: int) -> str | None:
-    """Return an ID of a process's start, which a later process with its PID does not share; None if there is none."""
+    """Return an ID of a process's start, which a later process with its PID does not share.
+
+    None if there is no such process, or the system does not tell.
+    """
     if sys.platform == "linux":
-        fields = _stat(pid)
-        return _epoch() + fields[19].decode("ascii") if fields else None
+        epoch, fields = _epoch(), _stat(pid)
+        return epoch + fields[19].decode("ascii") if epoch and fields else None
     return _ps("lstart", pid) or None
 
 
@@ -122,7 +126,8 @@ def own_start_id() -> str | None:
 
 def is_from_here(start_id: str) -> bool:
     """Return whether a start ID was made on this machine since it booted, in this container."""
-    return bool(_epoch()) and start_id.startswith(_epoch())
+    epoch = _epoch() if sys.platform == "linux" else None
+    return epoch is not None and start_id.startswith(epoch)
 
 
 def is_running(pid: int) -> bool:

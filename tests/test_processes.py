@@ -108,6 +108,20 @@ def test_start_id_names_one_process(child: "subprocess.Popen[bytes]") -> None:
     assert start_id(child.pid) is None
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="start IDs name the boot on Linux only")
+def test_no_start_id_where_the_boot_is_hidden() -> None:
+    """A system that does not tell its boot, such as a unit with ProcSubset=pid, has no start IDs, and no errors."""
+    code = """
+import os, pathlib
+def hide(*_): raise FileNotFoundError(2, "No such file or directory", "/proc/sys/kernel/random/boot_id")
+pathlib.Path.read_text = hide
+from swf_cli.processes import is_from_here, is_running, start_id
+print(start_id(os.getpid()), is_from_here("anything"), is_running(os.getpid()))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.split() == ["None", "False", "True"]
+
+
 def test_zombie_is_not_running(child: "subprocess.Popen[bytes]") -> None:
     """A process is running until it has ended; it need not be reaped."""
     assert is_running(child.pid)
