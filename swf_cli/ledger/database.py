@@ -145,6 +145,12 @@ class Database:
                 self._disable(error)
                 return default
 
+    def enable(self) -> None:
+        """Open it now, if it is disabled, for `on_open` to write what it missed."""
+        with self.lock:
+            self._disabled_until = float("-inf")
+            self.run(lambda _: None, None)
+
     def _disable(self, error: Exception) -> None:
         if self.is_usable:
             self.is_usable = False

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 _KEEP_LOST_POLLS: Final = 7 * 86_400  # seconds
 _KEY_LENGTH: Final = 8  # characters
+_DELETE: Final = "DELETE FROM held WHERE key = ?"
 _LONGEST_POLL: Final = 300.0  # seconds; longer than any poll is in flight
 _MAX_LISTED: Final = 10  # keys in a message
 
@@ -58,6 +59,8 @@ class Ledger:
         self._clock = clock
         self._rows: dict[str, dict[str, Any]] = {}
         """The rows that this process wrote and has not dropped, by key."""
+        self._undeleted: set[str] = set()
+        """Keys of rows that were dropped while the ledger was disabled."""
         self._reusable: dict[int, list[str]] = {}
         """Keys of rows whose task is closed, by the thread whose next poll takes one over."""
         self._reported: set[Any] = set()
@@ -165,6 +168,9 @@ class Ledger:
         return self._database.run(operation, False)
 
     def _restore_rows(self, connection: "sqlite3.Connection") -> None:
+        while self._undeleted:
+            connection.execute(_DELETE, (next(iter(self._undeleted)),))
+            self._undeleted.pop()
         for row in list(self._rows.values()):  # other threads add theirs meanwhile
             with suppress(UnicodeEncodeError):  # one that can't be stored keeps no other from it
                 self._insert(connection, row)
@@ -184,8 +190,10 @@ class Ledger:
             with self._lock:
                 self._reusable.setdefault(threading.get_ident(), []).append(key)
         else:
-            self._rows.pop(key, None)
-            self._execute("DELETE FROM held WHERE key = ?", key)
+            row = self._rows.pop(key, None)
+            is_deleted = self._database.run(lambda connection: bool(connection.execute(_DELETE, (key,))), False)
+            if not is_deleted and self.folder is not None and (row is None or row["holder"] is not None):
+                self._undeleted.add(key)
 
     def drop_reusable(self) -> None:
         """Delete a row that was kept for this thread's next poll, if there is one: there is no next poll."""
@@ -215,7 +223,7 @@ class Ledger:
                     if row["kind"] == "broken_poll" or is_alive is False or is_over:
                         held.append(read_row(row, is_alive))
                 elif not is_alive:
-                    connection.execute("DELETE FROM held WHERE key = ?", (row["key"],))
+                    connection.execute(_DELETE, (row["key"],))
             return held
 
         return self._database.transact(operation, []) if self._database.exists() else []
@@ -244,6 +252,8 @@ class Ledger:
         for key in itertools.chain(*self._reusable.values()):
             self.drop(key)
         self._reusable.clear()
+        if self._undeleted:
+            self._database.enable()
         with self._lock:
             if self._database.is_open and any(row["holder_start"] for row in self._rows.values()):
                 # This process goes on, maybe, but not with these tasks.

@@ -258,6 +258,27 @@ def test_what_changed_while_the_ledger_was_disabled_is_written_later(folder: Pat
     assert (held.task_list, held.taken_by, held.group, held.group_start_id) == ("another", "work", 4_712, "second")
 
 
+@pytest.mark.parametrize("how", ["tried again", "closed"])
+def test_what_was_dropped_while_the_ledger_was_disabled_is_deleted_later(
+    how: str, folder: Path, open_ledger: Open
+) -> None:
+    """A task that was closed meanwhile is not held any more."""
+    clock = FakeClock()
+    ledger, other = open_ledger(monotonic=clock, busy_timeout=0.01), open_ledger()
+    keys = [record_task(ledger), record_task(ledger)]
+    with closing(sqlite3.connect(folder / DATABASE)) as busy:
+        busy.execute("BEGIN IMMEDIATE")
+        for key in keys:
+            ledger.drop(key)
+    assert {held.key for held in other.list_held()} == set(keys)
+    if how == "closed":
+        ledger.close()
+    else:
+        clock.now += 60
+        ledger.list_held()
+    assert other.list_held() == []
+
+
 @contextmanager
 def no_file_over(size: int) -> Iterator[None]:
     """Make writes fail that would make a file larger than this."""
