@@ -121,8 +121,8 @@ def poll_once(task_list: str, domain: str, worker_identity: str | None, client: 
 
 
 def _warn_of_short_timeout(client: "botocore.client.BaseClient") -> None:
-    timeout: float | None = getattr(client.meta.config, "read_timeout", None)
-    if timeout is not None and timeout < POLL_READ_TIMEOUT:
+    timeout = getattr(client.meta.config, "read_timeout", None)
+    if isinstance(timeout, int | float) and timeout < POLL_READ_TIMEOUT:
         warnings.warn(
             f"this client stops reading after {timeout:g} s, but SWF may return a task up to "
             f"{POLL_READ_TIMEOUT} s after the poll began, and that task would be lost; "

@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
+from unittest.mock import MagicMock
 
 import botocore.exceptions as boto
 import botocore.session
@@ -382,6 +383,27 @@ def test_a_sufficient_read_timeout_does_not_warn(
         responses.add_response("poll_for_activity_task", TASK)
         request_task("l", "d", client=client)
     assert not recwarn.list
+
+
+def test_a_mock_is_a_client_too() -> None:
+    """Its configuration says nothing of timeouts."""
+    client = MagicMock()
+    client.poll_for_activity_task.return_value = TASK
+    assert request_task("l", "d", client=client).token == "TOKEN"
+
+
+@pytest.mark.parametrize("event", ["provide-client-params", "before-call", "request-created", "before-send"])
+@pytest.mark.parametrize("error", [KeyError("tenant"), RuntimeError("shutting down")])
+def test_what_a_callers_event_handler_raises_is_not_changed(client: Any, event: str, error: Exception) -> None:
+    """It is the caller's own exception, not one of SWF's; nothing was sent."""
+
+    def fail(**_: Any) -> None:
+        raise error
+
+    client.meta.events.register(f"{event}.swf", fail)
+    with pytest.raises(type(error)) as caught:
+        complete_task("T", client=client)
+    assert caught.value is error
 
 
 def test_a_count_without_truncated_is_complete(

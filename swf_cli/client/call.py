@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import CredentialsError, InvalidResponseError, SwfError
 from ..redaction import redact
 from .attempt import attempt
-from .faults import class_names, translate
+from .faults import class_names, is_foreign, translate
 from .responses import check_parsed
 from .session import Session, SessionClient
 
@@ -23,7 +23,8 @@ def call(client: "Client", operation: str, **arguments: Any) -> dict[str, Any]:
     """Call an SWF operation, named as botocore's method (`poll_for_activity_task`), and return its response.
 
     If SWF rejects the credentials of a session's client, and the session finds others, the call is made once more.
-    Raise SwfError, or a class of it, for whatever goes wrong; never an exception of botocore.
+    Raise SwfError, or a class of it, for whatever goes wrong; never an exception of botocore. What an event handler
+    of a caller's client raises is not changed.
     """
     if not isinstance(client, SessionClient):
         return _call(client, None, operation, arguments)
@@ -53,6 +54,8 @@ def _call(
         raise
     except Exception as error:
         # Not only botocore's own exceptions: its parser raises others for what it can't parse.
+        if session is None and is_foreign(error):
+            raise
         fault = translate(error)
         if session is not None and not attempt.is_signed and "ParamValidationError" not in class_names(error):
             fault = session.explain(error)

@@ -148,6 +148,20 @@ def class_names(error: BaseException) -> set[str]:
     return {base.__name__ for base in type(error).__mro__}
 
 
+def is_foreign(error: Exception) -> bool:
+    """Return whether an exception is neither botocore's nor raised in its parsers, which take a response's shape for
+    granted: it is of an event handler that somebody added to a client.
+    """
+    if any(base.__module__.partition(".")[0] == "botocore" for base in type(error).__mro__):
+        return False
+    traceback = error.__traceback__
+    while traceback is not None:
+        if traceback.tb_frame.f_globals.get("__name__") == "botocore.parsers":
+            return False
+        traceback = traceback.tb_next
+    return True
+
+
 def translate(error: Exception) -> SwfError:
     """Return the SwfError for an exception that the current call raised."""
     wrapped = getattr(error, "kwargs", {}).get("error")
