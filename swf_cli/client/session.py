@@ -82,7 +82,10 @@ class Session:
         """Client for calls that their caller retries: one attempt each."""
 
     def with_timeout(self, seconds: float) -> "SessionClient":
-        """Return a client that waits for a response for this many whole seconds: one attempt of each call."""
+        """Return a client that makes one attempt of each call, and waits for a response for at most this long.
+
+        Fractions of a second do not count: at least 1 second, at most what the other clients wait.
+        """
         whole = max(1, min(self._call_read_timeout, int(seconds)))
         return SessionClient(self, whole, attempts=1)
 
@@ -269,3 +272,7 @@ def _share_role_cache(session: "botocore.session.Session") -> None:
 def default_session() -> Session:
     """Return the session that the functions of `swf_cli` use if they are given no client."""
     return Session()
+
+
+# Processes that share a connection get each other's responses.
+os.register_at_fork(after_in_child=default_session.cache_clear)

@@ -20,8 +20,32 @@ from tests.client.conftest import SetEnv, complete, configure, count, poll
 from tests.helpers.aws import CREDENTIALS, REGION, SETTINGS
 from tests.helpers.cli import TASK
 from tests.helpers.issuer import Issuer
+from tests.helpers.local_service import Service
 from tests.helpers.operations import COUNT, POLL
 from tests.helpers.stub_service import StubService
+
+
+def test_a_forked_process_does_not_share_connections(service: Service, service_env: dict[str, str]) -> None:
+    """A child and its parent would get each other's responses."""
+    code = """
+import os
+from swf_cli import get_number_of_pending_tasks
+from swf_cli.client.session import default_session
+get_number_of_pending_tasks("l", "fork")
+shared = default_session()
+child = os.fork()
+if not child:
+    os._exit(default_session() is shared or get_number_of_pending_tasks("l", "fork"))
+assert default_session() is shared
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+    service.schedule("fork", "another")
+    env = {**service_env, "PYTHONWARNINGS": "ignore"}  # newer Pythons warn of forks beside threads
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout == "0\n"
+
 
 USES: list[Callable[[Session], Any]] = [complete, poll]
 
