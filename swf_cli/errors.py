@@ -64,15 +64,9 @@ class SwfError(Exception):
     @classmethod
     def from_error(cls, error: "SwfError", message: str | None = None, hint: str | None = None) -> Self:
         """Copy an error as this class, optionally with another message and hint."""
-        return cls(
-            message or error.message,
-            code=error.code,
-            request_id=error.request_id,
-            retry_attempts=error.retry_attempts,
-            retry_after=error.retry_after,
-            possibly_executed=error.possibly_executed,
-            hint=hint or error.hint,
-        )
+        made = cls(message or error.message)
+        vars(made).update(vars(error) | {"message": made.message, "hint": hint or error.hint})
+        return made
 
 
 class UnknownResource(SwfError):

@@ -3,7 +3,15 @@
 import copy
 import pickle
 
-from swf_cli.errors import Cancelled, OutcomeUnknown, Signalled, SwfError, TaskNotOpen, ThrottlingError
+from swf_cli.errors import (
+    Cancelled,
+    IncompleteTask,
+    OutcomeUnknown,
+    Signalled,
+    SwfError,
+    TaskNotOpen,
+    ThrottlingError,
+)
 
 
 def make_error() -> SwfError:
@@ -38,6 +46,11 @@ def test_a_copy_as_another_class_keeps_the_facts() -> None:
     assert vars(same) == {**FACTS, "message": "slow down", "hint": "wait"}
     assert vars(other) == {**FACTS, "message": "who knows", "hint": "ask"}
     assert (str(same), str(other)) == ("slow down", "who knows")
+
+
+def test_a_copy_of_an_incomplete_task_keeps_its_token() -> None:
+    """The token is all that closes the task."""
+    assert IncompleteTask.from_error(IncompleteTask("it has no input", token="T"), "it is incomplete").token == "T"
 
 
 def test_an_error_without_a_fault_has_no_facts() -> None:
