@@ -5,14 +5,15 @@ No I/O, standard library only.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import Enum
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from .fields import number_of, optional_text, text_of
 
 _SECONDS_DIGITS: Final = 8
+_PRIORITIES: Final = 2**31
 
 MAX_BYTES_PER_CHARACTER: Final = 4
 """Bytes of UTF-8."""
@@ -61,9 +62,11 @@ def check_text(kind: str, text: str) -> None:
     """Check a text against SWF's limits, before anything is sent.
 
     `kind` is a key of `LIMITS`; lengths count characters (code points). Raise ValueError if the text is too short or
-    too long, or contains a lone surrogate, which UTF-8 can't encode.
+    too long, or contains a lone surrogate, which UTF-8 can't encode; TypeError if it is no text.
     """
     minimum, maximum = LIMITS[kind]
+    if not isinstance(text, str):
+        raise TypeError(f"{kind} is not a str: {type(text).__name__}")
     if len(text) < minimum:
         raise ValueError(f"{kind} is empty: SWF accepts {minimum} to {maximum:,} characters")
     if len(text) > maximum:
@@ -152,23 +155,30 @@ def _read_configuration(data: Mapping[str, Any]) -> dict[str, Any]:
     task_list = _first(data, "taskList", "defaultTaskList")
     if task_list is not None:
         settings["task_list"] = task_list["name"]
-    for field, name in _TIMEOUTS.items():
+    for setting, name in _TIMEOUTS.items():
         bare = name[0].lower() + name[1:]
         timeout = _first(data, f"task{name}Timeout", f"{bare}Timeout", f"defaultTask{name}Timeout")
         if timeout is not None:
-            settings[field] = parse_timeout(timeout)
+            settings[setting] = parse_timeout(timeout)
     priority = _first(data, "taskPriority", "defaultTaskPriority")
     if priority is not None:
         settings["priority"] = int(priority)
     return settings
 
 
-def _check_timeouts(configuration: Any) -> None:
-    """Raise ValueError for a timeout that SWF does not accept."""
-    for field in _TIMEOUTS:
-        timeout = getattr(configuration, field)
+def _check_settings(configuration: Any) -> None:
+    """Raise ValueError for a timeout or a priority that SWF does not accept, TypeError for what is none."""
+    for name in _TIMEOUTS:
+        timeout = getattr(configuration, name)
         if timeout is not unset:
             format_timeout(timeout)
+    priority = configuration.priority
+    if priority is None:
+        return
+    if not isinstance(priority, int) or isinstance(priority, bool):
+        raise TypeError(f"a priority is an int or None: {priority!r}")
+    if not -_PRIORITIES <= priority < _PRIORITIES:
+        raise ValueError(f"a priority is from {-_PRIORITIES} to {_PRIORITIES - 1}: {priority}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +192,7 @@ class ActivityId:
     """Activity version, 1 to 64 characters."""
 
     @classmethod
-    def from_api(cls, data: Mapping[str, Any]) -> "ActivityId":
+    def from_api(cls, data: Mapping[str, Any]) -> Self:
         """Return the value of SWF's ActivityType."""
         return cls(name=text_of(data, "name"), version=text_of(data, "version"))
 
@@ -203,7 +213,7 @@ class ExecutionId:
     """Run ID, assigned by SWF, unique."""
 
     @classmethod
-    def from_api(cls, data: Mapping[str, Any]) -> "ExecutionId":
+    def from_api(cls, data: Mapping[str, Any]) -> Self:
         """Return the value of SWF's WorkflowExecution."""
         return cls(id=text_of(data, "workflowId"), run_id=text_of(data, "runId"))
 
@@ -213,7 +223,8 @@ class TaskConfiguration:
     """Activity task configuration.
 
     A timeout is a duration in whole seconds, None (SWF's "NONE": unlimited), or the unset sentinel (not given).
-    Raise ValueError for a timeout that is negative, not whole seconds, or longer than 8 digits of seconds.
+    Raise ValueError for a timeout that is negative, not whole seconds, or longer than 8 digits of seconds, and for a
+    priority that does not fit 32 bits.
     """
 
     task_list: str
@@ -235,15 +246,16 @@ class TaskConfiguration:
     """Task priority: higher goes first; None if not given (SWF's default is 0)."""
 
     def __post_init__(self) -> None:
-        _check_timeouts(self)
+        _check_settings(self)
 
     @classmethod
-    def from_api(cls, data: Mapping[str, Any]) -> "TaskConfiguration":
+    def from_api(cls, data: Mapping[str, Any]) -> Self:
         """Return the value of SWF API response data.
 
         The keys are those of activity types (`defaultTask…`), of ScheduleActivityTask decisions and
         ActivityTaskScheduled events, or of `PartialTaskConfiguration.get_api_args` (`task…`). Only the task list is
-        required: raise ValueError without it.
+        required. Raise ValueError without it, or for a value that SWF does not accept, and TypeError or LookupError
+        for what is not of its type.
         """
         settings = dict.fromkeys(_TIMEOUTS, unset) | _read_configuration(data)
         if "task_list" not in settings:
@@ -256,7 +268,8 @@ class PartialTaskConfiguration:
     """Partial activity task configuration: every setting is optional.
 
     A timeout is a duration in whole seconds, None (SWF's "NONE": unlimited), or the unset sentinel (not given).
-    Raise ValueError for a timeout that is negative, not whole seconds, or longer than 8 digits of seconds.
+    Raise ValueError for a timeout that is negative, not whole seconds, or longer than 8 digits of seconds, and for a
+    priority that does not fit 32 bits.
     """
 
     task_list: str | None = None
@@ -278,11 +291,14 @@ class PartialTaskConfiguration:
     """Task priority: higher goes first; None if not given (SWF's default is 0)."""
 
     def __post_init__(self) -> None:
-        _check_timeouts(self)
+        _check_settings(self)
 
     @classmethod
-    def from_api(cls, data: Mapping[str, Any]) -> "PartialTaskConfiguration":
-        """Return the value of SWF API response data: any of SWF's three key families, see `TaskConfiguration`."""
+    def from_api(cls, data: Mapping[str, Any]) -> Self:
+        """Return the value of SWF API response data: any of SWF's three key families, see `TaskConfiguration`.
+
+        Raise ValueError for a value that SWF does not accept, TypeError or LookupError for what is not of its type.
+        """
         return cls(**_read_configuration(data))
 
     def get_api_args(self) -> dict[str, Any]:
@@ -290,8 +306,8 @@ class PartialTaskConfiguration:
         args: dict[str, Any] = {}
         if self.task_list is not None:
             args["taskList"] = {"name": self.task_list}
-        for field, name in _TIMEOUTS.items():
-            timeout = getattr(self, field)
+        for setting, name in _TIMEOUTS.items():
+            timeout = getattr(self, setting)
             if timeout is not unset:
                 args[f"task{name}Timeout"] = format_timeout(timeout)
         if self.priority is not None:
@@ -303,7 +319,7 @@ class PartialTaskConfiguration:
 class WorkerTask:
     """An activity task as PollForActivityTask returns it to a worker."""
 
-    token: str
+    token: str = field(repr=False)
     """Task token, assigned by SWF: anyone who has it can close the task."""
 
     id: str
@@ -322,7 +338,7 @@ class WorkerTask:
     """Task input; None if the decider set none."""
 
     @classmethod
-    def from_api(cls, data: Mapping[str, Any]) -> "WorkerTask":
+    def from_api(cls, data: Mapping[str, Any]) -> Self:
         """Return the value of SWF API response data (PollForActivityTask).
 
         Raise LookupError if something is missing, TypeError if it is not of its type.
@@ -362,7 +378,7 @@ class PendingCount:
 class TaskReference:
     """What identifies a held task: its token, and where its history is, as far as that is known."""
 
-    token: str
+    token: str = field(repr=False)
     """Task token."""
 
     domain: str | None = None
@@ -375,7 +391,7 @@ class TaskReference:
     """History event ID of its ActivityTaskStarted."""
 
     @classmethod
-    def from_json(cls, data: Any) -> "TaskReference":
+    def from_json(cls, data: Any) -> Self:
         """Return the task that `swf poll` printed, or at least its token. Raise ValueError if there is none."""
         token = data.get("token") if isinstance(data, dict) else None
         if not isinstance(token, str):

@@ -2,8 +2,10 @@
 
 import copy
 import pickle
+from collections.abc import Callable
 from dataclasses import FrozenInstanceError, fields
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -237,6 +239,12 @@ def test_a_task_is_read_from_the_response_to_a_poll() -> None:
     assert WorkerTask.from_api({**TASK, "input": ""}).input == ""
 
 
+@pytest.mark.parametrize("value", [WorkerTask.from_api(TASK), TaskReference("TOKEN", "d")])
+def test_a_token_is_not_shown(value: Any) -> None:
+    """Whoever has the token can close the task: it does not get into logs with the rest."""
+    assert "TOKEN" not in repr(value)
+
+
 SHAPES = {
     "token": "TaskToken",
     "result": "Data",
@@ -275,6 +283,26 @@ def test_lengths_count_characters(kind: str, character: str) -> None:
     check_text(kind, character * least)
     with pytest.raises(ValueError, match=f"^{kind} is {most + 1:,} characters long: .* {most:,}$"):
         check_text(kind, character * (most + 1))
+
+
+@pytest.mark.parametrize("value", [None, b"TOKEN", 7])
+def test_what_is_no_text_is_an_error(value: Any) -> None:
+    """The message has the kind of text, and the type of what was passed instead."""
+    with pytest.raises(TypeError, match=f"^token is not a str: {type(value).__name__}$"):
+        check_text("token", value)
+
+
+@pytest.mark.parametrize("made", [PartialTaskConfiguration, partial(TaskConfiguration, "l", None, None, None)])
+@pytest.mark.parametrize(
+    ("priority", "kind"),
+    [(True, TypeError), (1.5, TypeError), ("1", TypeError), (2**31, ValueError), (-(2**31) - 1, ValueError)],
+)
+def test_a_priority_that_swf_rejects_is_an_error(
+    made: Callable[..., Any], priority: Any, kind: type[Exception]
+) -> None:
+    """SWF would refuse the decision, long after the mistake."""
+    with pytest.raises(kind, match=r"^a priority is "):
+        made(priority=priority)
 
 
 @pytest.mark.parametrize("surrogate", ["\ud800", "ok \udc80 ok", "\udc3d\ud83d", "ok\udfff"])

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from ..addresses import check_endpoint_url
@@ -36,7 +36,7 @@ class HeldTask:
     """Names the row; so does any prefix of it that no other row has."""
 
     kind: Literal["task", "broken_poll"]
-    token: str | None
+    token: str | None = field(repr=False)
     id: str | None
     activity: ActivityId | None
     execution: ExecutionId | None
