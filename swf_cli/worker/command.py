@@ -55,21 +55,20 @@ class CommandExecutor:
     def run(self, runner: "TaskRunner") -> Outcome | None:
         """Run the command of a task; return the outcome, or None if the task is not open any more.
 
-        Raise OSError if it can't be started, even after some time.
+        Raise OSError or ValueError if it can't be started, even after some time.
         """
-        files = TaskFiles()
+        files, command = TaskFiles(), None
         runner.heartbeat_details = lambda: files.read_heartbeat(max_length("heartbeat details"))
         try:
             with waiting():
                 command = runner.context.start_gate.start(
                     lambda: self._start(runner, files), is_over=runner.is_over, log=runner.log
                 )
-        except NoHandlerError as error:
-            return Outcome.failed(str(error))
-        try:
             if command is None:
                 return runner.outcome_of_stopped(None)
             return self._supervise(runner, command, files)
+        except NoHandlerError as error:
+            return Outcome.failed(str(error))
         finally:
             if command is not None:
                 command.close()

@@ -220,5 +220,7 @@ def open_unlinked(stack: ExitStack) -> int:
 def check_space(folder: str) -> None:
     """Raise OSError unless a folder has space for a result: a command must not fail for the lack of it."""
     file_system = os.statvfs(folder)
-    if file_system.f_bavail * file_system.f_frsize < max_length("result") * MAX_BYTES_PER_CHARACTER:
+    free = file_system.f_bavail * file_system.f_frsize
+    # Some, such as ramfs, do not say how large they are.
+    if file_system.f_blocks and free < max_length("result") * MAX_BYTES_PER_CHARACTER:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), folder)

@@ -114,10 +114,11 @@ class TaskFiles:
 
     def read_heartbeat(self, maximum: int) -> str | None:
         """Return the last line of the heartbeat file, at most this many characters; None if there is none."""
-        if not self._prefix:
+        prefix = self._prefix  # `remove` may be called meanwhile, by another thread
+        if not prefix:
             return None
         with suppress(OSError):
-            text = _read(self._prefix + _HEARTBEAT, MAX_BYTES_PER_CHARACTER * maximum, from_end=True).decode(
+            text = _read(prefix + _HEARTBEAT, MAX_BYTES_PER_CHARACTER * maximum, from_end=True).decode(
                 "utf-8", "replace"
             )
             return text.rstrip("\n").split("\n")[-1][:maximum] or None

@@ -223,6 +223,17 @@ class TestTasks:
         tasks.submit(context, CommandExecutor(), "in.png", activityType=activity).result(60)
         assert tasks.response() == response
 
+    def test_a_handler_that_cannot_be_started_leaves_no_files(
+        self, tasks: Tasks, folder: Path, add: AddHandler
+    ) -> None:
+        """Those that the task would have reported through are removed."""
+        add("resize").write_text("#!/no/such/interpreter\n")
+        context = tasks.context(HandlerFolder(folder))
+        tasks.submit(context, CommandExecutor(), "in.png").result(60)
+        operation, response = tasks.response()
+        assert (operation, "its interpreter does not exist" in response["reason"]) == (FAIL, True)
+        assert os.listdir(context.scratch.path()) == ["lock"]
+
     def test_new_version_while_a_task_runs(self, tasks: Tasks, folder: Path, add: AddHandler) -> None:
         """A deploy that replaces a handler has effect on the next task, and none on the one that runs."""
         there = folder.parent

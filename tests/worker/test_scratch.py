@@ -290,7 +290,7 @@ class TestScratchDir:
 
         def fill(path: str) -> Any:
             if any(str(path).startswith(folder) for folder in full):
-                return SimpleNamespace(f_bavail=1, f_frsize=4_096)
+                return SimpleNamespace(f_blocks=1_000, f_bavail=1, f_frsize=4_096)
             return statvfs(path)
 
         monkeypatch.setattr(os, "statvfs", fill)
