@@ -45,7 +45,7 @@ _swf() {
     local -a values described
     while IFS=$'\t' read -r kind value description; do
         case $kind in
-            path) _files ;;
+            path) compset -P '--*='; _files ;;
             described) described+=("$value:$description") ;;
             *) values+=("$value") ;;
         esac
@@ -66,7 +66,10 @@ function __swf_complete
     for line in (_SWF_COMPLETE=fish swf (commandline -opc)[2..-1] (commandline -ct) 2> /dev/null)
         set -l fields (string split --max 1 \t -- $line)
         if test $fields[1] = path
-            __fish_complete_path (commandline -ct)
+            set -l option (string match --regex -- '^--[^=]*=' (commandline -ct))
+            for path in (__fish_complete_path (string replace --regex -- '^--[^=]*=' '' (commandline -ct)))
+                printf '%s\n' "$option$path"
+            end
         else
             printf '%s\n' $fields[2]
         end

@@ -116,3 +116,11 @@ def test_domains(shell: Shell, tmp_path: Path, stub: StubService) -> None:
             break
     assert completed == ["pending", "-d", name]
     assert not list(tmp_path.glob("*ran*"))
+
+
+def test_files(shell: Shell, tmp_path: Path) -> None:
+    """Files are completed as a word of their own, and behind the = of an option."""
+    (tmp_path / "task=1 of 2.json").touch()
+    for option in ("--task", "--result-file"):
+        assert shell.run(f"swf complete {option} ta\t") == ["complete", option, "task=1 of 2.json"]
+        assert shell.run(f"swf complete {option}=ta\t") == ["complete", f"{option}=task=1 of 2.json"]
