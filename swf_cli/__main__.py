@@ -59,10 +59,13 @@ def _open_standard_streams() -> None:
     """Open the null device for each standard stream that is closed, so that no socket or file takes its place.
 
     The one for stdin can't be read and that for stdout can't be written to: an empty result, or losing data, would
-    not be an error otherwise.
+    not be an error otherwise. A terminal with 0 columns or lines is one of unknown size.
     """
     from .output.terminal import RawStdout
 
+    for name in ("COLUMNS", "LINES"):
+        if os.environ.get(name) == "0":
+            del os.environ[name]
     for descriptor, access in enumerate((os.O_WRONLY, os.O_RDONLY, os.O_RDWR)):
         try:
             os.fstat(descriptor)

@@ -62,6 +62,14 @@ def test_a_closed_pipe_ends_it_quietly(env: dict[str, str], arguments: str) -> N
     assert run_unwritable("unread", *arguments.split(), env=env) == Result("", "", 1)
 
 
+@pytest.mark.usefixtures("counting")
+def test_no_columns_are_an_unknown_number_of_columns(env: dict[str, str]) -> None:
+    """COLUMNS=0 and LINES=0 are as good as unset: a table is not empty."""
+    table = run("pending", "-d", "y", "-t", "x", "-o", "table", env=env)
+    assert run("pending", "-d", "y", "-t", "x", "-o", "table", env=env | {"COLUMNS": "0", "LINES": "0"}) == table
+    assert table.stdout
+
+
 def test_a_non_blocking_stdout_gets_everything(env: dict[str, str], tmp_path: Path) -> None:
     """Another process that shares the pipe may have made it so: its reader gets all, also of more than it holds."""
     with Ledger(tmp_path / "state") as ledger:

@@ -1,7 +1,6 @@
 """The root of the command line: the commands by purpose, and the boundary where errors become exit codes."""
 
 import os
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
@@ -117,11 +116,6 @@ def _run(args: Sequence[str], timing: Timing | None) -> int:
     except SwfError as error:
         _print_error(args, error, error.message, error.hint)
         return error.exit_code
-    except OSError as error:
-        # click itself writes some output, such as help, to stdout, not through `terminal.write_stdout`.
-        terminal.discard(sys.stdout.fileno())
-        _print_error(args, error, terminal.describe_write_error(error), None)
-        return ExitCode.REFUSED
     except Exception as error:
         _print_error(args, error, *explain_unexpected(error))
         return ExitCode.REFUSED

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import io
 import os
 import select
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 _MAX_QUEUED: Final = 10_000  # messages
 _FLUSH_PATIENCE: Final = 0.5  # seconds without progress after which queued messages are abandoned
 _REFRESH_INTERVAL: Final = 0.5  # seconds
+_CLOSED: Final = "stdout is closed"
 _BATCH_DELAY: Final = 0.03  # seconds
 
 
@@ -48,18 +50,22 @@ def write_stdout(text: str) -> None:
     try:
         sys.stdout.write(text)
         sys.stdout.flush()
-    except (OSError, ValueError) as error:
+    except ValueError as error:  # text that its encoding can't carry
         discard(sys.stdout.fileno())
-        raise OutputError(describe_write_error(error)) from error
+        raise OutputError(f"cannot write to stdout: {error}") from error
 
 
-def describe_write_error(error: OSError | ValueError) -> str:
+def check_stdout() -> None:
+    """Raise OutputError if stdout was closed, or not opened for writing, when the process started."""
+    if fcntl.fcntl(1, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
+        raise OutputError(_CLOSED)
+
+
+def _describe_write_error(error: OSError) -> str:
     """Return why stdout could not be written to; empty if the reader closed the pipe, and so knows."""
     if isinstance(error, BrokenPipeError):
         return ""
-    if not isinstance(error, OSError):
-        return f"cannot write to stdout: {error}"
-    return "stdout is closed" if error.errno == errno.EBADF else f"cannot write to stdout: {error.strerror}"
+    return _CLOSED if error.errno == errno.EBADF else f"cannot write to stdout: {error.strerror}"
 
 
 def discard(descriptor: int) -> None:
@@ -87,9 +93,13 @@ class RawStdout(io.FileIO):
         super().__init__(1, "w", closefd=False)
 
     def write(self, data: ReadableBuffer) -> int:
-        """Write data, all of it."""
+        """Write data, all of it. Raise OutputError, with an empty message if the reader closed the pipe."""
         view = memoryview(data).cast("B")
-        write_all(1, view)
+        try:
+            write_all(1, view)
+        except OSError as error:
+            discard(1)
+            raise OutputError(_describe_write_error(error)) from error
         return len(view)
 
 

@@ -49,6 +49,7 @@ def poll(common: GlobalOptions, task_list: str, identity: str, timeout: int | No
     from ...output import progress
     from ...output.log import report_error
 
+    terminal.check_stdout()
     session = common.session()
     source = polling.poll_source(session, common.domain, task_list, identity)
     received = None

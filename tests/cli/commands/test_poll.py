@@ -240,7 +240,7 @@ def test_a_token_that_cannot_be_held_is_printed(
     assert stub.requests[1:] == [(FAIL, {"taskToken": "TOKEN", "reason": "incomplete response"})]
 
 
-@pytest.mark.parametrize(("where", "form"), [("closed", []), (None, ["--eval"])], ids=["closed", "eval"])
+@pytest.mark.parametrize(("where", "form"), [("unread", []), (None, ["--eval"])], ids=["unread", "eval"])
 def test_a_token_that_can_be_neither_held_nor_printed(
     stub: StubService, env: dict[str, str], where: Unwritable | None, form: list[str]
 ) -> None:
@@ -289,11 +289,21 @@ def test_a_rejected_poll_exits_by_its_kind(
     _polled(stub)
 
 
+@pytest.mark.parametrize("redirection", [">&-", "1< /dev/null"])
+def test_nothing_is_polled_that_could_not_be_printed(
+    stub: StubService, env: dict[str, str], redirection: str
+) -> None:
+    """With stdout closed, or open for reading only, no task is taken."""
+    stub.reply(POLL, TASK)
+    result = shell(f"swf poll --task-list x --domain y {redirection}", env=env)
+    assert error_line(result, 1, "stdout is closed") == ""
+    assert stub.requests == []
+
+
 @pytest.mark.parametrize("form", [[], ["--eval"], ["-o", "table"]], ids=["json", "eval", "table"])
 @pytest.mark.parametrize(
     ("where", "words"),
     [
-        ("closed", "stdout is closed"),
         pytest.param("full", "No space left", marks=FULL_DEVICE),
         ("unread", "the reader closed the pipe"),
     ],
@@ -301,7 +311,7 @@ def test_a_rejected_poll_exits_by_its_kind(
 def test_a_task_that_cannot_be_printed_is_held(
     stub: StubService, env: dict[str, str], form: list[str], where: Unwritable, words: str
 ) -> None:
-    """With stdout closed, full, or read by nobody: exit code 1, its key in `swf held`, and how to fail it."""
+    """With stdout full, or read by nobody: exit code 1, its key in `swf held`, and how to fail it."""
     stub.reply(POLL, TASK)
     result = run_unwritable(where, *ON_LIST, *form, env=env)
     hint = error_line(result, 1, words)
@@ -314,7 +324,7 @@ def test_a_task_that_cannot_be_printed_is_held(
 def test_a_task_that_can_neither_be_printed_nor_held_is_named(stub: StubService, env: dict[str, str]) -> None:
     """Without a ledger, stderr says which task of which execution is lost: exit code 1."""
     stub.reply(POLL, TASK)
-    result = run_unwritable("closed", *ON_LIST, env=env | {"SWF_LEDGER": "off"})
+    result = run_unwritable("unread", *ON_LIST, env=env | {"SWF_LEDGER": "off"})
     hint = error_line(result, 1, "the task is not recorded", "resize-1", "video-7", "RUN")
     command = "swf tasks --domain y --workflow-id video-7 --run-id RUN --id resize-1"
     assert hint == f"see when it times out: {command}"
@@ -323,7 +333,7 @@ def test_a_task_that_can_neither_be_printed_nor_held_is_named(stub: StubService,
 def test_no_command_that_could_not_be_copied_is_suggested(stub: StubService, env: dict[str, str]) -> None:
     """With a character in it that is shown as its escape, it would name another workflow."""
     stub.reply(POLL, TASK | {"workflowExecution": {"workflowId": "video\u3164", "runId": "RUN"}})
-    result = run_unwritable("closed", *ON_LIST, env=env | {"SWF_LEDGER": "off"})
+    result = run_unwritable("unread", *ON_LIST, env=env | {"SWF_LEDGER": "off"})
     assert error_line(result, 1, "the task is not recorded", r"video\u3164") == ""
 
 
