@@ -12,7 +12,7 @@ from swf_cli.output.progress import scan_progress
 
 
 def test_it_needs_no_count(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without permission to count the executions there is no bar, and everything else."""
+    """A scan goes on without permission to count the executions."""
 
     class Terminal(io.StringIO):
         def isatty(self) -> bool:

@@ -183,13 +183,16 @@ def test_dropped_messages_are_counted(pipe: Pipe) -> None:
 
 def test_a_reader_that_closes_stderr_does_no_harm(pipe: Pipe) -> None:
     """Once the reader has closed stderr, messages are dropped, and so is their number; `flush` does not wait."""
-    writer = StderrWriter(RawStderr(pipe.writer), maximum=10, patience=30)
+    writer = StderrWriter(RawStderr(pipe.writer), maximum=10, patience=3_600)
     for line in LINES:
         writer.write(line)
     pipe.close_reader()
-    writer.flush()
-    writer.write("more\n")
-    writer.flush()
+    for line in ("and\n", "more\n"):
+        flushing = threading.Thread(target=writer.flush, daemon=True)
+        flushing.start()
+        flushing.join(60)
+        assert not flushing.is_alive()
+        writer.write(line)
 
 
 @pytest.fixture
