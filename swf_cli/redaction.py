@@ -11,7 +11,7 @@ MAX_SECRET: Final = 4_096
 """Characters of the longest secret: a session token."""
 
 _TOKEN: Final = re.compile("AAAAKgAAAAE[A-Za-z0-9+/=]{100,}")
-"""How every token of SWF begins that was ever recorded."""
+"""A task token. All that were recorded from SWF begin like this."""
 
 _ONE_TOKEN: Final = re.compile("AAAAKgAAAAE(?:(?!AAAAKgAAAAE)[A-Za-z0-9+/=]){100,1013}")
 """The same, of SWF's length at most, and without a second one right behind it."""
@@ -21,7 +21,7 @@ _LOGIN: Final = re.compile(
 )
 """User name and password in a URL. The second form is of a password whose /, ? or # should have been escaped.
 
-Nothing is unlimited, so that no text takes long.
+Each repetition is bounded, so that a long text takes no longer than its length.
 """
 
 

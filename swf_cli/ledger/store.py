@@ -141,7 +141,7 @@ class Ledger:
             self._execute("UPDATE held SET process_group = ?, group_started = ? WHERE key = ?", group, start_id, key)
 
     def mark_poll_lost(self, key: str, token: str | None = None) -> bool:
-        """Record that SWF may have assigned a task to this poll that was never received, or only its token.
+        """Record that the response to this poll was lost, or all of it but the token: SWF may have assigned a task.
 
         Return whether the ledger has it now.
         """
@@ -306,7 +306,7 @@ class PollRecord:
         return self._ledger.assign_task(self.key, task)
 
     def mark_lost(self, token: str | None = None) -> bool:
-        """Record that SWF may have assigned a task to this poll that was never received, or only its token.
+        """Record that the response to this poll was lost, or all of it but the token: SWF may have assigned a task.
 
         Return whether the ledger has it now.
         """

@@ -92,7 +92,7 @@ def live_line(line: Callable[[], str], color: str) -> Iterator[None]:
 
 @contextmanager
 def scan_progress(scanner: DomainScanner, older_than: float, color: str) -> Iterator[None]:
-    """Show how far a scan of the executions is that started at least `older_than` seconds ago."""
+    """Show the progress of a scan of the executions that started at least `older_than` seconds ago."""
     progress, total = scanner.progress, 0
 
     def count() -> None:

@@ -145,7 +145,7 @@ class Worker:
         fail_orphans(orphans, self._context.ledger, responder, stop=self.shutdown.draining, count=self._count_orphan)
 
     def _check_files(self) -> None:
-        """Raise SwfError if a file can't be written that every task needs, or that a probe looks at."""
+        """Raise SwfError if the temporary directory or the alive file can't be written to."""
         try:
             check_temporary_space()
         except OSError as error:
