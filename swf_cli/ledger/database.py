@@ -1,5 +1,6 @@
 """The ledger's SQLite file: opened only if it is safe, reopened if replaced, disabled for a while if it fails."""
 
+import errno
 import fcntl
 import logging
 import os
@@ -162,9 +163,17 @@ class Database:
     def _describe(self, error: Exception) -> str:
         """Return what failed and why, without the number of the error."""
         if not isinstance(error, OSError) or not error.strerror:
-            return str(error)
+            # Of a full disk SQLite says many things, such as "disk I/O error".
+            return os.strerror(errno.ENOSPC) if self._is_full() else str(error)
         is_named = error.filename is None or str(error.filename) == str(self.folder)
         return error.strerror if is_named else f"cannot open {error.filename}: {error.strerror}"
+
+    def _is_full(self) -> bool:
+        assert self.folder is not None  # noqa: S101 - `run` checks that
+        with suppress(OSError):
+            file_system = os.statvfs(self.folder)
+            return bool(file_system.f_blocks) and not file_system.f_bavail
+        return False
 
     def start_sync_thread(self) -> None:
         """Start a background thread that syncs what is committed to disk, for a process that polls continuously.
