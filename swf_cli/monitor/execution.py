@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import inf
 from typing import Any, Final
 
 from ..errors import InvalidRequest, InvalidResponseError, TaskNotOpen
@@ -89,15 +90,22 @@ class _Reading:
         self._take(self._call())
         if not self._has_more or self._reader.is_over:
             return self._result()
-        description = self._describe()
-        missing = self._count_missing(description)
-        wanted = self._reader.open_found + missing
+        known_to, description = self._reader.newest_id, self._describe()
+        if description.is_newer_than(self._reader):
+            self._read_newer()
+            if description.is_closed or self._reader.is_over:
+                self._is_closed = True
+                return self._result()
 
         def is_enough(reader: TaskReader) -> bool:
             decision_is_found = reader.decision is not None or not reader.decision_may_be_older
-            return reader.open_found >= wanted and (decision_is_found or not description.has_decision)
+            return (
+                reader.oldest_id <= known_to + 1
+                and not reader.count_older(description.open_tasks, description.counted_at)
+                and (decision_is_found or not description.has_decision)
+            )
 
-        return self._result() if self._is_closed else self._read_on(is_enough)
+        return self._read_on(is_enough)
 
     def read_back(self, is_enough: Callable[[TaskReader], bool]) -> ExecutionTasks:
         """Read from the newest page back until it is enough."""
@@ -146,22 +154,6 @@ class _Reading:
         except (AttributeError, LookupError, TypeError, ValueError) as error:
             raise InvalidResponseError("unexpected response to DescribeWorkflowExecution") from error
 
-    def _count_missing(self, description: "_Description") -> int:
-        """Return how many of the open activity tasks are on older pages."""
-        reader = self._reader
-        counted_id, decision_is_known = reader.newest_id, reader.has_open_decision or reader.decision_may_be_older
-        if description.is_newer_than(reader):
-            self._read_newer()
-            if description.is_closed or self._reader.is_over:
-                self._is_closed = True
-                return 0
-            if self._reader is not reader:
-                counted_id = self._reader.newest_id
-            elif description.has_decision and not decision_is_known:
-                # The description is of a state that has this decision task, and so all that happened before it.
-                counted_id = reader.first_decision_after(counted_id)
-        return self._reader.count_older(description.open_tasks, counted_id, description.latest_at + _TIME_TOLERANCE)
-
     def _read_newer(self) -> None:
         """Read the newest page again."""
         page = self._call()
@@ -194,6 +186,11 @@ class _Description:
 
     latest_at: float
     """Time of the last event of an activity task, perhaps also of a heartbeat; 0 if there was none."""
+
+    @property
+    def counted_at(self) -> float:
+        """The time up to which activity tasks are counted: the description may lag behind the history."""
+        return self.latest_at + _TIME_TOLERANCE if self.latest_at else inf
 
     def is_newer_than(self, reader: TaskReader) -> bool:
         """Return whether it may be newer than the newest page that was read."""

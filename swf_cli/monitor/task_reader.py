@@ -141,34 +141,28 @@ class TaskReader:
         """How many open tasks were found: those whose scheduling was read."""
         return 0 if self.is_over else len((self._scheduled.keys() | self._unreadable) - self._closed.keys())
 
-    def count_older(self, open_tasks: int, event_id: int, at: float) -> int:
+    def count_older(self, open_tasks: int, at: float) -> int:
         """Return how many of the tasks that are open now were scheduled before the events that were read.
 
-        `open_tasks` is the number of open tasks in a state that has all events up to `event_id`, and of the newer
-        ones those up to time `at`; or all of them, if fewer are open in that state than are known to be.
+        `open_tasks` is the number of open tasks in a state that has the events up to time `at`; or all of them, if
+        fewer are open in that state than are known to be.
         """
         for limit in (at, inf):
-            known, closed_since = self._count_at(event_id, limit)
+            known, closed_since = self._count_at(limit)
             if known <= open_tasks:
                 return max(0, open_tasks - known - closed_since)
         return 0
 
-    def _count_at(self, event_id: int, at: float) -> tuple[int, int]:
-        """Return how many tasks were open in a state, and how many tasks from before the events were closed since."""
-
-        def is_counted(number: int, time: float) -> bool:
-            return number <= event_id or time <= at
-
+    def _count_at(self, at: float) -> tuple[int, int]:
+        """Return how many tasks were open at a time, and how many tasks from before the events were closed since."""
         # Whether `at`, the time of a description, moves with time-outs and cancellations is not certain: if they are
         # counted although they came later, too much is read; otherwise a task might be missed.
         is_closed = {
-            number: is_counted(closing.event_id, closing.at)
-            or (closing.end is not None and closing.end.state in ("timed_out", "cancelled"))
+            number: closing.at <= at or (closing.end is not None and closing.end.state in ("timed_out", "cancelled"))
             for number, closing in self._closed.items()
         }
         known = len(self._unreadable - self._closed.keys()) + sum(
-            is_counted(number, task.scheduled_at) and not is_closed.get(number, False)
-            for number, task in self._scheduled.items()
+            task.scheduled_at <= at and not is_closed.get(number, False) for number, task in self._scheduled.items()
         )
         older = is_closed.keys() - self._scheduled.keys() - self._unreadable
         return known, sum(not is_closed[number] for number in older)
@@ -219,10 +213,6 @@ class TaskReader:
         """
         last = max(self._decision_ends.values(), key=lambda closing: closing.event_id, default=None)
         return last is None or (last.started_event_id or last.event_id) + 1 < self.oldest_id
-
-    def first_decision_after(self, event_id: int) -> int:
-        """Return the event ID of the first decision task scheduled after an event; that event's if there is none."""
-        return min((number for number in self._decisions if number > event_id), default=event_id)
 
     @property
     def decision(self) -> DecisionTask | None:

@@ -28,6 +28,8 @@ class RecordedExecution:
         self.before: Callable[[str], None] = lambda operation: None
         """Runs before each call."""
         self.is_closed = False
+        self.described: dict[str, Any] | None = None
+        """What DescribeWorkflowExecution returns although it is out of date; None if it is up to date."""
         self._now = 1_000_000.0
         self._latest: float | None = None
         self._open: dict[int, str] = {}
@@ -145,6 +147,10 @@ class RecordedExecution:
     def describe_workflow_execution(self, **_: Any) -> dict[str, Any]:
         """DescribeWorkflowExecution."""
         self._call("describe")
+        return self.described or self.describe()
+
+    def describe(self) -> dict[str, Any]:
+        """Return an up-to-date description."""
         latest = {} if self._latest is None else {"latestActivityTaskTimestamp": _time(self._latest)}
         return {
             "executionInfo": {"executionStatus": "CLOSED" if self.is_closed else "OPEN"},

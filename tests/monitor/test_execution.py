@@ -257,6 +257,39 @@ class TestChange:
         execution.before = grow
         assert open_ids(read(execution)) == ["old", "new-1", "new-2", "newer"]
 
+    def test_more_than_a_page_of_new_events_with_new_tasks(self) -> None:
+        """The description is older than that page: tasks that it does not count hide none that it does."""
+        execution = self.old_and_new()
+        execution.close("new-1")
+        execution.close("new-2")
+
+        def grow(operation: str) -> None:
+            if execution.calls == ["history", "describe"]:
+                execution.schedule("counted")
+            elif execution.calls == ["history", "describe", "history"]:
+                execution.schedule("between")
+                for _ in range(2 * PAGE):
+                    execution.signal()
+                execution.schedule("newer")
+
+        execution.before = grow
+        assert open_ids(read(execution)) == ["old", "counted", "between", "newer"]
+
+    @pytest.mark.parametrize("closed", [[], ["new-1"], ["new-1", "new-2"]])
+    def test_a_description_that_is_behind_the_history(self, closed: list[str]) -> None:
+        """A new task that it does not count yet hides no old one; neither does one that it still counts."""
+        execution = self.old_and_new()
+        execution.signal()
+        execution.take_decision()
+        execution.described = execution.describe()
+        for activity_id in closed:
+            execution.close(activity_id)
+        execution.decide("newer")
+        expected = {"old", "new-1", "new-2", "newer"}.difference(closed)
+        assert set(open_ids(read(execution))) == expected
+        pages = execution.position("old") // PAGE + 1
+        assert execution.calls.count("history") <= pages + 1
+
     @pytest.mark.parametrize("at", ["history", "describe"])
     def test_an_execution_that_closes(self, at: str) -> None:
         """What was open is closed with it, whenever that is seen."""
@@ -318,7 +351,7 @@ class TestChange:
 
 @given(st.data())
 def test_no_task_is_missed_and_no_page_is_wasted(data: st.DataObject) -> None:
-    """Whatever happens before and during the calls.
+    """Whatever happens before and during the calls, and if the description is a few events behind.
 
     What was never open is not found. What was open all the time is; and if every open task is in the newest page
     all the time, that takes this page, a description and one more look at the newest page at most. A task that
@@ -339,11 +372,15 @@ def test_no_task_is_missed_and_no_page_is_wasted(data: st.DataObject) -> None:
 
     for _ in range(data.draw(st.integers(0, 40))):
         advance(execution, data.draw)
+    earlier, behind = time_outs(), execution.describe()
+    for _ in range(data.draw(st.integers(0, 3))):
+        advance(execution, data.draw)
     always, ever, near = execution.open_ids, set(execution.open_ids), all_are_near()
-    earlier = time_outs()
 
     def change(operation: str) -> None:
         nonlocal always, near
+        if operation == "describe" and data.draw(st.booleans()):
+            execution.described = behind
         for _ in range(data.draw(st.integers(0, 2))):
             advance(execution, data.draw)
             ever.update(execution.open_ids)
