@@ -285,8 +285,8 @@ stuck, worst first:
                -> start a worker on the list, or correct the list's name
   backlog      scheduled; a task of its list is running, or was started since
                it was scheduled
-               -> start more workers; if none was started since, check that
-               those of the list are alive
+               -> start more workers; if none was started for --older-than,
+               check that those of the list are alive
 
 Only tasks that have waited, run, or ignored a cancellation for at least
 --older-than (10 minutes) are reported; decision tasks that keep timing out are

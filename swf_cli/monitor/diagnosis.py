@@ -135,16 +135,14 @@ def _diagnose_waiting(task: ActivityTask, now: float, facts: DomainFacts) -> Dia
 
 def _diagnose_backlog(task: ActivityTask, now: float, facts: DomainFacts) -> Diagnosis:
     task_list, seen = shlex.quote(task.task_list), facts.lists.get(task.task_list, ListActivity())
-    counts = f"{seen.waiting} waiting, {seen.started} running"
-    which, hint = " on a list that workers poll", f"start more workers on {task_list} ({counts})"
-    if seen.last_started < task.scheduled_at:
-        which = ", and no task of its list was started since"
-        hint = f"check that the workers of its running tasks are alive, or start more on {task_list} ({counts})"
-    elif not seen.started:
-        which = f" although a task of its list was started {format_duration(now - seen.last_started)} ago"
-        hint = f"check that workers still poll {task_list}, or start more ({counts})"
-    explanation = f"waiting for {format_duration(now - task.scheduled_at)}{which}: {counts}"
-    return Diagnosis("backlog", task.scheduled_at, explanation, hint)
+    counts = f"of the tasks read, {seen.waiting} waiting and {seen.started} running"
+    waited, idle = now - task.scheduled_at, max(0.0, now - seen.last_started)
+    hint = f"start more workers on {task_list}"
+    if idle >= facts.older_than:
+        hint = f"check that the workers of {task_list} are alive and poll it, or start more"
+    last_start = f"a task of its list was last started {format_duration(idle)} ago"
+    explanation = f"waiting for {format_duration(waited)}; {last_start}; {counts}"
+    return Diagnosis("backlog", task.scheduled_at, explanation, f"{hint} ({counts})")
 
 
 def _diagnose_started(

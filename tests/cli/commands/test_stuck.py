@@ -173,7 +173,10 @@ def test_a_labelled_domain(service: Service, flow: Flow, service_env: dict[str, 
             "backlog": "backlog",
         }
         hints = {row["execution"]["id"]: row["hint"] for row in result.json}
-        assert hints["backlog"] == "start more workers on busy (2 waiting, 1 running)"
+        assert hints["backlog"] == (
+            "check that the workers of busy are alive and poll it, or start more "
+            "(of the tasks read, 2 waiting and 1 running)"
+        )
         assert hints["misspelled"].endswith("if it is misspelled: resize runs on endless")
         assert hints["dead-but-command"].startswith(f"stop the command first (`kill -TERM -- -{command}`)")
         assert is_running(command)
