@@ -261,7 +261,8 @@ stuck, worst first:
                runs, stop that first. If the token was lost, only the task's
                timeouts or closing its workflow ends it
   no-decider   a decision task waits, and no decider takes it
-               -> start a decider on its list
+               -> start a decider on its list, or more if others of the list
+               are taken
   decider-failing
                a decision task was taken and not completed, or timed out three
                times in a row

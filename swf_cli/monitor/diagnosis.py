@@ -95,13 +95,14 @@ def may_look_stuck_later(task: ActivityTask | DecisionTask, now: float, facts: D
 def _diagnose_decision(task: DecisionTask, now: float, facts: DomainFacts) -> Diagnosis | None:
     task_list = shlex.quote(task.task_list)
     if task.started_at is None and now - task.waiting_since >= facts.older_than:
-        waited = format_duration(now - task.waiting_since)
-        return Diagnosis(
-            "no-decider",
-            task.waiting_since,
-            f"its decision task has waited for {waited}: no decider has taken it from {task_list}",
-            f"start a decider on {task_list}, or check why none polls it",
-        )
+        explanation = f"its decision task has waited for {format_duration(now - task.waiting_since)}: "
+        explanation += f"no decider has taken it from {task_list}"
+        hint = f"start a decider on {task_list}, or check why none polls it"
+        if facts.list_is_worked(task):
+            idle = max(0.0, now - facts.decision_starts[task.task_list])
+            explanation += f"; one took another task of this list {format_duration(idle)} ago"
+            hint = f"start more deciders on {task_list}"
+        return Diagnosis("no-decider", task.waiting_since, explanation, hint)
     decider = task.identity or task.last_decider or "the decider"
     hint = f"check {decider}, which polls {task_list}: it must complete its decision tasks"
     if task.started_at is not None and now - task.started_at >= facts.older_than:

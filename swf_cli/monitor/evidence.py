@@ -4,9 +4,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf
+from types import MappingProxyType
 from typing import Final
 
-from ..history import ActivityTask
+from ..history import ActivityTask, DecisionTask
 from ..invocation import Invocation
 from ..ledger.records import HeldTask
 from ..models import ActivityId, ExecutionId
@@ -116,6 +117,9 @@ class DomainFacts:
 
     lists: dict[str, ListActivity] = field(default_factory=dict)
     runs: dict[ActivityId, CompletedRuns] = field(default_factory=dict)
+    decision_starts: dict[str, float] = field(default_factory=dict)
+    """When a decision task was last started, by task list; of those started lately."""
+
     worked_lists: dict[ActivityId, set[str]] = field(default_factory=dict)
     """Task lists on which workers have started tasks of each activity."""
 
@@ -125,8 +129,12 @@ class DomainFacts:
     is_complete: bool = True
     """Whether everything was read."""
 
-    def observe(self, tasks: Iterable[ActivityTask]) -> None:
-        """Learn from the tasks that a history shows, open and closed."""
+    def observe(
+        self, tasks: Iterable[ActivityTask], decision_starts: Mapping[str, float] = MappingProxyType({})
+    ) -> None:
+        """Learn from the tasks that a history shows, open and closed, and when decision tasks were last started."""
+        for task_list, at in decision_starts.items():
+            self.decision_starts[task_list] = max(at, self.decision_starts.get(task_list, at))
         for task in tasks:
             seen = self.lists.setdefault(task.task_list, ListActivity())
             if task.started_at is None:
@@ -144,8 +152,10 @@ class DomainFacts:
         """Learn that nobody works on a task that was observed as started: it says nothing of its list's workers."""
         self.lists[task.task_list].started -= 1
 
-    def list_is_worked(self, task: ActivityTask) -> bool:
-        """Return whether a task of the list was started since this one was scheduled, or is still being worked on."""
+    def list_is_worked(self, task: ActivityTask | DecisionTask) -> bool:
+        """Return whether a task of the list was started since this one waits, or is still being worked on."""
+        if isinstance(task, DecisionTask):
+            return self.decision_starts.get(task.task_list, -inf) >= task.waiting_since
         seen = self.lists.get(task.task_list, ListActivity())
         return seen.started > 0 or seen.last_started >= task.scheduled_at
 

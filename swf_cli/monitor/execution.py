@@ -1,7 +1,7 @@
 """Read the tasks of one execution, in as few calls as possible."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from math import inf
 from typing import Any, Final
 
@@ -30,6 +30,9 @@ class ExecutionTasks:
 
     decision: DecisionTask | None = None
     """Its open decision task."""
+
+    decision_starts: Mapping[str, float] = field(default_factory=dict)
+    """When a decision task of it was last started, by task list."""
 
     @property
     def open_tasks(self) -> list[ActivityTask | DecisionTask]:
@@ -170,7 +173,7 @@ class _Reading:
         tasks, decision = self._reader.tasks(), self._reader.decision
         if self._is_closed:  # the description may say so before the history does
             tasks, decision = [task for task in tasks if not task.is_open], None
-        return ExecutionTasks(self._execution, tasks, decision)
+        return ExecutionTasks(self._execution, tasks, decision, self._reader.decision_starts)
 
 
 @dataclass(frozen=True, slots=True)

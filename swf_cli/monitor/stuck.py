@@ -72,7 +72,7 @@ def find_stuck(
     """Return the open tasks of a domain that look stuck, and match the filter.
 
     Read the executions that started at least `facts.older_than` seconds ago, and those of tasks held here; and, if
-    tasks wait on lists where none of these shows a worker, the newest pages of at most 50 others.
+    tasks wait on lists where none of these shows a worker or decider, the newest pages of at most 50 others.
 
     Of the first `with_input` rows, all if it is None, the tasks have their inputs. `read_holdings` reads the ledger
     again after the scan, during which tasks may have been received.
@@ -134,10 +134,12 @@ class _Search:
         facts, run_id = self._facts, found.execution.run_id
         if run_id in self._held_runs:
             self._read_runs.add(run_id)
-        facts.observe(found.tasks)
         facts.clock_skew = self._calls.clock_skew
         # A long scan: each task is judged by the time it was read.
         now = self._calls.now()
+        # Only what shows a decider at work: there may be a list for each execution.
+        lately = {name: at for name, at in found.decision_starts.items() if now - at < facts.older_than}
+        facts.observe(found.tasks, lately)
         for task in filter(self._wanted.matches, found.open_tasks):
             self._report.matched += 1
             looks_stuck = diagnose(found.execution, task, now, facts) is not None
@@ -196,15 +198,10 @@ class _Search:
                 if found is not None and found.reason == "holder-gone":
                     self._facts.discount(each.task)
 
-    def _unexplained(self) -> list[ActivityTask]:
-        """Return the tasks that have waited long on lists that show no sign of a worker."""
-        return [
-            each.task
-            for each in self._candidates
-            if isinstance(each.task, ActivityTask)
-            and each.task.started_at is None
-            and not self._facts.list_is_worked(each.task)
-        ]
+    def _unexplained(self) -> list[ActivityTask | DecisionTask]:
+        """Return the tasks that have waited long on lists that show no sign of a worker or decider."""
+        waiting = (each.task for each in self._candidates if each.task.started_at is None)
+        return [task for task in waiting if not self._facts.list_is_worked(task)]
 
     def _look_for_workers(self) -> None:
         """Read the newest pages of the newest executions, open and closed, until each list shows a worker."""

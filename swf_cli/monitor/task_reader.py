@@ -215,6 +215,15 @@ class TaskReader:
         return last is None or (last.started_event_id or last.event_id) + 1 < self.oldest_id
 
     @property
+    def decision_starts(self) -> dict[str, float]:
+        """When a decision task of each task list was last started."""
+        starts: dict[str, float] = {}
+        for number in self._decisions.keys() & self._decision_starts.keys():
+            task_list, at = self._decisions[number].task_list, self._decision_starts[number].at
+            starts[task_list] = max(at, starts.get(task_list, at))
+        return starts
+
+    @property
     def decision(self) -> DecisionTask | None:
         """The open decision task, if its scheduling was read.
 

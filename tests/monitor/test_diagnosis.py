@@ -143,6 +143,19 @@ class TestDecisions:
         assert reason(replace(DECISION, waiting_since=NOW - 10 * MINUTE)) == "no-decider"
         assert reason(replace(DECISION, waiting_since=NOW - 10 * MINUTE + 1)) is None
 
+    @pytest.mark.parametrize(
+        ("task_list", "ago", "is_polled"), [("deciders", 1, True), ("x", 1, False), ("deciders", 21, False)]
+    )
+    def test_one_whose_deciders_are_busy(self, task_list: str, ago: int, is_polled: bool) -> None:
+        """A decider took another task of its list while it waited: no decider is missing, but there are too few."""
+        facts = facts_of()
+        facts.observe([], {task_list: NOW - ago * MINUTE})
+        found = diagnose(EXECUTION, DECISION, NOW, facts)
+        assert found is not None
+        assert (found.reason, found.hint == "start more deciders on deciders") == ("no-decider", is_polled)
+        if is_polled:
+            assert found.explanation.endswith("from deciders; one took another task of this list 1m00s ago")
+
     def test_one_that_is_started(self) -> None:
         """From --older-than on its decider is failing; it is named."""
         found = certain(TAKEN)

@@ -257,6 +257,17 @@ class TestRows:
         assert reasons(stuck(client, task_lists=["deciders"])) == [("no-decider", "dead")]
         assert reasons(stuck(client, activity="resize")) == []
 
+    def test_busy_deciders(self, service: Service, flow: Flow, client: Recorder) -> None:
+        """They are looked for in young executions too: what they do not take waits for its turn."""
+        flow.start("waits", taskList={"name": "deciders"}, taskPriority="1")
+        service.advance(1200)
+        assert [row.diagnosis.hint for row in stuck(client).rows] == [
+            "start a decider on deciders, or check why none polls it"
+        ]
+        flow.start("young", taskList={"name": "deciders"}, taskPriority="9")
+        flow.decide_on("deciders")
+        assert [row.diagnosis.hint for row in stuck(client).rows] == ["start more deciders on deciders"]
+
     def test_a_lost_poll(self, service: Service, flow: Flow, client: Recorder) -> None:
         """A task that was started while it was in flight, under its identity, has no holder."""
         start(flow, "w", open_task(startToCloseTimeout=DAY))

@@ -244,6 +244,14 @@ class TestDecisions:
         reader.read(events)
         assert (reader.has_open_decision, reader.decision_may_be_older) == (is_open, may_be_older)
 
+    def test_when_the_last_ones_were_started(self) -> None:
+        """By task list: a start whose scheduling was not read has no list."""
+        reader = TaskReader()
+        reader.read(
+            [taken(3, 2), scheduled(4), taken(5, 4, at=50.0), scheduled(7), taken(8, 7, at=80.0), scheduled(9)]
+        )
+        assert reader.decision_starts == {"deciders": 80.0}
+
     def test_a_start_without_its_scheduling(self) -> None:
         """What is known of a decision task begins with its scheduling."""
         assert decision(taken(9, 2)) is None
