@@ -125,6 +125,13 @@ class ActivityTask:
     cancel_requested_at: float | None = None
     closed_at: float | None = None
     end: End | None = None
+    first_scheduled_at: float | None = None
+    """If it repeats tasks that timed out without being started: when the first of those read was scheduled."""
+
+    @property
+    def waiting_since(self) -> float:
+        """Since when a worker could have taken it, or a task that it repeats."""
+        return self.scheduled_at if self.first_scheduled_at is None else self.first_scheduled_at
 
     @property
     def state(self) -> str:

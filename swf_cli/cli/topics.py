@@ -297,6 +297,11 @@ read, except for those of tasks taken on this machine and, if no other shows
 whether a list has workers, up to 50 of the newest, open or closed. A workflow
 that waits for a timer, a signal or a child is not stuck.
 
+The wait of a task that repeats others of its activity and list, which timed out
+in a row without being started, counts from the first of them. Not reported are
+tasks that a worker starts and that fail or time out again and again:
+`swf tasks --workflow-id ID --all` shows them.
+
 A hint that begins with `swf ` is a command that is safe to run and closes the
 task. Whether to run any other command in a hint is for you to decide: nobody
 can know whether a script that ran `swf poll` still works on its task.

@@ -68,9 +68,8 @@ def diagnose(
     execution: ExecutionId, task: ActivityTask | DecisionTask, now: float, facts: DomainFacts
 ) -> Diagnosis | None:
     """Return why a task that was open at `now`, the service's time, looks stuck; None if it does not."""
-    since = task.waiting_since if isinstance(task, DecisionTask) else task.scheduled_at
     # The service tells its time in whole seconds, those of events more exactly: they may lie ahead of it.
-    now = max(now, since if task.started_at is None else task.started_at)
+    now = max(now, task.waiting_since if task.started_at is None else task.started_at)
     if isinstance(task, DecisionTask):
         return _diagnose_decision(task, now, facts)
     if not task.is_open:
@@ -116,8 +115,7 @@ def _diagnose_decision(task: DecisionTask, now: float, facts: DomainFacts) -> Di
 
 
 def _diagnose_waiting(task: ActivityTask, now: float, facts: DomainFacts) -> Diagnosis | None:
-    waited = now - task.scheduled_at
-    if waited < facts.older_than:
+    if now - task.waiting_since < facts.older_than:
         return None
     if facts.list_is_worked(task):
         return _diagnose_backlog(task, now, facts)
@@ -129,21 +127,27 @@ def _diagnose_waiting(task: ActivityTask, now: float, facts: DomainFacts) -> Dia
         others = " and ".join(map(shlex.quote, similar))
         activity = task.activity.name
         hint += f"; or correct the list name {task_list} if it is misspelled: {activity} runs on {others}"
-    waited_for = format_duration(waited)
-    explanation = f"waiting for {waited_for}: none of the tasks of {task_list} that were read was started since"
-    return Diagnosis("unclaimed", task.scheduled_at, explanation, hint)
+    explanation = f"{_waited(task, now)}: none of the tasks of {task_list} that were read was started since"
+    return Diagnosis("unclaimed", task.waiting_since, explanation, hint)
+
+
+def _waited(task: ActivityTask, now: float) -> str:
+    waited = format_duration(now - task.waiting_since)
+    if task.first_scheduled_at is None:
+        return f"waiting for {waited}"
+    return f"it and the tasks before it, which timed out, have waited for at least {waited}"
 
 
 def _diagnose_backlog(task: ActivityTask, now: float, facts: DomainFacts) -> Diagnosis:
     task_list, seen = shlex.quote(task.task_list), facts.lists.get(task.task_list, ListActivity())
     counts = f"of the tasks read, {seen.waiting} waiting and {seen.started} running"
-    waited, idle = now - task.scheduled_at, max(0.0, now - seen.last_started)
+    idle = max(0.0, now - seen.last_started)
     hint = f"start more workers on {task_list}"
     if idle >= facts.older_than:
         hint = f"check that the workers of {task_list} are alive and poll it, or start more"
     last_start = f"a task of its list was last started {format_duration(idle)} ago"
-    explanation = f"waiting for {format_duration(waited)}; {last_start}; {counts}"
-    return Diagnosis("backlog", task.scheduled_at, explanation, f"{hint} ({counts})")
+    explanation = f"{_waited(task, now)}; {last_start}; {counts}"
+    return Diagnosis("backlog", task.waiting_since, explanation, f"{hint} ({counts})")
 
 
 def _diagnose_started(

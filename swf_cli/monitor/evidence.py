@@ -157,7 +157,7 @@ class DomainFacts:
         if isinstance(task, DecisionTask):
             return self.decision_starts.get(task.task_list, -inf) >= task.waiting_since
         seen = self.lists.get(task.task_list, ListActivity())
-        return seen.started > 0 or seen.last_started >= task.scheduled_at
+        return seen.started > 0 or seen.last_started >= task.waiting_since
 
     def similar_lists(self, task: ActivityTask) -> list[str]:
         """Return the names, similar to that of a task's list, of lists on which its activity was started."""

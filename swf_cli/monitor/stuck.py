@@ -207,7 +207,7 @@ class _Search:
         """Read the newest pages of the newest executions, open and closed, until each list shows a worker."""
         suspects = self._unexplained()
         if suspects and not self._calls.is_over:
-            newest = self._newest_executions(min(task.scheduled_at for task in suspects))
+            newest = self._newest_executions(min(task.waiting_since for task in suspects))
             needed = takewhile(lambda _: self._unexplained(), newest)
             self._scanner.read_each(needed, self._on_execution, newest_page=True)
 

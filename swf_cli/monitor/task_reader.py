@@ -1,6 +1,6 @@
 """Read the open and closed tasks of an execution from the pages of its history. Pure."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import takewhile
 from math import inf
@@ -173,7 +173,7 @@ class TaskReader:
 
     def tasks(self) -> list[ActivityTask]:
         """Return the tasks whose scheduling was read, in that order."""
-        return [self._task(number) for number in sorted(self._scheduled)]
+        return list(_link_repeated(self._task(number) for number in sorted(self._scheduled)))
 
     def _task(self, number: int) -> ActivityTask:
         task, started, closing = self._scheduled[number], self._started.get(number), self._closed.get(number)
@@ -258,6 +258,28 @@ class TaskReader:
         if never_taken and never_taken[-1] in self._decisions:
             return self._decisions[never_taken[-1]].scheduled_at
         return max(task.scheduled_at, before[0][1].at) if before else task.scheduled_at
+
+
+def _link_repeated(tasks: Iterable[ActivityTask]) -> Iterator[ActivityTask]:
+    """Yield tasks, in the order of scheduling; those that repeat others know when the first of them was scheduled.
+
+    A task repeats the last one of its activity and list if that timed out without being started, and not long ago:
+    no longer than that one had waited.
+    """
+    repeated: dict[tuple[ActivityId, str], ActivityTask] = {}
+    for task in tasks:
+        kind = task.activity, task.task_list
+        found = task
+        if task.started_at is not None:
+            repeated.pop(kind, None)
+        elif kind in repeated:
+            last = repeated[kind]
+            closed_at = last.closed_at or last.scheduled_at
+            if task.scheduled_at - closed_at <= closed_at - last.scheduled_at:
+                found = replace(task, first_scheduled_at=last.waiting_since)
+        if found.state == "timed_out" and found.started_at is None:
+            repeated[kind] = found
+        yield found
 
 
 def _scheduled(values: Mapping[str, Any], at: float) -> ActivityTask:

@@ -277,6 +277,20 @@ class TestWaiting:
         found = certain(WAITING, is_complete=False)
         assert found.hint == "scan the whole domain first: what was not read may show workers of x"
 
+    @pytest.mark.parametrize("has_worker", [False, True])
+    def test_a_task_that_repeats_others(self, has_worker: bool) -> None:
+        """It counts as waiting since the first of them was scheduled, however young it is."""
+        facts = facts_of()
+        if has_worker:
+            facts.observe([replace(completed(5.0), started_at=NOW - 15 * MINUTE)])
+        repeated = replace(WAITING, scheduled_at=NOW - MINUTE, first_scheduled_at=NOW - 20 * MINUTE)
+        found = diagnose(EXECUTION, repeated, NOW, facts)
+        assert found is not None
+        assert (found.reason, found.since) == ("backlog" if has_worker else "unclaimed", NOW - 20 * MINUTE)
+        assert found.explanation.startswith(
+            "it and the tasks before it, which timed out, have waited for at least 20m00s"
+        )
+
     @pytest.mark.parametrize(
         ("name", "activity", "is_named"),
         [

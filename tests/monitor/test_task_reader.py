@@ -139,6 +139,38 @@ class TestMalformed:
         assert reader.open_found == 0
 
 
+def unstarted(number: int, at: float, *closed: float, **values: Any) -> list[dict[str, Any]]:
+    """Return the events of a task that no worker started: its scheduling, and its time-out if it has one."""
+    values = {**SCHEDULED["activityTaskScheduledEventAttributes"], "activityId": f"fetch-{number}", **values}
+    ends = [
+        event(number + 1, "ActivityTaskTimedOut", end, scheduledEventId=number, timeoutType="SCHEDULE_TO_START")
+        for end in closed
+    ]
+    return [event(number, "ActivityTaskScheduled", at, **values), *ends]
+
+
+class TestRepeatedTasks:
+    """A task that repeats others, which no worker started."""
+
+    @pytest.mark.parametrize(
+        ("before", "since"),
+        [
+            (unstarted(10, 11.0, 300.0), 590.0),  # it had waited for a second less than has passed since
+            (unstarted(10, 10.0, 300.0), 10.0),
+            ([*unstarted(8, 0.0, 150.0), *unstarted(10, 160.0, 450.0)], 0.0),
+            ([*unstarted(8, 0.0, 150.0), *unstarted(10, 160.0, 450.0, taskList={"name": "other"})], 590.0),
+            (unstarted(10, 10.0, 300.0, activityType={"name": "fetch", "version": "2"}), 590.0),
+            ([*unstarted(8, 0.0, 595.0), event(11, "ActivityTaskStarted", 300.0, scheduledEventId=8)], 590.0),
+            ([*unstarted(8, 0.0, 300.0), *unstarted(10, 20.0), *unstarted(12, 30.0)], 0.0),
+        ],
+        ids=["too long ago", "just in time", "twice", "other list", "other activity", "started", "several at a time"],
+    )
+    def test_since_when_it_waits(self, before: list[dict[str, Any]], since: float) -> None:
+        """Since the first of those that timed out in a row was scheduled."""
+        *_, task = read(*before, *unstarted(20, 590.0))
+        assert task.waiting_since == since
+
+
 def decision(*events: dict[str, Any]) -> DecisionTask | None:
     """Return the open decision task of some events."""
     reader = TaskReader()
