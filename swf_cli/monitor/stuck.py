@@ -121,7 +121,8 @@ class _Search:
         self._refresh_holdings()
         self._facts.is_complete = not (self._calls.is_over or self._calls.progress.skipped)
         self._report.is_complete = self._facts.is_complete
-        for each in self._candidates:
+        # What the filter leaves out has its part in the diagnoses all the same.
+        for each in filter(lambda each: self._wanted.matches(each.task), self._candidates):
             diagnosis = diagnose(each.execution, each.task, each.read_at, self._facts)
             if diagnosis is not None:
                 self._report.rows.append(StuckTask(each.execution, each.task, diagnosis, each.lacks_input))
@@ -140,8 +141,8 @@ class _Search:
         # Only what shows a decider at work: there may be a list for each execution.
         lately = {name: at for name, at in found.decision_starts.items() if now - at < facts.older_than}
         facts.observe(found.tasks, lately)
-        for task in filter(self._wanted.matches, found.open_tasks):
-            self._report.matched += 1
+        for task in found.open_tasks:
+            self._report.matched += self._wanted.matches(task)
             looks_stuck = diagnose(found.execution, task, now, facts) is not None
             if looks_stuck or now - task.scheduled_at >= facts.older_than:
                 self._consider(found.execution, task, now, looks_stuck)
@@ -156,7 +157,7 @@ class _Search:
             return
         lacks_input = False
         if isinstance(task, ActivityTask):
-            keeps_input = looks_stuck and self._with_input != 0
+            keeps_input = looks_stuck and self._with_input != 0 and self._wanted.matches(task)
             lacks_input = task.input is not None and not keeps_input
             task = replace(
                 task,

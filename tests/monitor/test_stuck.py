@@ -302,3 +302,26 @@ class TestRows:
         service.advance(1200)
         assert reasons(stuck(client, row)) == [("holder-gone", "dead"), ("unclaimed", "waits")]
         assert reasons(stuck(client)) == [("backlog", "waits")]
+
+    def test_a_filter_changes_no_diagnosis(self, service: Service, flow: Flow, client: Recorder) -> None:
+        """Tasks that it leaves out count: nobody works on that of a dead holder; a lost poll received one of two."""
+        row = replace(hold(flow, client, "dead"), holder_alive=False)
+        poll = lost_poll(taken_at=time.time() - 5, task_list="lost", identity="host:1")
+        flow.call("RegisterActivityType", domain="media", name="encode", version="1")
+        encode: dict[str, Any] = {"activityType": {"name": "encode", "version": "1"}}
+        for workflow, kind in (("lost-1", {}), ("lost-2", encode)):
+            start(flow, workflow, open_task(task_list="lost", **kind))
+            flow.poll("lost", identity="host:1")
+        service.advance(60)
+        start(flow, "waits", open_task(**encode))
+        service.advance(1200)
+        everything = stuck(client, row, poll).rows
+        assert [each.diagnosis.reason for each in everything] == ["holder-gone", "endless", "endless", "unclaimed"]
+        for name in ("resize", "encode"):
+            filtered = stuck(client, row, poll, activity=name).rows
+            diagnoses = [(each.execution, each.diagnosis.reason, each.diagnosis.hint) for each in filtered]
+            assert diagnoses == [
+                (each.execution, each.diagnosis.reason, each.diagnosis.hint)
+                for each in everything
+                if isinstance(each.task, ActivityTask) and each.task.activity.name == name
+            ]
