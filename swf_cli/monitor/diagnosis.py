@@ -96,7 +96,7 @@ def _diagnose_decision(task: DecisionTask, now: float, facts: DomainFacts) -> Di
     if task.started_at is None and now - task.waiting_since >= facts.older_than:
         explanation = f"its decision task has waited for {format_duration(now - task.waiting_since)}: "
         explanation += f"no decider has taken it from {task_list}"
-        hint = f"start a decider on {task_list}, or check why none polls it"
+        hint = _advise_start("decider", task_list, facts)
         if facts.list_is_worked(task):
             idle = max(0.0, now - facts.decision_starts[task.task_list])
             explanation += f"; one took another task of this list {format_duration(idle)} ago"
@@ -120,15 +120,21 @@ def _diagnose_waiting(task: ActivityTask, now: float, facts: DomainFacts) -> Dia
     if facts.list_is_worked(task):
         return _diagnose_backlog(task, now, facts)
     task_list = shlex.quote(task.task_list)
-    hint = f"start a worker on {task_list}, or check why none polls it"
-    if not facts.is_complete:
-        hint = f"scan the whole domain first: what was not read may show workers of {task_list}"
-    elif similar := facts.similar_lists(task):
+    hint = _advise_start("worker", task_list, facts)
+    if facts.is_complete and (similar := facts.similar_lists(task)):
         others = " and ".join(map(shlex.quote, similar))
         activity = task.activity.name
         hint += f"; or correct the list name {task_list} if it is misspelled: {activity} runs on {others}"
     explanation = f"{_waited(task, now)}: none of the tasks of {task_list} that were read was started since"
     return Diagnosis("unclaimed", task.waiting_since, explanation, hint)
+
+
+def _advise_start(who: str, task_list: str, facts: DomainFacts) -> str:
+    if not facts.is_complete:
+        return f"scan the whole domain first: what was not read may show {who}s of {task_list}"
+    if not facts.evidence_is_complete:
+        return f"check whether {who}s poll {task_list} before you start one: not all was read that might show them"
+    return f"start a {who} on {task_list}, or check why none polls it"
 
 
 def _waited(task: ActivityTask, now: float) -> str:

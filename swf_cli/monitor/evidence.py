@@ -127,7 +127,10 @@ class DomainFacts:
     """How many open tasks each lost poll may have received, by the key of its row: it received one at most."""
 
     is_complete: bool = True
-    """Whether everything was read."""
+    """Whether every execution was read that is old enough."""
+
+    evidence_is_complete: bool = True
+    """Whether workers were looked for in further executions, if there was need, and none of these failed."""
 
     def observe(
         self, tasks: Iterable[ActivityTask], decision_starts: Mapping[str, float] = MappingProxyType({})

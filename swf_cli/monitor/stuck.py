@@ -108,6 +108,8 @@ class _Search:
         self._shared: dict[Hashable, Any] = {}
         """Values that many candidates have in common, each once."""
         self._held_runs = facts.holdings.executions_since(-inf).keys()
+        self._failed_lists = 0
+        """Number of lists of further executions that failed."""
         self._read_runs: set[str] = set()
         """Those of the held ones that were read."""
 
@@ -117,10 +119,11 @@ class _Search:
         self._read_held()
         self._refresh_holdings()
         self._discount_abandoned()
+        self._facts.is_complete = self._is_complete
         self._look_for_workers()
         self._refresh_holdings()
-        self._facts.is_complete = not (self._calls.is_over or self._calls.progress.skipped)
-        self._report.is_complete = self._facts.is_complete
+        self._report.is_complete = self._is_complete
+        self._facts.evidence_is_complete = self._is_complete and not self._failed_lists
         # What the filter leaves out has its part in the diagnoses all the same.
         for each in filter(lambda each: self._wanted.matches(each.task), self._candidates):
             diagnosis = diagnose(each.execution, each.task, each.read_at, self._facts)
@@ -130,6 +133,11 @@ class _Search:
         self._report.rows.sort(key=lambda row: (row.diagnosis.rank, row.execution.id, row.execution.run_id))
         self._read_inputs()
         return self._report
+
+    @property
+    def _is_complete(self) -> bool:
+        """Whether everything was read so far that was to be read."""
+        return not (self._calls.is_over or self._calls.progress.skipped)
 
     def _on_execution(self, found: ExecutionTasks) -> None:
         facts, run_id = self._facts, found.execution.run_id
@@ -222,6 +230,7 @@ class _Search:
             try:
                 lists.append(list_newest(MAX_EVIDENCE))
             except SwfError as error:
+                self._failed_lists += 1
                 _log.info("cannot look for workers in further executions: %s", error.message)
         in_turn = (execution for pair in zip_longest(*lists) for execution in pair if execution is not None)
         unread = (execution for execution in in_turn if execution.run_id not in self._read_runs)

@@ -272,10 +272,23 @@ class TestWaiting:
         assert found is not None
         assert found.reason == "unclaimed"
 
-    def test_a_scan_that_did_not_read_everything(self) -> None:
-        """Whether the list has workers is not known: nobody is told to start one."""
-        found = certain(WAITING, is_complete=False)
-        assert found.hint == "scan the whole domain first: what was not read may show workers of x"
+    @pytest.mark.parametrize(
+        ("task", "who"), [(WAITING, "workers of x"), (DECISION, "deciders of deciders")], ids=["activity", "decision"]
+    )
+    def test_a_scan_that_did_not_read_everything(self, task: ActivityTask | DecisionTask, who: str) -> None:
+        """Whether the list has workers or deciders is not known: nobody is told to start one."""
+        found = certain(task, is_complete=False, evidence_is_complete=False)
+        assert found.hint == f"scan the whole domain first: what was not read may show {who}"
+
+    @pytest.mark.parametrize(
+        ("task", "who"),
+        [(WAITING, "workers poll x"), (DECISION, "deciders poll deciders")],
+        ids=["activity", "decision"],
+    )
+    def test_a_failed_look_for_workers(self, task: ActivityTask | DecisionTask, who: str) -> None:
+        """The domain was scanned, and they are to be looked for before one is started."""
+        found = certain(task, evidence_is_complete=False)
+        assert found.hint == (f"check whether {who} before you start one: not all was read that might show them")
 
     @pytest.mark.parametrize("has_worker", [False, True])
     def test_a_task_that_repeats_others(self, has_worker: bool) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from swf_cli.errors import AccessError
+from swf_cli.errors import AccessError, InvalidRequest
 from swf_cli.history import ActivityTask
 from swf_cli.ledger.records import HeldTask
 from swf_cli.models import ExecutionId
@@ -141,6 +141,21 @@ class TestReading:
         client.before = refuse
         assert reasons(stuck(client)) == [("backlog", "waits")]
         assert caplog.messages == ["cannot look for workers in further executions: not you"]
+
+    @pytest.mark.parametrize("refused", [LIST_CLOSED, HISTORY])
+    def test_a_failed_look_for_workers(self, service: Service, flow: Flow, client: Recorder, refused: str) -> None:
+        """Nobody is told to start a worker, nor to scan the domain that was scanned."""
+        start(flow, "waits", open_task(task_list="busy"))
+        service.advance(1200)
+        start(flow, "young", open_task(task_list="other"))
+
+        def refuse(operation: str, arguments: Any) -> None:
+            if operation == refused and arguments.get("execution", {}).get("workflowId") != "waits":
+                raise InvalidRequest("not today")
+
+        client.before = refuse
+        (row,) = stuck(client).rows
+        assert row.diagnosis.hint.startswith("check whether workers poll busy before you start one")
 
     def test_tasks_held_here_are_read_however_young(self, service: Service, flow: Flow, client: Recorder) -> None:
         """A holder that is gone is reported at once."""
