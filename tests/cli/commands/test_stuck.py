@@ -1,6 +1,7 @@
 """`swf stuck`."""
 
 import os
+import re
 import shlex
 import signal
 import time
@@ -509,4 +510,4 @@ def test_a_terminal_gets_a_summary_and_cards(stub: StubService, env: dict[str, s
     assert "\x1b[2J" not in shown.stdout
     for value in (workflow, run_id, task_list, r"[red]a\x1b[2J\u202e", f"'{task_list}'"):
         assert value in text
-    assert " executions, " in shown.stderr  # its progress
+    assert re.search(" executions?, ", shown.stderr)  # its progress
