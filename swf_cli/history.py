@@ -193,6 +193,9 @@ class DecisionTask:
     failing_since: float | None = None
     """When the first of those was started."""
 
+    has_older_timeouts: bool = False
+    """Whether there may be more of those on older pages, which were not read."""
+
     last_decider: str | None = None
     """Identity of the decider that started the last one that timed out."""
 

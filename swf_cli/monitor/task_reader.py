@@ -245,6 +245,7 @@ class TaskReader:
             started_at=start.at if start else None,
             identity=start.identity if start else None,
             timeouts=len(starts),
+            has_older_timeouts=bool(starts) and len(timeouts) == len(before) and not self.is_whole,
             failing_since=starts[-1].at if starts else None,
             last_decider=starts[0].identity if starts else None,
         )

@@ -184,7 +184,10 @@ class TestDecisions:
             found = certain(young)
             assert (found.since, found.explanation) == (
                 NOW - 4 * MINUTE,
-                "its last 3 decision tasks were taken and timed out",
+                "its last 3 decision tasks were taken and timed out, for 4m00s",
+            )
+            assert certain(replace(young, has_older_timeouts=True)).explanation == (
+                "at least its last 3 decision tasks were taken and timed out, for at least 4m00s"
             )
             assert f"check {task.identity or 'decider:0'}," in found.hint
 

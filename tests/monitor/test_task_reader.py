@@ -248,6 +248,21 @@ class TestDecisions:
         assert third is not None
         assert (third.timeouts, third.failing_since, third.last_decider) == (0, None, None)
 
+    @pytest.mark.parametrize(
+        ("before", "expected"),
+        [
+            ([scheduled(5), taken(6, 5)], True),
+            ([completed(4, 2, 3), scheduled(5), taken(6, 5)], False),
+            ([event(1, "WorkflowExecutionStarted"), scheduled(5), taken(6, 5)], False),
+        ],
+        ids=["not read", "completed before", "from the start"],
+    )
+    def test_time_outs_that_were_not_read(self, before: list[dict[str, Any]], expected: bool) -> None:
+        """More than those on the pages read may have come before, unless these show how they began."""
+        found = decision(*before, timed_out(7, 5, 6), scheduled(8))
+        assert found is not None
+        assert (found.timeouts, found.has_older_timeouts) == (1, expected)
+
     def test_one_that_nobody_took_and_swf_replaced(self) -> None:
         """A task that timed out on a list of its own, and its replacement, wait since the first was scheduled."""
         nobody = timed_out(4, 2, 0, "SCHEDULE_TO_START")
