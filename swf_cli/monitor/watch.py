@@ -143,9 +143,14 @@ class PendingMonitor:
     def refresh(self, on_wait: Callable[[], None] = lambda: None) -> None:
         """Count each list once, calling `on_wait` from time to time until that is done.
 
-        A transient error keeps the last count; raise SwfError for any other.
+        An error keeps the last count. One that is not transient is in `refused` too: no later count would succeed.
         """
         self.samples = _in_parallel(self._count, self.samples, on_wait, self._tick)
+
+    @property
+    def refused(self) -> list[PendingSample]:
+        """Those that have an error that is not transient."""
+        return [sample for sample in self.samples if sample.error and not isinstance(sample.error, TRANSIENT)]
 
     @property
     def counts(self) -> list[PendingCount]:
@@ -159,7 +164,7 @@ class PendingMonitor:
     def _count(self, before: PendingSample) -> PendingSample:
         try:
             pending = count_pending_tasks(before.task_list, self._domain, self._client)
-        except TRANSIENT as error:
+        except SwfError as error:
             return PendingSample(
                 before.task_list, before.pending, before.counted_at, before.change, before.recent, error
             )

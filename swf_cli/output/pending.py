@@ -74,13 +74,18 @@ def watch_pending(
     is_over: Callable[[], bool],
     sleep: Callable[[float], None] = time.sleep,
 ) -> None:
-    """Count task lists every `interval` seconds until `is_over`: a live screen on a terminal, else an output each."""
+    """Count task lists every `interval` seconds: a live screen on a terminal, else an output each.
+
+    Return once `is_over`, or if an error is not transient: see `monitor.refused`.
+    """
     console = output.console()
     if not output.is_screen or not sys.stdout.isatty() or console.is_dumb_terminal:
         output, warned = replace(output, is_repeated=True), set[str]()
         while True:
             monitor.refresh()
             show_counts(output, domain, monitor.samples, warned)
+            if monitor.refused:
+                return
             for error in _errors(monitor.samples):
                 _log.info("%s", error)
             if is_over():
@@ -94,7 +99,7 @@ def watch_pending(
     while True:
         monitor.refresh(draw)
         draw()
-        if is_over():
+        if monitor.refused or is_over():
             return
         end = monitor.now() + interval
         while (left := end - monitor.now()) > 0:

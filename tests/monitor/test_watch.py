@@ -202,13 +202,15 @@ class TestRepeatedly:
 
     @pytest.mark.parametrize("fault", [AccessError("expired"), UnknownResource("no such domain")])
     @pytest.mark.parametrize("before", [[], [3]])
-    def test_other_errors_are_raised(self, fault: SwfError, before: list[Any]) -> None:
-        """No count would ever succeed."""
-        monitor = monitor_of(a=[*before, fault])
+    def test_other_errors_are_kept_apart(self, fault: SwfError, before: list[Any]) -> None:
+        """No later count would succeed; the other lists are counted, and a transient error is none of those."""
+        monitor = monitor_of(a=[*before, fault], b=[7], c=[*before, SORRY])
         for _ in before:
             monitor.refresh()
-        with pytest.raises(type(fault)):
-            monitor.refresh()
+            assert monitor.refused == []
+        kept = before[0] if before else None
+        assert [count for count, _, _ in refresh(monitor)] == [kept, 7, kept]
+        assert [(sample.task_list, sample.error) for sample in monitor.refused] == [("a", fault)]
 
     def test_a_limit_is_exceeded_by_any_list(self) -> None:
         """More than N on one list; a truncated count is above any N."""

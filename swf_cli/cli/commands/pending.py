@@ -52,16 +52,17 @@ def pending(
     if watched:
         monitor = PendingMonitor(common.session().client, common.domain, task_lists)
         watch_pending(common.output, common.domain, monitor, interval, lambda: monitor.exceeds(maximum))
+        _raise_first_error(monitor.refused, task_lists)
         _check(monitor.counts, maximum)
         return
     samples = count_lists(common.session().no_retry, common.domain, task_lists, retrier=common.retrier)
     show_counts(common.output, common.domain, samples)
-    _raise_first_error(samples)
+    _raise_first_error(samples, task_lists)
     _check([sample.pending for sample in samples if sample.pending is not None], maximum)
 
 
-def _raise_first_error(samples: "Sequence[PendingSample]") -> None:
-    """Raise the error of the first list that could not be counted; log those of the others."""
+def _raise_first_error(samples: "Sequence[PendingSample]", task_lists: "Sequence[str]") -> None:
+    """Raise the error of the first list that could not be counted, named if there are several; log the others'."""
     import logging  # not for a completion
 
     log = logging.getLogger(__name__)
@@ -70,7 +71,7 @@ def _raise_first_error(samples: "Sequence[PendingSample]") -> None:
         log.info("%s could not be counted: %s", task_list, error.message)
     if failed:
         task_list, error = failed[0]
-        raise _about(task_list, error) if len(samples) > 1 else error
+        raise _about(task_list, error) if len(task_lists) > 1 else error
 
 
 def _about(task_list: str, error: SwfError) -> SwfError:

@@ -88,6 +88,17 @@ def test_an_error_that_is_not_transient_ends_it(stub: StubService, env: dict[str
     error_line(run(*WATCH, env=env), code, "the reason why")
 
 
+def test_one_of_several_lists_that_is_refused(stub: StubService, env: dict[str, str]) -> None:
+    """The others are printed, as without --watch, and the error names the list."""
+    stub.reply(OPERATION, {"count": 5})
+    stub.fault(OPERATION, "OperationNotPermittedFault", "not you")
+    result = run(*WATCH, "-t", "upload", env=env)
+    counts = {row["task_list"]: row["count"] for row in json.loads(result.stdout)}
+    assert sorted(counts.values(), key=str) == [5, None]
+    (refused,) = (name for name, count in counts.items() if count is None)
+    error_line(Result("", result.stderr, result.code), 7, f"{refused} could not be counted: ", "not you")
+
+
 @pytest.mark.parametrize(
     ("args", "words"),
     [
