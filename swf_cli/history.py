@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from .errors import SwfError, UnknownResource
 from .fields import optional_text, text_of
-from .models import ActivityId, PartialTaskConfiguration
+from .models import ActivityId, ExecutionId, PartialTaskConfiguration
 
 ACTIVITY_ENDS: Final = {
     "ActivityTaskCompleted": "completed",
@@ -211,6 +212,12 @@ class DecisionTask:
         if self.started_at is None or not isinstance(timeout, timedelta):
             return None
         return self.started_at + timeout.total_seconds()
+
+
+def is_unknown_execution(error: SwfError, execution: ExecutionId) -> bool:
+    """Return whether an error says that SWF does not know this execution: it does not exist, or no longer."""
+    named = f"Unknown execution: WorkflowExecution=[workflowId={execution.id}, runId={execution.run_id}] ("
+    return isinstance(error, UnknownResource) and named in error.message
 
 
 def seconds(event: Mapping[str, Any]) -> float:

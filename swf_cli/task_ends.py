@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from .client.call import call
 from .errors import SwfError, TaskClosed, TaskNotOpen, UnknownResource
-from .history import End, end_of
+from .history import End, end_of, is_unknown_execution
 from .invocation import Invocation
 from .models import TaskReference
 
@@ -51,8 +51,7 @@ def find_end(client: "Client", task: TaskReference, is_over: Callable[[], bool] 
                 **token,
             )
         except UnknownResource as error:
-            unknown = f"Unknown execution: WorkflowExecution=[workflowId={execution.id}, runId={execution.run_id}] ("
-            if unknown in error.message:
+            if is_unknown_execution(error, execution):
                 return DELETED
             raise
         events = page.get("events", [])

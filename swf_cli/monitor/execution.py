@@ -17,6 +17,7 @@ PAGE_SIZE: Final = 1000
 BAD_TOKEN: Final = (InvalidRequest, TaskNotOpen)
 """The faults for an expired page token."""
 
+_NO_EVENTS: Final = "the response to GetWorkflowExecutionHistory has no events"
 _TIME_TOLERANCE: Final = 0.002  # seconds by which the times of an event and of a description may differ
 
 
@@ -137,7 +138,7 @@ class _Reading:
             HISTORY, execution=self._wire, reverseOrder=True, maximumPageSize=self._page_size, **token
         )
         if not isinstance(page.get("events"), list):
-            raise InvalidResponseError("the response to GetWorkflowExecutionHistory has no events")
+            raise InvalidResponseError(_NO_EVENTS)
         return page
 
     def _take(self, page: dict[str, Any]) -> None:
@@ -168,6 +169,8 @@ class _Reading:
             self._reader, self._token = newer, page.get("nextPageToken") or None
 
     def _result(self) -> ExecutionTasks:
+        if not self._reader.newest_id and not self._reader.malformed:  # every history has its first event
+            raise InvalidResponseError(_NO_EVENTS)
         with self._calls.lock:
             self._calls.progress.malformed += self._reader.malformed
         tasks, decision = self._reader.tasks(), self._reader.decision

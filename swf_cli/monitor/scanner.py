@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from ..errors import AccessError, InvalidResponseError, SwfError, UnknownResource
 from ..fields import number_of
+from ..history import is_unknown_execution
 from ..models import ExecutionId
 from ..names import did_you_mean, suggest_names
 from .calls import ScanCalls, ScanProgress, Stopped
@@ -113,17 +114,17 @@ class DomainScanner:
     ) -> None:
         try:
             found = read(execution)
-        except UnknownResource:
-            found = ExecutionTasks(execution, [])  # closed and deleted since it was listed
         except Stopped:
             return
         except AccessError as error:
             self.calls.fail(error)
             return
         except SwfError as error:
-            if error is not self.calls.failure:
-                self._skip(execution, error)
-            return
+            if not is_unknown_execution(error, execution):
+                if error is not self.calls.failure:
+                    self._skip(execution, error)
+                return
+            found = ExecutionTasks(execution, [])  # closed and deleted since it was listed
         with self._lock:
             self._missed.clear()
             self.progress.executions += 1

@@ -23,6 +23,7 @@ PAGE = 10
 HISTORY = "get_workflow_execution_history"
 DESCRIBE = "describe_workflow_execution"
 EXECUTION = ExecutionId("w", "RUN")
+EMPTY: dict[str, Any] = {"events": []}
 
 
 def reader_of(client: Any, page_size: int = PAGE) -> ExecutionReader:
@@ -399,9 +400,15 @@ def test_no_task_is_missed_and_no_page_is_wasted(data: st.DataObject) -> None:
 class TestResponses:
     """What a response may lack."""
 
-    def test_a_history_without_events(self, stub: StubService) -> None:
-        """It is never read as an empty one."""
-        stub.reply("GetWorkflowExecutionHistory", {})
+    @pytest.mark.parametrize(
+        "pages", [[{}], [{"events": []}], [{"events": [], "nextPageToken": "T"}, {"events": []}]]
+    )
+    def test_a_history_without_events(self, stub: StubService, pages: list[Any]) -> None:
+        """It is never read as an empty one: each has its first event."""
+        for page in pages:
+            stub.reply("GetWorkflowExecutionHistory", page)
+        counts = {"openActivityTasks": 0, "openDecisionTasks": 0}
+        stub.reply("DescribeWorkflowExecution", {"executionInfo": {"executionStatus": "OPEN"}, "openCounts": counts})
         with pytest.raises(InvalidResponseError, match="no events"):
             reader_of(Recorder.of(stub.url)).read_open(EXECUTION)
 

@@ -20,6 +20,7 @@ from swf_cli.monitor.calls import ScanCalls
 from swf_cli.monitor.execution import ExecutionTasks
 from swf_cli.monitor.scanner import DomainScanner
 from tests.helpers.big_domain import Recorder, big_domain, limited, no_op, open_task, start
+from tests.helpers.events import event
 from tests.helpers.flow import Flow
 from tests.helpers.local_service import Service, local_service
 from tests.helpers.stub_service import StubService
@@ -136,7 +137,7 @@ class TestScan:
         for _ in range(2):
             stub.reply("ListOpenWorkflowExecutions", page)
             stub.fault("ListOpenWorkflowExecutions", "ValidationException", "has exceeded its maximum lifetime")
-        stub.reply("GetWorkflowExecutionHistory", {"events": []})
+        stub.reply("GetWorkflowExecutionHistory", {"events": [event(1, "WorkflowExecutionStarted")]})
         scanner = new_scanner(Recorder.of(stub.url))
         assert open_ids(scanner) == {"w": []}
         assert isinstance(scanner.calls.failure, InvalidRequest)
@@ -172,7 +173,7 @@ class TestScan:
         """The executions that can be read are."""
         rows = [{}, {"execution": {"workflowId": "x"}}, info("w"), {"execution": info("v")["execution"]}]
         stub.reply("ListOpenWorkflowExecutions", {"executionInfos": rows})
-        stub.reply("GetWorkflowExecutionHistory", {"events": []})
+        stub.reply("GetWorkflowExecutionHistory", {"events": [event(1, "WorkflowExecutionStarted")]})
         scanner = new_scanner(Recorder.of(stub.url))
         assert open_ids(scanner) == {"w": []}
         assert scanner.progress.malformed == 3
@@ -236,12 +237,29 @@ class TestFailures:
             if operation == HISTORY:
                 flow.call("TerminateWorkflowExecution", domain="media", workflowId="w")
                 if is_gone:
-                    raise UnknownResource("Unknown execution")
+                    run = "workflowId={workflowId}, runId={runId}".format(**arguments["execution"])
+                    raise UnknownResource(f"Unknown execution: WorkflowExecution=[{run}] (UnknownResourceFault)")
 
         client.before = close
         scanner = new_scanner(client)
         assert open_ids(scanner) == {"w": []}
         assert (caplog.messages, scanner.progress.skipped, client.operations()) == ([], 0, {LIST: 1, HISTORY: 1})
+
+    @pytest.mark.parametrize(
+        "error",
+        [
+            UnknownResource("Unknown domain: media (UnknownResourceFault)"),
+            UnknownResource("Unknown execution: WorkflowExecution=[workflowId=x, runId=RUN] (UnknownResourceFault)"),
+        ],
+    )
+    def test_something_else_that_swf_does_not_know(self, flow: Flow, client: Recorder, error: SwfError) -> None:
+        """It says nothing of the execution, which is not read then."""
+        start(flow, "w", open_task())
+        client.before = refuse_history(error)
+        scanner = new_scanner(client)
+        with pytest.raises(UnknownResource, match="Unknown"):
+            open_ids(scanner)
+        assert scanner.progress.skipped == 1
 
     def test_none_can_be_read(self, flow: Flow, client: Recorder) -> None:
         """A domain of which nothing could be read is never shown as one with nothing open."""
@@ -282,7 +300,7 @@ class TestFailures:
         stub.fault("ListOpenWorkflowExecutions", "ThrottlingException", "Rate exceeded")
         stub.reply("ListOpenWorkflowExecutions", {"executionInfos": [info("w")]})
         stub.reply("GetWorkflowExecutionHistory", b"<html>sorry</html>", status=502)
-        stub.reply("GetWorkflowExecutionHistory", {"events": []})
+        stub.reply("GetWorkflowExecutionHistory", {"events": [event(1, "WorkflowExecutionStarted")]})
         scanner = new_scanner(Recorder.of(stub.url))
         assert open_ids(scanner) == {"w": []}
         assert (scanner.progress.throttles, scanner.progress.calls) == (1, 4)

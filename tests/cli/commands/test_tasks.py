@@ -89,7 +89,7 @@ def test_filters(stub: StubService, env: dict[str, str], filters: tuple[str, ...
 
 def test_a_run_id_may_have_been_copied_over_two_lines(stub: StubService, env: dict[str, str]) -> None:
     """Whitespace in it is dropped."""
-    stub.reply(HISTORY, {"events": []})
+    stub.reply(HISTORY, {"events": RETRIES[::-1]})
     assert invoke(*TASKS, "w", "--run-id", " RUN\n  -A\t", env=env).code == 0
     assert stub.requests[0][1]["execution"] == {"workflowId": "w", "runId": "RUN-A"}
 
