@@ -129,6 +129,9 @@ class ActivityTask:
     first_scheduled_at: float | None = None
     """If it repeats tasks that timed out without being started: when the first of those read was scheduled."""
 
+    execution_times_out_at: float | None = None
+    """When its execution times out; None if never, or if the execution's first event was not read."""
+
     @property
     def waiting_since(self) -> float:
         """Since when a worker could have taken it, or a task that it repeats."""
@@ -165,7 +168,7 @@ class ActivityTask:
 
     @property
     def never_ends(self) -> bool:
-        """Whether it is started and no timeout would ever close it, not even the heartbeat timeout."""
+        """Whether it is started and has no timeout of its own that would close it, not even a heartbeat timeout."""
         settings = self.configuration
         timeouts = (settings.runtime_timeout, settings.total_timeout, settings.heartbeat_timeout)
         endless = not any(isinstance(timeout, timedelta) for timeout in timeouts)

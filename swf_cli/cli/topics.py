@@ -267,7 +267,8 @@ stuck, worst first:
                a decision task was taken and not completed, or timed out three
                times in a row
                -> check the decider
-  endless      started, and no timeout would ever close it
+  endless      started, and it has no timeout of its own: it ends only with its
+               workflow
                -> check the worker that `identity` names; if it is gone,
                terminate the workflow; give the activity type a start-to-close
                or a heartbeat timeout

@@ -19,7 +19,7 @@ REASONS: Final[Mapping[str, str]] = {
     "holder-gone": "the process that took it is gone",
     "no-decider": "no decider takes its decision task",
     "decider-failing": "its decision task is taken and not completed",
-    "endless": "started, and no timeout would ever close it",
+    "endless": "started, and it has no timeout of its own",
     "cancelling": "cancellation was requested and not acknowledged",
     "held-here": "taken on this machine by `swf poll` and not closed",
     "overdue": "running longer than expected",
@@ -212,7 +212,7 @@ def _diagnose_running(
         check = f"check {worker}: it must send heartbeats and honour cancellation"
         return Diagnosis("cancelling", requested_at, explanation, *_ending(execution, task, facts, check))
     if task.never_ends:
-        explanation = f"running for {format_duration(running)}, and no timeout would ever close it"
+        explanation = f"running for {format_duration(running)}, and it has no timeout of its own"
         check = f"check whether {worker} still works on it"
         return Diagnosis("endless", started_at, explanation, *_ending(execution, task, facts, check))
     expected, comparison = _expected_run(task, facts)
@@ -274,7 +274,9 @@ def _ending(execution: ExecutionId, task: ActivityTask, facts: DomainFacts, advi
     heartbeat = task.configuration.heartbeat_timeout
     if isinstance(heartbeat, timedelta):
         return f"{advice}; it times out {format_duration(heartbeat.total_seconds())} after its last heartbeat", None
-    return f"{advice}; only closing its workflow ends it", _terminate_command(execution, facts)
+    times_out_at = task.execution_times_out_at
+    when = "" if times_out_at is None else f", which times out at {iso_time(times_out_at)}"
+    return f"{advice}; it ends only with its workflow{when}", _terminate_command(execution, facts)
 
 
 def _terminate_command(execution: ExecutionId, facts: DomainFacts) -> str | None:

@@ -18,7 +18,7 @@ from ..history import (
     execution_end,
     seconds,
 )
-from ..models import ActivityId, PartialTaskConfiguration
+from ..models import ActivityId, PartialTaskConfiguration, parse_timeout
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +64,7 @@ class TaskReader:
         self._decisions: dict[int, DecisionTask] = {}
         self._decision_starts: dict[int, _Start] = {}
         self._decision_ends: dict[int, _Closing] = {}
+        self._execution_times_out_at: float | None = None
         self._execution_end: tuple[float, End] | None = None
         self._malformed: set[str] = set()
         self.newest_at = 0.0
@@ -110,6 +111,9 @@ class TaskReader:
                 timeout_type = text_of(values, "timeoutType") if kind == "DecisionTaskTimedOut" else None
                 closing = _Closing(number, at, values.get("startedEventId") or 0, timeout_type=timeout_type)
                 self._decision_ends[values["scheduledEventId"]] = closing
+            case "WorkflowExecutionStarted":
+                timeout = parse_timeout(optional_text(values, "executionStartToCloseTimeout") or "NONE")
+                self._execution_times_out_at = None if timeout is None else at + timeout.total_seconds()
             case _ if kind in ACTIVITY_ENDS:
                 closing = _Closing(number, at, values.get("startedEventId") or 0, activity_end(event))
                 self._closed[values["scheduledEventId"]] = closing
@@ -190,6 +194,7 @@ class TaskReader:
             cancel_requested_at=self._cancel_requested_at(number, task.id, closing.event_id if closing else inf),
             closed_at=closed_at,
             end=end,
+            execution_times_out_at=self._execution_times_out_at,
         )
 
     def _cancel_requested_at(self, number: int, activity_id: str, closed: float) -> float | None:

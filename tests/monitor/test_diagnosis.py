@@ -550,7 +550,7 @@ class TestHolders:
                 [],
                 "endless",
                 NOW - 15 * MINUTE,
-                "running for 15m00s, and no timeout would ever close it",
+                "running for 15m00s, and it has no timeout of its own",
             ),
         ],
     )
@@ -582,7 +582,7 @@ class TestHints:
                 ENDLESS,
                 [],
                 (
-                    "check whether host:1 still works on it; only closing its workflow ends it: "
+                    "check whether host:1 still works on it; it ends only with its workflow: "
                     "aws swf terminate-workflow-execution --domain=media --region=us-east-1 --workflow-id=video-7 "
                     "--run-id=RUN"
                 ),
@@ -605,6 +605,14 @@ class TestHints:
         found = certain(task, *rows)
         assert found.hint == hint
         assert found.hint.startswith("swf ") == (rows == [DEAD])
+
+    def test_an_execution_that_times_out(self) -> None:
+        """It ends a task that has no timeout of its own."""
+        found = certain(replace(ENDLESS, execution_times_out_at=NOW + 3600.0))
+        assert found.advice == (
+            "check whether host:1 still works on it; it ends only with its workflow, "
+            "which times out at 1970-01-02T04:46:40Z"
+        )
 
     def test_a_worker_without_identity(self) -> None:
         """It is called the task's worker."""
@@ -652,7 +660,7 @@ class TestHints:
         """If none is known, none is suggested."""
         found = diagnose(EXECUTION, ENDLESS, NOW, DomainFacts(600.0))
         assert found is not None
-        assert found.hint.endswith("only closing its workflow ends it")
+        assert found.hint.endswith("it ends only with its workflow")
 
 
 @pytest.mark.parametrize(

@@ -331,6 +331,14 @@ def test_the_open_tasks_on_older_pages_are_counted(steps: list[str], data: st.Da
     assert reader.count_older(sizes[counted], float(counted)) == older
 
 
+@pytest.mark.parametrize(("timeout", "expected"), [("7300", 7301.0), ("NONE", None), (None, None)])
+def test_when_the_execution_times_out(timeout: str | None, expected: float | None) -> None:
+    """A task knows it, if the first event was read."""
+    values: dict[str, Any] = {} if timeout is None else {"executionStartToCloseTimeout": timeout}
+    (task,) = read(event(1, "WorkflowExecutionStarted", **values), SCHEDULED)
+    assert task.execution_times_out_at == expected
+
+
 def test_how_tasks_ended() -> None:
     """The end has what the closing event says; a task that its execution cut off has the execution's end."""
     ends = [task.end for task in read(*CANCELLATION)]

@@ -153,7 +153,7 @@ def test_what_would_be_copied_is_whole(draw: Draw, columns: int) -> None:
             1000.0,
             f"running on '{task_list}' for longer than anybody would have thought possible",
             f"check whether host:1 still works on '{task_list}', then run `swf stuck --domain 'a b' --profile p` "
-            "again; only closing its workflow ends it",
+            "again; it ends only with its workflow",
             command,
         ),
     )

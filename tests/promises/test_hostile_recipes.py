@@ -190,7 +190,7 @@ def test_the_commands_of_hints(stub: StubService, stuck_env: dict[str, str], her
     options = ("-d", domain, "--profile", profile, "--endpoint-url", stub.url)
     result = invoke("stuck", *options, env=environ)
     assert result.code == 0, result.stderr
-    commands = {row["execution"]["id"]: row["hint"].partition("ends it: ")[2] for row in result.json}
+    commands = {row["execution"]["id"]: row["hint"].partition("with its workflow: ")[2] for row in result.json}
     assert set(commands) == set(HOSTILE)
     for n, name in enumerate(HOSTILE):
         done = shell(f"cd {here}\n{commands[name]}", env={"PATH": f"{here}:{stuck_env['PATH']}"}, program="sh")
