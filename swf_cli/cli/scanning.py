@@ -9,7 +9,7 @@ from math import inf
 from typing import Final
 
 from .. import signals
-from ..errors import Signalled
+from ..errors import CheckFailed, ExitCode, Signalled
 from ..monitor.calls import ScanCalls
 from ..monitor.scanner import DomainScanner
 from ..names import did_you_mean
@@ -66,16 +66,23 @@ class Scan:
         for task_list, near in similar_lists.items():
             _log.info("no task was found on %s; %s", task_list, did_you_mean(near))
 
-    def finish(self) -> None:
-        """Log what was not read. Raise Signalled or the failure that ended the scan early."""
-        progress = self.calls.progress
+    def finish(self, check_failed: CheckFailed | None = None) -> None:
+        """Log what was not read. Raise Signalled, the failure that ended the scan early, or `check_failed`.
+
+        A check that failed has done so whatever else would be found: exit code 1 is for failures without another.
+        """
+        progress, failure = self.calls.progress, self.calls.failure
         if progress.malformed:
             _log.info("skipped %s in lists and histories", count_of(progress.malformed, "malformed record"))
         if progress.skipped:
             _log.info("%s could not be read: results are incomplete", count_of(progress.skipped, "execution"))
-        if self._request.number or self.calls.failure:
+        if self._request.number or failure:
             _log.info("%s: results are incomplete", "interrupted" if self._request.number else "stopped early")
         if self._request.number:
             raise Signalled(self._request.number)
-        if self.calls.failure:
-            raise self.calls.failure
+        if failure and check_failed and failure.exit_code == ExitCode.REFUSED:
+            _log.info("%s", failure.message)
+        elif failure:
+            raise failure
+        if check_failed:
+            raise check_failed

@@ -89,9 +89,8 @@ def stuck(
     scan.log_lists(report.similar_lists)
     if left_out and not common.output.is_screen:
         log.info("%d more look stuck", left_out)
-    scan.finish()
-    if check and report.rows:
-        raise CheckFailed(f"{len(report.rows)} task{'s look' if len(report.rows) > 1 else ' looks'} stuck")
+    looks = f"{len(report.rows)} task{'s look' if len(report.rows) > 1 else ' looks'} stuck"
+    scan.finish(CheckFailed(looks) if check and report.rows else None)
     if check and (scanner.progress.skipped or scanner.progress.malformed):
         raise SwfError("--check is not certain: not everything could be read")
 

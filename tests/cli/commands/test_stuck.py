@@ -411,6 +411,14 @@ def test_a_timeout_shows_what_was_found_so_far(waiting: StubService, env: dict[s
     assert result.code == 1
 
 
+def test_a_check_that_failed_before_the_timeout(waiting: StubService, env: dict[str, str]) -> None:
+    """What was found looks stuck, whatever was not read: exit code 8."""
+    result = invoke(*STUCK, "--rate", "2", "--timeout", "1s", "--check", env=env)
+    early, reason, error = result.stderr.splitlines()
+    assert (early, reason) == ("swf: stopped early: results are incomplete", "swf: not finished within 1s")
+    assert (error.endswith(" stuck"), result.code) == (True, 8)
+
+
 def test_an_alarm_is_not_silent_if_something_else_than_swf_responds(stub: StubService, env: dict[str, str]) -> None:
     """A list of executions without executions is an error, also after a page that had some."""
     stub.reply("ListOpenWorkflowExecutions", {})
