@@ -267,7 +267,7 @@ stuck, worst first:
                a decision task was taken and not completed, or timed out three
                times in a row
                -> check the decider
-  endless      started, and it has no timeout of its own: it ends only with its
+  endless      started, without a timeout of its own: it ends only with its
                workflow
                -> check the worker that `identity` names; if it is gone,
                terminate the workflow; give the activity type a start-to-close
@@ -293,15 +293,15 @@ stuck, worst first:
 Only tasks that have waited, run, or ignored a cancellation for at least
 --older-than (10 minutes) are reported; decision tasks that keep timing out are
 reported at once, and so is holder-gone, unless a poll was lost whose identity
-other processes may share. Executions younger than that are not
-read, except for those of tasks taken on this machine and, if no other shows
-whether a list has workers, up to 50 of the newest, open or closed. A workflow
-that waits for a timer, a signal or a child is not stuck.
+other processes may share. Executions younger than that are not read, except for
+those of tasks taken on this machine and, if no other shows whether a list has
+workers or deciders, up to 50 of the newest, open or closed. A workflow that
+waits for a timer, a signal or a child is not stuck.
 
-The wait of a task that repeats others of its activity and list, which timed out
-in a row without being started, counts from the first of them. Not reported are
-tasks that a worker starts and that fail or time out again and again:
-`swf tasks --workflow-id ID --all` shows them.
+A task that repeats others of its activity and list, which timed out in a row
+without being started, has waited since the first of them, as far back as was
+read. Not reported are tasks that a worker starts and that fail or time out
+again and again: `swf tasks --workflow-id ID --all` shows them.
 
 A hint that begins with `swf ` is a command that is safe to run and closes the
 task. Whether to run any other command in a hint is for you to decide: nobody
