@@ -18,6 +18,7 @@ BAD_TOKEN: Final = (InvalidRequest, TaskNotOpen)
 """The faults for an expired page token."""
 
 _NO_EVENTS: Final = "the response to GetWorkflowExecutionHistory has no events"
+_LONGEST_LAG: Final = 300.0  # seconds by which a description may be behind the history
 _TIME_TOLERANCE: Final = 0.002  # seconds by which the times of an event and of a description may differ
 
 
@@ -95,6 +96,7 @@ class _Reading:
         if not self._has_more or self._reader.is_over:
             return self._result()
         known_to, description = self._reader.newest_id, self._describe()
+        counted_at = description.counted_at(self._calls.now())
         if description.is_newer_than(self._reader):
             self._read_newer()
             if description.is_closed or self._reader.is_over:
@@ -105,7 +107,7 @@ class _Reading:
             decision_is_found = reader.decision is not None or not reader.decision_may_be_older
             return (
                 reader.oldest_id <= known_to + 1
-                and not reader.count_older(description.open_tasks, description.counted_at)
+                and not reader.count_older(description.open_tasks, counted_at)
                 and (decision_is_found or not description.has_decision)
             )
 
@@ -193,10 +195,12 @@ class _Description:
     latest_at: float
     """Time of the last event of an activity task, perhaps also of a heartbeat; 0 if there was none."""
 
-    @property
-    def counted_at(self) -> float:
-        """The time up to which activity tasks are counted: the description may lag behind the history."""
-        return self.latest_at + _TIME_TOLERANCE if self.latest_at else inf
+    def counted_at(self, now: float) -> float:
+        """Return the time up to which activity tasks are counted: it may be a little behind the history."""
+        if not self.latest_at:
+            return inf
+        tolerance = 0.999 if self.latest_at.is_integer() else _TIME_TOLERANCE  # it may be in whole seconds
+        return max(self.latest_at + tolerance, now - _LONGEST_LAG)
 
     def is_newer_than(self, reader: TaskReader) -> bool:
         """Return whether it may be newer than the newest page that was read."""

@@ -42,6 +42,11 @@ class RecordedExecution:
             self.signal()
 
     @property
+    def now(self) -> float:
+        """The time, in seconds since the epoch."""
+        return self._now
+
+    @property
     def open_ids(self) -> set[str]:
         """Activity IDs of the open tasks."""
         return set(self._open.values())

@@ -1,7 +1,8 @@
 """One execution: how many calls its tasks cost, and that none is missed, whatever happens meanwhile."""
 
 from collections.abc import Callable
-from typing import Any
+from datetime import timedelta
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -31,9 +32,15 @@ def reader_of(client: Any, page_size: int = PAGE) -> ExecutionReader:
     return ExecutionReader(ScanCalls(client, "media", rate=10_000.0), page_size)
 
 
+def reader_at(execution: RecordedExecution, seconds: float = 0.0, page_size: int = PAGE) -> ExecutionReader:
+    """Return one whose clock is the execution's, or this many seconds later."""
+    calls = ScanCalls(cast("Any", execution), "media", rate=10_000.0, clock=lambda: execution.now + seconds)
+    return ExecutionReader(calls, page_size)
+
+
 def read(execution: RecordedExecution) -> ExecutionTasks:
     """Read the open tasks of an execution."""
-    return reader_of(execution).read_open(EXECUTION)
+    return reader_at(execution).read_open(EXECUTION)
 
 
 def open_ids(found: ExecutionTasks) -> list[str]:
@@ -290,6 +297,19 @@ class TestChange:
         assert set(open_ids(read(execution))) == expected
         pages = execution.position("old") // PAGE + 1
         assert execution.calls.count("history") <= pages + 1
+
+    @pytest.mark.parametrize(("ago", "behind"), [(0.0, 0.7), (600.0, 250.0)])
+    def test_a_description_whose_time_is_odd(self, ago: float, behind: float) -> None:
+        """A time in whole seconds may be that of any event within the second; an event from minutes ago counts."""
+        execution = RecordedExecution(events=4 * PAGE)
+        execution.take_decision()
+        execution.decide("newest")
+        execution.described = execution.describe()
+        execution.described["latestActivityTaskTimestamp"] = execution.events[-1]["eventTimestamp"]
+        for event in execution.events:
+            event["eventTimestamp"] += timedelta(seconds=behind)
+        assert open_ids(reader_at(execution, ago).read_open(EXECUTION)) == ["newest"]
+        assert execution.calls in (["history", "describe"], ["history", "describe", "history"])
 
     @pytest.mark.parametrize("at", ["history", "describe"])
     def test_an_execution_that_closes(self, at: str) -> None:
