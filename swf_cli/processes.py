@@ -17,6 +17,7 @@ from typing import ClassVar, Final
 _ENDED: Final = (b"Z", b"X")  # states of a process on Linux
 _POLL_INTERVAL: Final = 0.01  # seconds between looks at what is to end
 _KILL_TIMEOUT: Final = 1.0  # seconds
+_LONGEST_END: Final = 10.0  # seconds from SIGKILL to the end of a process that does not wait in the kernel
 _REAP_INTERVAL: Final = 1.0  # seconds
 
 
@@ -138,18 +139,8 @@ def is_running(pid: int) -> bool:
     return _ps("stat", pid)[:1] not in ("", "Z")
 
 
-def _is_ours(pid: int) -> bool:
-    """Return whether a process belongs to this user."""
-    try:
-        if sys.platform == "linux":
-            return os.stat(f"/proc/{pid}").st_uid == os.geteuid()
-    except OSError:
-        return False
-    return _ps("uid", pid) == str(os.geteuid())
-
-
 def signal_group(group: int, number: int) -> bool:
-    """Send a signal to a process group; return whether there was anything to send it to.
+    """Send a signal to a process group; return whether a process got it: there may be none, or only other users'.
 
     Refuse this process's own group, and IDs that address more than one group.
     """
@@ -169,12 +160,24 @@ def signal_and_continue_group(group: int, number: int) -> bool:
 
 def group_is_running(group: int) -> bool:
     """Return whether a process of a group is running; zombies may wait long until their parent reaps them."""
-    if not signal_group(group, 0):
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
         return False
+    except PermissionError:  # it is another user's; on macOS, or a group of zombies
+        return any(state not in _ENDED for state in _group_states(group))
     if not os.path.isdir("/proc/1"):
         return True
-    members = [fields for name in os.listdir("/proc") if name.isdecimal() and (fields := _stat(name))]
-    return any(int(its_group) == group and state not in _ENDED for state, _, its_group, *_ in members)
+    return any(state not in _ENDED for state in _group_states(group))
+
+
+def _group_states(group: int) -> list[bytes]:
+    """Return the states of the processes of a group."""
+    if sys.platform == "linux":
+        members = [fields for name in os.listdir("/proc") if name.isdecimal() and (fields := _stat(name))]
+        return [state for state, _, its_group, *_ in members if int(its_group) == group]
+    rows = subprocess.run(["ps", "-axo", "pgid=,stat="], capture_output=True, check=False).stdout.splitlines()
+    return [state[:1] for its_group, state in map(bytes.split, rows) if int(its_group) == group]
 
 
 def end_group(
@@ -212,7 +215,7 @@ def _signal_and_wait(group: int, number: int, timeout: float, reap: Callable[[],
     asked_jobs = number in (signal.SIGTERM, signal.SIGKILL)
     end = time.monotonic() + timeout
     if not signal_and_continue_group(group, number):
-        return True
+        return not group_is_running(group)
     while time.monotonic() < end:
         if reap() and not asked_jobs:
             signal_group(group, signal.SIGTERM)  # a shell has its background jobs ignore SIGINT
@@ -224,24 +227,27 @@ def _signal_and_wait(group: int, number: int, timeout: float, reap: Callable[[],
     return False
 
 
-def end_groups(leaders: Mapping[int, str], *, grace: float, kill: threading.Event) -> None:
-    """Stop the process groups that processes lead, all at once, each if it is ours and its leader has the start ID.
+def end_groups(leaders: Mapping[int, str], *, grace: float, kill: threading.Event) -> list[int]:
+    """Stop the process groups that processes lead, all at once, each if its leader has the start ID.
 
     They get SIGTERM, and what is left of them after `grace` seconds, or once `kill` is set, gets SIGKILL. Once its
     leader has ended, a group keeps its number for as long as a process of it is left.
+
+    Returns:
+        those that are running, such as ones that this user may not signal
     """
-    left = [pid for pid, started in leaders.items() if start_id(pid) == started and _is_ours(pid)]
+    groups = left = [pid for pid, started in leaders.items() if start_id(pid) == started]
     for number, seconds, stop in (
         (signal.SIGTERM, grace, kill),
-        (signal.SIGKILL, min(grace, _KILL_TIMEOUT), threading.Event()),
+        (signal.SIGKILL, _LONGEST_END, threading.Event()),
     ):
         left = [pid for pid in left if start_id(pid) in (leaders[pid], None)]
-        for pid in left:
-            signal_and_continue_group(pid, number)
+        left = [pid for pid in left if signal_and_continue_group(pid, number)]
         end = time.monotonic() + seconds
         while (left := list(filter(group_is_running, left))) and time.monotonic() < end:
             if stop.wait(_POLL_INTERVAL):
                 break
+    return [pid for pid in groups if start_id(pid) in (leaders[pid], None) and group_is_running(pid)]
 
 
 class OrphanReaper:

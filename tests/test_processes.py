@@ -1,5 +1,6 @@
 """Processes: how the end of one is awaited, how one is told from another with its ID, how a group is ended."""
 
+import errno
 import fcntl
 import os
 import resource
@@ -22,6 +23,7 @@ from swf_cli.processes import (
     raise_open_file_limit,
     start_id,
 )
+from tests.helpers.cli import wait_until
 from tests.helpers.processes import written_pids
 
 
@@ -132,6 +134,11 @@ def test_zombie_is_not_running(child: "subprocess.Popen[bytes]") -> None:
     assert not is_running(child.pid)
 
 
+def refuse(group: int, number: int) -> None:
+    """Refuse to signal a group, as the system does if all its processes are other users'."""
+    raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+
 Start = Callable[[str], "subprocess.Popen[bytes]"]
 
 
@@ -197,8 +204,25 @@ class TestGroups:
         """A group is terminated if its leader is the process with that start ID."""
         started = start_id(leader.pid)
         assert started is not None
-        end_groups({leader.pid: started}, grace=3_600, kill=threading.Event())
+        assert end_groups({leader.pid: started}, grace=3_600, kill=threading.Event()) == []
         assert not group_is_running(leader.pid)
+
+    def test_group_that_may_not_be_signalled(
+        self, leader: "subprocess.Popen[bytes]", monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It is not waited for, and known to be running until its processes have ended."""
+        started = start_id(leader.pid)
+        assert started is not None
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "killpg", refuse)
+            assert end_groups({leader.pid: started}, grace=3_600, kill=threading.Event()) == [leader.pid]
+            assert not end_group(leader.pid, grace=3_600)
+        os.killpg(leader.pid, signal.SIGKILL)
+        await_zombie(leader)
+        wait_until(lambda: not group_is_running(leader.pid))
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "killpg", refuse)  # as macOS does for a group of zombies
+            assert not group_is_running(leader.pid)
 
     @pytest.mark.parametrize("started", ["", "another boot/1/2", "0"])
     def test_another_leader(self, leader: "subprocess.Popen[bytes]", started: str) -> None:

@@ -32,19 +32,24 @@ def find_orphans(ledger: Ledger, *sources: PollSource) -> list[HeldTask]:
     ]
 
 
-def stop_commands(orphans: Sequence[HeldTask], grace: float, kill: threading.Event) -> None:
+def stop_commands(orphans: Sequence[HeldTask], grace: float, kill: threading.Event) -> list[HeldTask]:
     """Stop the commands of orphans that still run, all at once; never a group that another process leads.
 
-    They get SIGTERM, and after `grace` seconds, or once `kill` is set, SIGKILL.
+    They get SIGTERM, and after `grace` seconds, or once `kill` is set, SIGKILL. Return the orphans without a command
+    that runs: the others stay in the ledger, since their tasks would be executed twice.
     """
     running = [f"process {held.group}" for held in orphans if command_pid(held)]
     if running:
         _log.info("stopping what dead workers left running: %s", ", ".join(running))
     leaders = {held.group: held.group_start_id for held in orphans if held.group and held.group_start_id}
+    why = "the worker's user may not signal it, or it waits in the kernel"
     try:
-        end_groups(leaders, grace=grace, kill=kill)
-    except OSError as error:  # their tasks can be failed all the same
-        _log.warning("cannot stop what dead workers left running: %s", error)
+        left = end_groups(leaders, grace=grace, kill=kill)
+    except OSError as error:
+        left, why = list(leaders), str(error)
+    for group in left:
+        _log.warning("cannot stop process %d, which a dead worker left running; its task stays open: %s", group, why)
+    return [held for held in orphans if held.group not in left]
 
 
 def fail_orphans(

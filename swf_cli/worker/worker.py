@@ -139,7 +139,7 @@ class Worker:
 
     def _clear(self, orphans: Sequence[HeldTask]) -> None:
         """Stop what dead workers left running, and fail their tasks."""
-        stop_commands(orphans, self._context.config.grace, self.shutdown.killing)
+        orphans = stop_commands(orphans, self._context.config.grace, self.shutdown.killing)
         responder = self._context.responder(self.shutdown.draining, _LogOnceConnected(_log, self._poller))
         responder = replace(responder, retry_for=_ORPHAN_RETRIES, gate=None)
         fail_orphans(orphans, self._context.ledger, responder, stop=self.shutdown.draining, count=self._count_orphan)

@@ -13,7 +13,6 @@ import pytest
 from swf_cli.ledger.records import PollSource
 from swf_cli.ledger.store import Ledger
 from swf_cli.models import ActivityId, ExecutionId, WorkerTask
-from swf_cli.processes import start_id
 from tests.helpers.cli import Result, invoke, run
 from tests.helpers.operations import FAIL, HISTORY, LIST_OPEN, POLL
 from tests.helpers.stub_service import StubService
@@ -160,20 +159,6 @@ def test_no_group_but_a_commands_own_is_signalled(
     assert work(ledger_env).code == 0
     assert stub.operations().count(FAIL) == 4
     assert bystander.poll() is None
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to start a process of somebody else")
-def test_another_users_process_is_not_signalled(stub: StubService, ledger_env: dict[str, str]) -> None:
-    """Not even with the right start: root could, but no worker of root's started it."""
-    process = subprocess.Popen(["sleep", "100"], process_group=0, user=65_534)
-    try:
-        fill(ledger_env, stub.url, {"process_group": process.pid, "group_started": start_id(process.pid)})
-        assert work(ledger_env).code == 0
-        assert stub.operations().count(FAIL) == 2
-        assert process.poll() is None
-    finally:
-        process.kill()
-        process.wait()
 
 
 def test_nothing_goes_to_a_strangers_address(

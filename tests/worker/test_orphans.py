@@ -1,5 +1,6 @@
 """Orphans: which tasks and commands a dead worker left behind, and what becomes of them."""
 
+import errno
 import logging
 import os
 import signal
@@ -130,7 +131,8 @@ class TestStopCommands:
         commands = start(
             f"touch {tmp_path}/$$.term; until {all_terminated}; do sleep 0.02; done; touch {tmp_path}/$$.clean; exit"
         )
-        stop_commands([orphan_of(process) for process in commands], 30, threading.Event())
+        orphans = [orphan_of(process) for process in commands]
+        assert stop_commands(orphans, 30, threading.Event()) == orphans
         assert len(list(tmp_path.glob("*.clean"))) == 3
         assert not any(is_running(process.pid) for process in commands)
 
@@ -151,6 +153,40 @@ class TestStopCommands:
         assert [process.wait() for process in commands] == [-signal.SIGKILL] * 3
         processes = ", ".join(f"process {process.pid}" for process in commands)
         assert log.messages == [f"stopping what dead workers left running: {processes}"]
+
+    def test_command_that_cannot_be_stopped(
+        self,
+        start: Callable[[str], list["subprocess.Popen[bytes]"]],
+        log: pytest.LogCaptureFixture,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        """Such as one of another user's: it is logged, and its task is not to be failed while it runs."""
+        (command, *_) = start("")
+        killpg = os.killpg
+
+        def refuse(group: int, number: int) -> None:
+            if group == command.pid:
+                raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+            killpg(group, number)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "killpg", refuse)
+            assert stop_commands([orphan_of(command), ORPHAN], 3_600, threading.Event()) == [ORPHAN]
+        assert is_running(command.pid)
+        why = "the worker's user may not signal it, or it waits in the kernel"
+        message = f"cannot stop process {command.pid}, which a dead worker left running; its task stays open: {why}"
+        assert log.messages[1:] == [message]
+
+    @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to start a process as another user")
+    def test_command_that_runs_as_another_user(self) -> None:
+        """A worker of root's may have started it with `setpriv` or `su`: its start ID says so, and it is stopped."""
+        with subprocess.Popen(["sleep", "100"], process_group=0, user=65_534) as command:
+            try:
+                orphan = orphan_of(command)
+                assert stop_commands([orphan], 3_600, threading.Event()) == [orphan]
+                assert command.wait() == -signal.SIGTERM
+            finally:
+                command.kill()
 
     @pytest.mark.parametrize("started", [None, "somebody else"])
     def test_group_of_another_process(
