@@ -297,5 +297,5 @@ def raise_open_file_limit(count: int) -> bool:
 
 @cache
 def host_name() -> str:
-    """Return the name of this machine; bytes of it that are not UTF-8 become U+FFFD."""
-    return os.fsencode(socket.gethostname()).decode("utf-8", "replace")
+    """Return the name of this machine, `localhost` if it has none; bytes that are not UTF-8 become U+FFFD."""
+    return os.fsencode(socket.gethostname()).decode("utf-8", "replace") or "localhost"

@@ -152,7 +152,7 @@ def check_row(row: Mapping[str, Any]) -> None:
         "key": isinstance(row["key"], str) and re.fullmatch("[0-9a-f]{8,64}", row["key"]),
         "kind": row["kind"] in ("poll", "task", "broken_poll"),
         "holder": HOLDER_NAME.fullmatch(str(row["holder"])),
-        "region": re.fullmatch("[a-z0-9-]+", row["region"]),
+        "region": re.fullmatch("[A-Za-z0-9-]+", row["region"]),
         "taken_by": row["taken_by"] in ("poll", "work"),
         "taken_at": isinstance(taken_at, float) and 0 <= taken_at < _LATEST_TIME,
         "pid": _is_id(row["pid"], 1),

@@ -133,12 +133,16 @@ class Ledger:
         return self._write(key, received) and self._database.sync()
 
     def set_command(self, key: str, group: int, start_id: str | None) -> None:
-        """Record the process group of the command that runs for a task, and the start ID of its leader."""
-        command = {"process_group": group, "group_started": start_id}
+        """Record the process group of the command that runs for a task, and the start ID of its leader.
+
+        A group whose leader has no start ID is not recorded: nothing would tell it from a later one with its number.
+        """
+        command = {"process_group": group if start_id else None, "group_started": start_id}
         row = self._rows.get(key)
         if row is not None and not command.items() <= row.items():
             row |= command
-            self._execute("UPDATE held SET process_group = ?, group_started = ? WHERE key = ?", group, start_id, key)
+            values = (*command.values(), key)
+            self._execute("UPDATE held SET process_group = ?, group_started = ? WHERE key = ?", *values)
 
     def mark_poll_lost(self, key: str, token: str | None = None) -> bool:
         """Record that the response to this poll was lost, or all of it but the token: SWF may have assigned a task.
