@@ -53,14 +53,18 @@ class StreamProcess(WorkerProcess):
             self._stdout, stdout = os.pipe()
             theirs.callback(os.close, stdout)
             files.callback(os.close, self._stdout)
+            os.set_blocking(self._stdin, False)
+            os.set_blocking(self._stdout, False)
+            self._output = select.poll()
+            self._output.register(self._stdout, select.POLLIN)
+            self._shows_reads = _shrink(self._stdin)
             super().__init__(command, env, executable, (stdin, stdout), files)
-        os.set_blocking(self._stdin, False)
-        os.set_blocking(self._stdout, False)
-        self.start_id = start_id(self.group)
-        """See `processes.start_id`."""
-        self._output = select.poll()
-        self._output.register(self._stdout, select.POLLIN)
-        self._shows_reads = _shrink(self._stdin)
+        try:
+            self.start_id = start_id(self.group)
+            """See `processes.start_id`."""
+        except BaseException:  # such as of a lack of processes, where `ps` is needed
+            self.close()
+            raise
         self._unsent = b""
         self._barrier: int | None = None
         """How much of that may be sent before the handler has read all of it; None for the whole."""

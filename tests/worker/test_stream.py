@@ -1,5 +1,6 @@
 """Handlers that are kept running: the protocol, and what becomes of a task when a handler breaks it."""
 
+import errno
 import json
 import logging
 import os
@@ -14,9 +15,11 @@ from typing import Any
 import pytest
 
 from swf_cli.responding import Settlement
+from swf_cli.worker import stream
 from swf_cli.worker.handlers import FixedCommand
-from swf_cli.worker.stream import StreamExecutor
+from swf_cli.worker.stream import StreamExecutor, StreamProcess
 from tests.helpers.cli import wait_until
+from tests.helpers.ledger import open_descriptors
 from tests.helpers.operations import CANCEL, COMPLETE, FAIL, HEARTBEAT, HISTORY
 from tests.helpers.processes import is_running, written_pids
 from tests.helpers.worker_tasks import Tasks
@@ -418,6 +421,22 @@ class TestBrokenHandlers:
         program.unlink()
         reason = f"cannot run the command: No such file or directory: {program}"
         assert handlers.run() == (FAIL, {"reason": reason})
+
+    def test_error_after_the_start(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The handler is killed and reaped, since nothing else knows of it, and leaves no file open."""
+        pids: list[int] = []
+
+        def refuse(pid: int) -> str:
+            pids.append(pid)
+            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+        monkeypatch.setattr(stream, "start_id", refuse)
+        before = open_descriptors()
+        with pytest.raises(BlockingIOError):
+            StreamProcess(["cat"], {b"PATH": os.fsencode(os.environ["PATH"])}, "/bin/cat")
+        assert open_descriptors() == before
+        with pytest.raises(ChildProcessError):
+            os.waitpid(pids[0], os.WNOHANG)
 
 
 class TestRecycling:
