@@ -159,25 +159,39 @@ def signal_and_continue_group(group: int, number: int) -> bool:
 
 
 def group_is_running(group: int) -> bool:
-    """Return whether a process of a group is running; zombies may wait long until their parent reaps them."""
+    """Return whether a process of a group is running; zombies may wait long until their parent reaps them.
+
+    Where other processes are hidden, a group whose leader is a zombie of this process has ended.
+    """
     try:
         os.killpg(group, 0)
     except ProcessLookupError:
         return False
     except PermissionError:  # it is another user's; on macOS, or a group of zombies
-        return any(state not in _ENDED for state in _group_states(group))
-    if not os.path.isdir("/proc/1"):
-        return True
-    return any(state not in _ENDED for state in _group_states(group))
+        pass
+    else:
+        if sys.platform != "linux":
+            return True
+    states = _group_states(group)
+    return any(state not in _ENDED for state in states) if states else not _is_zombie_child(group)
 
 
 def _group_states(group: int) -> list[bytes]:
-    """Return the states of the processes of a group."""
+    """Return the states of the processes of a group, as far as they are shown to this one."""
     if sys.platform == "linux":
-        members = [fields for name in os.listdir("/proc") if name.isdecimal() and (fields := _stat(name))]
+        names = os.listdir("/proc") if os.path.isdir("/proc/self") else []
+        members = [fields for name in names if name.isdecimal() and (fields := _stat(name))]
         return [state for state, _, its_group, *_ in members if int(its_group) == group]
     rows = subprocess.run(["ps", "-axo", "pgid=,stat="], capture_output=True, check=False).stdout.splitlines()
     return [state[:1] for its_group, state in map(bytes.split, rows) if int(its_group) == group]
+
+
+def _is_zombie_child(pid: int) -> bool:
+    """Return whether a process is a child of this one that has ended, and is not reaped."""
+    if sys.platform == "linux":  # macOS does not hide processes
+        with suppress(ChildProcessError):
+            return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    return False
 
 
 def end_group(

@@ -200,6 +200,18 @@ class TestGroups:
         assert end_group(leader.pid, grace=3_600)
         assert not group_is_running(leader.pid)
 
+    @pytest.mark.parametrize("hidden", ["/proc/1", "/proc"], ids=["other users'", "all"])
+    def test_zombie_where_processes_are_hidden(self, hidden: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A group ends with its leader, reaped or not, also where processes are hidden (hidepid), or all are."""
+        isdir = os.path.isdir
+        monkeypatch.setattr(os.path, "isdir", lambda path: not str(path).startswith(hidden) and isdir(path))
+        with subprocess.Popen(["sleep", "100"], process_group=0) as leader:
+            assert group_is_running(leader.pid)
+            leader.kill()
+            await_zombie(leader)
+            assert not group_is_running(leader.pid)
+        assert not group_is_running(leader.pid)
+
     def test_same_leader(self, leader: "subprocess.Popen[bytes]") -> None:
         """A group is terminated if its leader is the process with that start ID."""
         started = start_id(leader.pid)
