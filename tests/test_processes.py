@@ -1,6 +1,5 @@
 """Processes: how the end of one is awaited, how one is told from another with its ID, how a group is ended."""
 
-import errno
 import fcntl
 import os
 import resource
@@ -24,7 +23,7 @@ from swf_cli.processes import (
     start_id,
 )
 from tests.helpers.cli import wait_until
-from tests.helpers.processes import written_pids
+from tests.helpers.processes import refuse_signal, written_pids
 
 
 @pytest.fixture
@@ -134,11 +133,6 @@ def test_zombie_is_not_running(child: "subprocess.Popen[bytes]") -> None:
     assert not is_running(child.pid)
 
 
-def refuse(group: int, number: int) -> None:
-    """Refuse to signal a group, as the system does if all its processes are other users'."""
-    raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
-
-
 Start = Callable[[str], "subprocess.Popen[bytes]"]
 
 
@@ -226,14 +220,14 @@ class TestGroups:
         started = start_id(leader.pid)
         assert started is not None
         with monkeypatch.context() as patch:
-            patch.setattr(os, "killpg", refuse)
+            patch.setattr(os, "killpg", refuse_signal)
             assert end_groups({leader.pid: started}, grace=3_600, kill=threading.Event()) == [leader.pid]
             assert not end_group(leader.pid, grace=3_600)
         os.killpg(leader.pid, signal.SIGKILL)
         await_zombie(leader)
         wait_until(lambda: not group_is_running(leader.pid))
         with monkeypatch.context() as patch:
-            patch.setattr(os, "killpg", refuse)  # as macOS does for a group of zombies
+            patch.setattr(os, "killpg", refuse_signal)  # as macOS does for a group of zombies
             assert not group_is_running(leader.pid)
 
     @pytest.mark.parametrize("started", ["", "another boot/1/2", "0"])

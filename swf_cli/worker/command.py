@@ -115,7 +115,7 @@ class CommandExecutor:
 
     def _outcome_of_stopped(self, runner: "TaskRunner", command: CommandProcess, files: TaskFiles) -> Outcome | None:
         is_cancelled = runner.signal is HeartbeatSignal.CANCEL_REQUESTED
-        if is_cancelled and not command.is_stuck and command.returncode() == 0:
+        if is_cancelled and not command.why_stuck and command.returncode() == 0:
             return _outcome_of(runner, command, files)
         return runner.outcome_of_stopped(command)
 

@@ -66,8 +66,8 @@ class WorkerProcess:
             self._files = files.pop_all()
         self.group = self._popen.pid
         """Its process group, and the ID of its leader."""
-        self.is_stuck = False
-        """Whether it was sent SIGKILL, and has not ended: it is blocked in the kernel."""
+        self.why_stuck = ""
+        """Why it goes on, although it was to be stopped; empty if it does not."""
         OrphanReaper.own_children.add(self.group)
         self._watch = ProcessWatch(self.group)
         self._stderr = LineReader(stderr)
@@ -85,8 +85,8 @@ class WorkerProcess:
 
     def describe_exit(self) -> str:
         """Return how a process ended, or that it did not, as the reason of a failure."""
-        if self.is_stuck:
-            return f"process {self.group} was killed, but waits in the kernel and does not end"
+        if self.why_stuck:
+            return f"process {self.group} {self.why_stuck}"
         code = self.returncode()
         return f"exit {code}" if code >= 0 else f"signal {_signal_name(-code)}"
 
@@ -106,29 +106,36 @@ class WorkerProcess:
         """Send SIGTERM to the process group, then SIGKILL after the grace period, or once `kill` is set.
 
         A process that waits in the kernel, such as for a file server, may not end for hours: after 10 seconds it is
-        left to end by itself, see `is_stuck`. `on_tick` is called now and then. Call it before `returncode`, which
-        reaps the process: after that, the ID of the group may be reused.
+        left to end by itself, and so is at once one of another user, see `why_stuck`. `on_tick` is called now and
+        then. Call it before `returncode`, which reaps the process: after that, the ID of the group may be reused.
         """
-        signal_and_continue_group(self.group, signal.SIGTERM)
         kill_at = time.monotonic() + grace
-        while not self.wait(TICK) or group_is_running(self.group):
+        can_signal = self._signal(signal.SIGTERM)
+        while can_signal and (not self.wait(TICK) or group_is_running(self.group)):
             on_tick()
             if kill.wait(TICK / 4) or time.monotonic() >= kill_at:
                 break
         for _ in range(_KILL_TICKS):
-            signal_and_continue_group(self.group, signal.SIGKILL)
+            if not self._signal(signal.SIGKILL):
+                self.why_stuck = "runs as another user and cannot be stopped"
+                break
             if self.wait(TICK):
                 return
             on_tick()
-        self.is_stuck = True
+        else:
+            self.why_stuck = "was killed, but waits in the kernel and does not end"
         _log.warning("%s; it is left to end by itself", self.describe_exit())
+
+    def _signal(self, number: int) -> bool:
+        """Signal the process group; return whether that was permitted, or the process has ended."""
+        return signal_and_continue_group(self.group, number) or self.wait(TICK)
 
     def close(self) -> None:
         """Kill it if it has not ended, reap it, and close its files."""
         if not self._watch.wait(0):
             signal_and_continue_group(self.group, signal.SIGKILL)
         with suppress(subprocess.TimeoutExpired):
-            self._popen.wait(1)
+            self._popen.wait(0 if self.why_stuck else 1)
             OrphanReaper.own_children.discard(self.group)
         self._watch.close()
         self._files.close()

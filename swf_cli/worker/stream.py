@@ -263,7 +263,7 @@ class StreamExecutor:
     def _stop(self, handler: StreamProcess) -> None:
         """Stop the handler, unless it has ended; `_replace` forgets it."""
         handler.is_retired = True
-        if not handler.wait(0) and not handler.is_stuck:
+        if not handler.wait(0) and not handler.why_stuck:
             handler.stop(self._context.config.grace, self._context.shutdown.killing, self._forward)
         self._forward(ended=True)
 

@@ -193,7 +193,7 @@ class TaskRunner:
         match self._sender.signal:
             case HeartbeatSignal.TASK_CLOSED:
                 return None
-            case _ if process and process.is_stuck:
+            case _ if process and process.why_stuck:
                 return Outcome.failed(process.describe_exit(), details)
             case HeartbeatSignal.CANCEL_REQUESTED:
                 return Outcome("cancelled", details=details or None)

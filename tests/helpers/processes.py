@@ -1,5 +1,6 @@
 """Processes that a test starts and never leaves behind, and what is still running."""
 
+import errno
 import os
 import signal
 import socket
@@ -34,6 +35,11 @@ def is_running(pid: int) -> bool:
     """Return whether a process is running; a zombie is not."""
     done = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False)
     return done.stdout.strip()[:1] not in ("", "Z")
+
+
+def refuse_signal(group: int, number: int) -> None:
+    """Refuse to signal a process group, in the place of os.killpg, as if all its processes were another user's."""
+    raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
 
 
 def written_pids(folder: Path, count: int) -> list[int]:

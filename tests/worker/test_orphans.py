@@ -1,6 +1,5 @@
 """Orphans: which tasks and commands a dead worker left behind, and what becomes of them."""
 
-import errno
 import logging
 import os
 import signal
@@ -25,7 +24,7 @@ from swf_cli.output.log import TextFormatter
 from swf_cli.processes import host_name, start_id
 from swf_cli.responding import Outcome, Responder, Settlement
 from swf_cli.worker.orphans import fail_orphans, find_orphans, stop_commands
-from tests.helpers.processes import is_running, written_pids
+from tests.helpers.processes import is_running, refuse_signal, written_pids
 
 HERE = PollSource("media", "work", "me", None, "us-east-1", "http://127.0.0.1:1")
 
@@ -166,7 +165,7 @@ class TestStopCommands:
 
         def refuse(group: int, number: int) -> None:
             if group == command.pid:
-                raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+                refuse_signal(group, number)
             killpg(group, number)
 
         with monkeypatch.context() as patch:

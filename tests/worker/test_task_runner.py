@@ -1,6 +1,7 @@
 """One task of a worker: its command runs, is stopped if need be, and decides the response."""
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from swf_cli.worker.command import CommandExecutor
 from swf_cli.worker.handlers import FixedCommand
 from tests.helpers.cli import wait_until
 from tests.helpers.operations import CANCEL, COMPLETE, FAIL, HEARTBEAT, HISTORY
-from tests.helpers.processes import is_running, written_pids
+from tests.helpers.processes import is_running, refuse_signal, written_pids
 from tests.helpers.worker_tasks import Tasks
 
 FOREVER = "while :; do sleep 0.02; done"
@@ -371,6 +372,22 @@ class TestShutdown:
         assert tasks.response() == (FAIL, {"reason": reason, "details": "bye"})
         assert f"{reason}; it is left to end by itself" in caplog.messages
         assert not is_running(pid)
+
+    @pytest.mark.filterwarnings("ignore:subprocess:ResourceWarning")  # it is left running
+    def test_command_of_another_user(
+        self, tasks: Tasks, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """One that the worker may not signal, such as `sudo`, is not waited for: its task fails."""
+        running = tasks.start(f"echo $$ > {tmp_path}/sh.pid; exec sleep 100", grace=30)
+        (pid,) = written_pids(tmp_path, 1)
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "killpg", refuse_signal)
+            tasks.shutdown.terminate()
+            reason = f"process {pid} runs as another user and cannot be stopped"
+            assert str(running.result(60)) == f"failed ({reason})"
+        assert f"{reason}; it is left to end by itself" in caplog.messages
+        assert is_running(pid)
+        os.killpg(pid, signal.SIGKILL)
 
     def test_kill_abandons_the_response(self, tasks: Tasks) -> None:
         """A response that is not accepted is given up, and the task is not certainly closed."""
