@@ -68,17 +68,26 @@ def open_folder(path: Path) -> int:
 
 
 def _create(path: Path) -> None:
-    """Create a folder and its missing parents, each for this user alone whatever the umask."""
+    """Create a folder and its missing parents, each for this user alone."""
     for folder in (*reversed(path.parents), path):
-        if os.path.lexists(folder):
-            continue
-        with suppress(FileExistsError):
-            folder.mkdir(mode=_OWNER_ONLY)
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        try:
-            os.fchmod(descriptor, _OWNER_ONLY)
-        finally:
-            os.close(descriptor)
+        if not os.path.lexists(folder):
+            with suppress(FileExistsError):
+                make_folder(folder)
+
+
+def make_folder(path: Path) -> None:
+    """Create a folder for this user alone, whatever the umask. Raise FileExistsError if there is something."""
+    path.mkdir(mode=_OWNER_ONLY)
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        descriptor = os.open(path, flags)
+    except PermissionError:  # a umask that takes the right to read from this user
+        path.chmod(_OWNER_ONLY)
+        return
+    try:
+        os.fchmod(descriptor, _OWNER_ONLY)
+    finally:
+        os.close(descriptor)
 
 
 def open_file(folder: int, name: str, *, create: bool = False, exclusive: bool = False) -> int:

@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from ..ledger.trust import open_folder
+from ..ledger.trust import make_folder, open_folder
 from ..models import MAX_BYTES_PER_CHARACTER, fit_text, max_length
 from ..retry import Log
 from .files import InvalidResult, check_space, describe_open_error
@@ -64,21 +64,22 @@ class ScratchDir:
                 finally:
                     os.close(folder)
                 check_space(str(parent))
-                path = parent / f"{_PREFIX}{secrets.token_hex(8)}"
-                path.mkdir(mode=0o700)
-                try:
-                    self._open(str(path))
-                except OSError:
-                    path.rmdir()
-                    raise
+                self._create_in(parent, _PREFIX)
                 return
-        self._open(tempfile.mkdtemp(prefix="swf-work-"))
+        self._create_in(Path(tempfile.gettempdir()), "swf-work-")
 
-    def _open(self, path: str) -> None:
+    def _create_in(self, parent: Path, prefix: str) -> None:
+        path = parent / f"{prefix}{secrets.token_hex(8)}"
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        self._descriptor = os.open(os.path.join(path, _LOCK), flags, 0o600)
-        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
-        self._path = path
+        try:
+            make_folder(path)
+            self._descriptor = os.open(path / _LOCK, flags, 0o600)
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+        except OSError as error:  # without the random name, so that equal failures have equal reasons
+            shutil.rmtree(path, ignore_errors=True)
+            self._close()
+            raise OSError(error.errno, error.strerror, str(parent)) from error
+        self._path = str(path)
 
     def _close(self) -> None:
         if self._descriptor >= 0:

@@ -206,6 +206,20 @@ def test_a_user_uses_a_folder_of_their_own(shared: Path) -> None:
         open_folder(state)
 
 
+@is_root
+@pytest.mark.parametrize("umask", [0o277, 0o777])
+def test_a_umask_that_keeps_the_user_out(umask: int, shared: Path) -> None:
+    """It takes nothing from a user who is not root, either: they can use what is created."""
+    state = shared / "a" / "state"
+
+    def create() -> None:
+        os.umask(umask)
+        os.close(open_file(open_folder(state), "f", create=True))
+
+    assert as_stranger(create) == ""
+    assert [mode(path) for path in (shared / "a", state, state / "f")] == [0o700, 0o700, 0o600]
+
+
 def test_a_lock_file_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
     """Nothing is created, locked or removed through a link with the name of a lock file."""
     folder = open_folder(tmp_path / "state")

@@ -318,20 +318,40 @@ class TestScratchDir:
         assert Path(scratch.path()).parent == tmp_path / "state"
         scratch.remove()
 
-    def test_folder_that_could_not_be_locked(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """It is removed, and the temporary directory is used."""
-        tmp_path.chmod(0o700)
-        scratch, open_ = ScratchDir(tmp_path), os.open
+    @pytest.fixture
+    def refused(self, monkeypatch: pytest.MonkeyPatch) -> set[str]:
+        """Folders in which no lock can be created."""
+        refused: set[str] = set()
+        open_ = os.open
 
         def refuse(path: "str | Path", *args: Any, **how: Any) -> int:
-            if str(path).startswith(str(tmp_path)) and str(path).endswith("lock"):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            if str(path).endswith("lock") and any(str(path).startswith(folder) for folder in refused):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
             return open_(path, *args, **how)
 
         monkeypatch.setattr(os, "open", refuse)
+        return refused
+
+    def test_folder_that_could_not_be_locked(self, tmp_path: Path, refused: set[str]) -> None:
+        """It is removed, and the temporary directory is used."""
+        tmp_path.chmod(0o700)
+        refused.add(str(tmp_path))
+        scratch = ScratchDir(tmp_path)
         assert Path(scratch.path()).parent == Path(tempfile.gettempdir())
         assert list(tmp_path.iterdir()) == []
         scratch.remove()
+
+    def test_temporary_folder_that_could_not_be_locked(
+        self, tmp_path: Path, refused: set[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It is removed, too, and the error does not show its random name: each retry has the same reason."""
+        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+        refused.add(str(tmp_path))
+        for parent in (None, tmp_path / "state"):
+            with pytest.raises(OSError, match="No space left on device") as caught:
+                ScratchDir(parent).path()
+            assert caught.value.filename == str(tmp_path)
+        assert [path.name for path in tmp_path.rglob("*")] == ["state"]
 
     def test_folder_without_a_lock(self, tmp_path: Path) -> None:
         """If it is old, its process died before it locked it; a new one may be about to be locked."""
