@@ -175,5 +175,6 @@ class Signalled(BaseException):
 def explain_unexpected(error: Exception) -> tuple[str, str]:
     """Return the message and the hint for an exception that nobody expected."""
     if isinstance(error, RuntimeError) and str(error) == _NO_THREAD:
-        return "cannot start another thread", "raise the limit on processes (`ulimit -u`, or that of the container)"
+        limits = "processes (`ulimit -u`) or memory (`ulimit -v`), or those of the container"
+        return "cannot start another thread", f"raise the limit on {limits}"
     return f"unexpected {type(error).__name__}: {error}", "add --debug for a traceback"

@@ -11,6 +11,7 @@ from swf_cli.errors import (
     SwfError,
     TaskNotOpen,
     ThrottlingError,
+    explain_unexpected,
 )
 
 
@@ -51,6 +52,13 @@ def test_a_copy_as_another_class_keeps_the_facts() -> None:
 def test_a_copy_of_an_incomplete_task_keeps_its_token() -> None:
     """The token is all that closes the task."""
     assert IncompleteTask.from_error(IncompleteTask("it has no input", token="T"), "it is incomplete").token == "T"
+
+
+def test_a_thread_that_cannot_be_started() -> None:
+    """Python does not say which limit is reached: that on processes, or that on memory."""
+    message, hint = explain_unexpected(RuntimeError("can't start new thread"))
+    assert message == "cannot start another thread"
+    assert hint == "raise the limit on processes (`ulimit -u`) or memory (`ulimit -v`), or those of the container"
 
 
 def test_an_error_without_a_fault_has_no_facts() -> None:
