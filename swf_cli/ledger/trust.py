@@ -28,13 +28,18 @@ def state_folder(environ: Mapping[str, str]) -> Path | None:
     """Return SWF_STATE_DIR, else XDG_STATE_HOME/swf, else ~/.local/state/swf; None without a home directory."""
     if environ.get("SWF_STATE_DIR"):
         return Path(environ["SWF_STATE_DIR"])
-    state = environ.get("XDG_STATE_HOME")
-    if not state:
-        home = os.path.expanduser("~")
-        if home == "~":  # neither HOME nor an entry in the user database
-            return None
-        state = os.path.join(home, ".local", "state")
-    return Path(state, "swf")
+    state = environ.get("XDG_STATE_HOME", "")
+    if state.startswith("/"):  # others are invalid, and to be ignored (XDG Base Directory Specification)
+        return Path(state, "swf")
+    home = environ.get("HOME") or _home_on_record()
+    return Path(home, ".local", "state", "swf") if home else None
+
+
+def _home_on_record() -> str | None:
+    try:
+        return pwd.getpwuid(os.getuid()).pw_dir
+    except KeyError:
+        return None
 
 
 def open_folder(path: Path) -> int:

@@ -472,7 +472,6 @@ def test_reading_creates_no_ledger(folder: Path, open_ledger: Open) -> None:
     ("environ", "where"),
     [
         ({"SWF_STATE_DIR": "A", "XDG_STATE_HOME": "B"}, "A"),
-        ({"SWF_STATE_DIR": "", "XDG_STATE_HOME": "B"}, "B/swf"),
         ({"XDG_STATE_HOME": ""}, ".local/state/swf"),
         ({}, ".local/state/swf"),
         ({"SWF_LEDGER": "on"}, ".local/state/swf"),
@@ -487,9 +486,9 @@ def test_the_environment_says_where_it_is(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Under SWF_STATE_DIR, else XDG_STATE_HOME/swf, else ~/.local/state/swf; nowhere with SWF_LEDGER=off."""
+    """Under SWF_STATE_DIR, else ~/.local/state/swf; nowhere with SWF_LEDGER=off."""
     monkeypatch.chdir(tmp_path)
-    with Ledger.from_env(environ) as ledger:
+    with Ledger.from_env({"HOME": str(tmp_path), **environ}) as ledger:
         assert ledger.record_poll(SOURCE, "poll").assign(TASK) == (where is not None)
         found = [str(path.parent.relative_to(tmp_path)) for path in tmp_path.rglob(DATABASE)]
         assert found == ([] if where is None else [where])

@@ -2,12 +2,14 @@
 
 import logging
 import os
+import pwd
 import shutil
 import stat
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -235,18 +237,28 @@ def test_a_lock_file_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
     [
         ({"SWF_STATE_DIR": "/s", "XDG_STATE_HOME": "/x"}, Path("/s")),
         ({"SWF_STATE_DIR": "", "XDG_STATE_HOME": "/x"}, Path("/x/swf")),
-        ({}, Path("/home/me/.local/state/swf")),
+        ({"XDG_STATE_HOME": "x", "HOME": "/home/me"}, Path("/home/me/.local/state/swf")),
+        ({"HOME": "/home/me"}, Path("/home/me/.local/state/swf")),
+        ({"HOME": ""}, Path("/record/.local/state/swf")),
+        ({}, Path("/record/.local/state/swf")),
     ],
 )
 def test_where_it_is(environ: dict[str, str], expected: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """SWF_STATE_DIR, else below XDG_STATE_HOME, else below the home directory; an empty variable counts as unset."""
-    monkeypatch.setenv("HOME", "/home/me")
+    """SWF_STATE_DIR, else below XDG_STATE_HOME, else below the home directory; an empty variable counts as unset.
+
+    So does an XDG_STATE_HOME that is not absolute, as its specification says.
+    """
+    monkeypatch.setattr(pwd, "getpwuid", lambda uid: SimpleNamespace(pw_dir="/record"))
     assert state_folder(environ) == expected
 
 
 def test_without_a_home_there_is_none(monkeypatch: pytest.MonkeyPatch, log: pytest.LogCaptureFixture) -> None:
     """With neither HOME nor an entry in the user database the ledger is off, with one warning."""
-    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+
+    def unknown(uid: int) -> None:
+        raise KeyError(uid)
+
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
     assert state_folder({}) is None
     assert Ledger.from_env({}).folder is None
     assert log.messages == ["there is no home directory, so received tasks are not recorded; set SWF_STATE_DIR"]
