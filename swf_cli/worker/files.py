@@ -175,8 +175,12 @@ def _find_cut(data: bytes, token: str | None = None) -> int:
 
 
 def describe_open_error(error: OSError) -> str:
-    """Return why a file could not be opened that must not be a link."""
-    return "it is a symbolic link" if error.errno == errno.ELOOP else error.strerror or str(error)
+    """Return why a file could not be opened that must be a regular one."""
+    if error.errno == errno.ELOOP:
+        return "it is a symbolic link"
+    if error.errno in (errno.ENXIO, errno.EOPNOTSUPP):  # of a FIFO that nobody reads, and of a socket
+        return "it is not a regular file"
+    return error.strerror or str(error)
 
 
 def open_input(stack: ExitStack, data: bytes) -> int:

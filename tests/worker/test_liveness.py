@@ -231,6 +231,20 @@ class TestAliveFile:
         if kind == "pipe":
             os.close(reader)
 
+    @pytest.mark.parametrize("kind", ["pipe", "socket"])
+    def test_replaced(
+        self, file: Path, kind: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """What the system says of a pipe that nobody reads, or of a socket, would not help."""
+        if kind == "pipe":
+            os.mkfifo(file)
+        else:
+            monkeypatch.chdir(file.parent)  # the address of a socket is short
+            with socket.socket(socket.AF_UNIX) as listener:
+                listener.bind(file.name)
+        Liveness({}, str(file)).touch()
+        assert caplog.messages == [f"cannot touch {file}: it is not a regular file"]
+
     def test_deleted(self, file: Path, caplog: pytest.LogCaptureFixture) -> None:
         """It is made again; if that is not possible, it is no error any more, but logged once each time it begins."""
         liveness = Liveness({}, str(file))
