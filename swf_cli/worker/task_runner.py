@@ -204,7 +204,10 @@ class TaskRunner:
         self.context.ledger.set_command(self._row_key, group, start_id)
 
     def environment(self) -> dict[bytes, bytes]:
-        """Return the environment variables that describe the task to a command: in UTF-8, whatever the locale."""
+        """Return the environment variables that describe the task to a command: in UTF-8, whatever the locale.
+
+        Raise ValueError if one can't hold its value.
+        """
         task = self.task
         variables = {
             b"SWF_TASK_TOKEN": task.token,
@@ -216,6 +219,9 @@ class TaskRunner:
             b"SWF_DOMAIN": self.source.domain,
             b"SWF_TASK_LIST": self.source.task_list,
         }
+        for name, value in variables.items():
+            if "\0" in value:
+                raise ValueError(f"{name.decode()} cannot hold a NUL")
         return {name: value.encode("utf-8", "surrogatepass") for name, value in variables.items()}
 
     def forward_stderr(self, process: WorkerProcess, *, ended: bool = False) -> None:

@@ -71,6 +71,13 @@ class TestOutcome:
         assert operation == FAIL
         assert arguments["reason"] == f"cannot run the command: No such file or directory: {tmp_path}/gone"
 
+    def test_nul_in_a_workflow_id(self, tasks: Tasks) -> None:
+        """SWF allows it, and no environment variable can hold it: the task fails, and the reason names that."""
+        context = tasks.context(FixedCommand(["true"]))
+        execution = {"workflowId": "a\0b", "runId": "RUN"}
+        tasks.submit(context, CommandExecutor(), workflowExecution=execution).result(60)
+        assert tasks.response() == (FAIL, {"reason": "cannot run the command: SWF_WORKFLOW_ID cannot hold a NUL"})
+
     def test_no_temporary_space(self, tasks: Tasks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """A missing temporary directory fails the task, and the reason says why."""
         monkeypatch.setattr("tempfile.tempdir", f"{tmp_path}/gone")
