@@ -23,9 +23,13 @@ _MAX_UNREAD: Final = 1_048_576  # bytes of stderr; what is older is skipped, so 
 
 def check_temporary_space() -> None:
     """Raise OSError unless the temporary directory has space for the files of a command."""
+    try:
+        folder = tempfile.gettempdir()
+    except FileNotFoundError:  # it lists folders, and not why each can't be used
+        folder = os.environ.get("TMPDIR") or "/tmp"  # noqa: S108 - see why the first one can't
     with ExitStack() as stack:
-        descriptor = open_unlinked(stack)
-        check_space(tempfile.gettempdir())
+        descriptor = open_unlinked(stack, folder)
+        check_space(folder)
         os.write(descriptor, b"\0" * _PIPE_CAPACITY)
 
 
@@ -199,18 +203,19 @@ def open_input(stack: ExitStack, data: bytes) -> int:
     return file
 
 
-def open_unlinked(stack: ExitStack) -> int:
+def open_unlinked(stack: ExitStack, folder: str | None = None) -> int:
     """Open a file that has no name, for appending, and return its descriptor; the stack closes it.
 
+    `folder` is where it takes its space, by default the temporary directory.
     `echo … > /dev/stderr` opens such a file anew and empties it: what follows must not leave a hole.
     """
+    folder = folder or tempfile.gettempdir()
     if sys.platform == "linux":
         with suppress(OSError):  # a file system without such files
             flags = os.O_TMPFILE | os.O_EXCL | os.O_RDWR | os.O_APPEND
-            descriptor = os.open(tempfile.gettempdir(), flags, 0o600)
+            descriptor = os.open(folder, flags, 0o600)
             stack.callback(os.close, descriptor)
             return descriptor
-    folder = tempfile.gettempdir()
     try:
         descriptor, path = tempfile.mkstemp(dir=folder)
     except OSError as error:  # without the random name, so that equal failures have equal reasons

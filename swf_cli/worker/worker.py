@@ -1,5 +1,6 @@
 """The worker: slots that poll, and run a command for each task, until it is stopped."""
 
+import errno
 import logging
 import math
 import os
@@ -150,6 +151,8 @@ class Worker:
             check_temporary_space()
         except OSError as error:
             hint = "free some space there, or set TMPDIR"
+            if error.errno == errno.EFBIG:
+                hint = "raise the limit on the size of files (`ulimit -f`)"
             raise SwfError(f"cannot write to temporary files: {error.strerror}", hint=hint) from error
         try:
             self._context.liveness.start()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers.cli import SWF, run, wait_until
+from tests.helpers.cli import SWF, run, shell, wait_until
 from tests.helpers.local_service import Service, local_service
 
 SLOTS = 4
@@ -149,3 +149,13 @@ def test_no_room_for_temporary_files_is_told_before_the_first_poll(aws_env: dict
     assert Path(full).exists()
     result = run("work", "-d", "media", "-t", "work", "--", "true", env=env)
     assert result.code == 1
+
+
+def test_a_limit_on_the_size_of_files_is_named(aws_env: dict[str, str]) -> None:
+    """What keeps the worker from writing temporary files may be no lack of space."""
+    result = shell("ulimit -f 0; swf work -d media -t work -- true", env=aws_env)
+    assert (result.stdout, result.code) == ("", 1)
+    assert result.stderr.splitlines() == [
+        "swf: cannot write to temporary files: File too large",
+        "hint: raise the limit on the size of files (`ulimit -f`)",
+    ]
