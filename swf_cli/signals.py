@@ -58,9 +58,12 @@ class SignalSafeEvent(threading.Event):
 
 @contextmanager
 def handle_stop_signals(
-    handler: Callable[[int], None], clock: Callable[[], float] = time.monotonic
+    handler: Callable[[int], None],
+    clock: Callable[[], float] = time.monotonic,
+    *,
+    numbers: Iterable[int] = STOP_SIGNALS,
 ) -> Iterator[None]:
-    """Call `handler` with the number of each stop signal that arrives.
+    """Call `handler` with the number of each stop signal that arrives, or of each of `numbers`.
 
     `timeout` sends its signal twice at once, to the process and to its group: the second of two signals within 0.2 s
     is dropped as a duplicate.
@@ -74,7 +77,7 @@ def handle_stop_signals(
             last = now
             handler(number)
 
-    with _handlers(handle):
+    with _handlers(handle, numbers):
         yield
 
 

@@ -56,18 +56,20 @@ class Shutdown:
 def staged_shutdown(shutdown: Shutdown) -> Iterator[None]:
     """Let the first stop signal drain a worker, the second terminate and the third kill its commands.
 
-    For the main thread. Raise Signalled at the end if there was more than one.
+    SIGQUIT kills them at once. For the main thread. Raise Signalled at the end if there was more than one signal, or
+    SIGQUIT.
     """
     stages = ((shutdown.drain, _DRAINING), (shutdown.terminate, _TERMINATING), (shutdown.kill, _KILLING))
     arrived: list[int] = []
 
     def handler(number: int) -> None:
         arrived.append(number)
-        stage, description = stages[min(len(arrived), len(stages)) - 1]
+        reached = len(stages) if signal.SIGQUIT in arrived else min(len(arrived), len(stages))
+        stage, description = stages[reached - 1]
         stage()
         _log.info("%s: %s", signal.Signals(number).name, description, extra={"event": "shutdown"})
 
-    with handle_stop_signals(handler):
+    with handle_stop_signals(handler), handle_stop_signals(handler, numbers=[signal.SIGQUIT]):
         yield
-    if len(arrived) > 1:
+    if len(arrived) > 1 or signal.SIGQUIT in arrived:
         raise Signalled(arrived[-1])

@@ -113,7 +113,7 @@ def work(
     as reason and the end of stderr as details. The last line of $SWF_HEARTBEAT_FILE is sent with the next heartbeat.
 
     Ctrl-C or SIGTERM stops polling and waits for running tasks; a second one terminates the commands, a third kills
-    them.
+    them. Ctrl-\\ (SIGQUIT) kills them at once.
     """
     from ...output.log import configure_logging, log_summary
     from ...output.progress import work_progress

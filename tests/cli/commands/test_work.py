@@ -389,6 +389,24 @@ class TestSignals:
         assert end(service, workflow)[1]["reason"] == "worker stopped"
         assert not is_running(pid)
 
+    @pytest.mark.parametrize("before", [(), ("shutting down",)], ids=["first", "second"])
+    def test_quit(
+        self, before: tuple[str, ...], service: Service, service_env: dict[str, str], tmp_path: Path
+    ) -> None:
+        """SIGQUIT, which Ctrl-\\ sends, kills the commands at once, whatever came before."""
+        workflow, log = schedule(service), tmp_path / "log"
+        script = f"trap '' TERM; {SLOW.format(tmp_path)}"
+        no_core = ("sh", "-c", 'ulimit -c 0; exec "$@"', "sh", SWF)
+        with working(script, "--grace", "1h", env=service_env, log=log, program=no_core) as worker:
+            pid = written_pids(tmp_path, 1)[0]
+            for words in before:
+                self._send(worker, signal.SIGTERM, log, words)
+            self._send(worker, signal.SIGQUIT, log, "killing commands")
+            assert worker.wait(60) == -signal.SIGQUIT
+        assert end(service, workflow)[1]["reason"] == "worker stopped"
+        assert not is_running(pid)
+        assert held(service_env) == []
+
     def _send(self, worker: "subprocess.Popen[str]", number: int, log: Path, words: str) -> None:
         """Send a signal, and wait until it is handled, and for as long as the next one would be a duplicate."""
         worker.send_signal(number)
