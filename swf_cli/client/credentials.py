@@ -17,6 +17,7 @@ from .certificates import CABundle
 from .faults import HINT_CREDENTIALS, HINT_EXPIRED, class_names, describe, is_transient, translate
 from .masking import mask, mask_exceptions, mask_urls
 from .proxies import advise, explain_setting
+from .refresh import BackgroundRefresh
 
 if TYPE_CHECKING:
     import botocore.session
@@ -34,9 +35,10 @@ _RESPONSE_STATUS: Final = re.compile(r"non 200 response (\d+)")
 class CredentialSource:
     """The credentials of one botocore session."""
 
-    def __init__(self, session: "botocore.session.Session", ca_bundle: CABundle) -> None:
+    def __init__(self, session: "botocore.session.Session", ca_bundle: CABundle, clock: Callable[[], float]) -> None:
         self._session = session
         self._ca_bundle = ca_bundle
+        self._clock = clock
         self._method = ""
         """botocore's name of the provider that was tried last."""
         self._metadata_status: int | None = None
@@ -58,9 +60,9 @@ class CredentialSource:
             if credentials is None:
                 raise self._explain_none()
             self._method = credentials.method
-            credentials.get_frozen_credentials = _registering(credentials.get_frozen_credentials)
+            refresh = BackgroundRefresh(credentials, lambda error: self.explain(error).message, self._clock)
             # Those of a role or of SSO are fetched here: a failure to get them is not a failed call to SWF.
-            frozen = credentials.get_frozen_credentials()
+            frozen = refresh.freeze()
         except SwfError:
             raise
         except Exception as error:
@@ -294,20 +296,6 @@ def _describe_mistake(error: Any) -> str:
         return ""
     is_repeated = class_names(error) & {"DuplicateSectionError", "DuplicateOptionError"}
     return f": line {line} repeats a section or a setting" if is_repeated else f": line {line} is not valid"
-
-
-def _registering(freeze: Callable[[], Any]) -> Callable[[], Any]:
-    """Return a `get_frozen_credentials` that registers the secrets for redaction.
-
-    botocore calls it to sign each request, and may have refreshed the credentials.
-    """
-
-    def freeze_and_register() -> Any:
-        frozen = freeze()
-        register_secrets(frozen.secret_key, frozen.token)
-        return frozen
-
-    return freeze_and_register
 
 
 _VARIABLES: Final = {

@@ -2,6 +2,8 @@
 
 import os
 import threading
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -33,6 +35,9 @@ _CALL_READ_TIMEOUT: Final = 20
 _CONNECT_TIMEOUT: Final = 5
 _CALL_ATTEMPTS: Final = 3
 
+_ISSUER_TIMEOUT: Final = 5  # seconds, of calls to STS and SSO
+_ISSUER_ATTEMPTS: Final = 2
+
 _HINT_SETTING = "check the AWS_* variables and the profile in ~/.aws/config and ~/.aws/credentials"
 
 
@@ -58,12 +63,14 @@ class Session:
         poll_read_timeout: float = POLL_READ_TIMEOUT,
         call_read_timeout: float = _CALL_READ_TIMEOUT,
         connections: int = 10,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._profile = profile
         self._region = region
         self._endpoint_url = endpoint_url
         self._call_read_timeout = call_read_timeout
         self._connections = connections
+        self._clock = clock
         self._lock = threading.RLock()
         self._renewing = threading.Lock()
         self._clients: dict[tuple[float, int], botocore.client.BaseClient] = {}
@@ -167,6 +174,8 @@ class Session:
         return fault
 
     def _look_up(self, session: "botocore.session.Session") -> "_Found":
+        from botocore.config import Config
+
         ignore_empty_variables(session)
         _share_role_cache(session)
         region = (
@@ -178,11 +187,20 @@ class Session:
         if not region:
             raise AccessError(explain_missing("no region is set", session), hint=HINT_REGION)
         use_fast_loader(session, region)
+        timeout = min(_ISSUER_TIMEOUT, self._call_read_timeout)
+        # For STS and SSO: SWF's clients have settings of their own.
+        session.set_default_client_config(
+            Config(
+                connect_timeout=timeout,
+                read_timeout=timeout,
+                retries={"mode": "standard", "total_max_attempts": _ISSUER_ATTEMPTS},
+            )
+        )
         # Set on the session, so that the calls to STS and SSO that a profile needs go to the same region.
         session.set_config_variable("region", region)
         self._ca_bundle.look_up(session)
         session.register("before-send", self._proxies.check)
-        source = CredentialSource(session, self._ca_bundle)
+        source = CredentialSource(session, self._ca_bundle, self._clock)
         return _Found(session, source, source.load())
 
     def _create_client(self, read_timeout: float, attempts: int) -> "botocore.client.BaseClient":
