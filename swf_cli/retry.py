@@ -104,21 +104,17 @@ class Retrier:
 
 
 class AccessGate:
-    """Serialises credential renewal: on an access error all threads wait, and then one of them resets the session.
+    """A wait that all threads share after an access error: others may have rotated keys, or changed a policy.
 
     Args:
-        reset: makes the next call look credentials up again
         wait_for: seconds to wait before calls are tried again
     """
 
-    def __init__(
-        self, reset: Callable[[], None], *, wait_for: float = 30.0, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._reset = reset
+    def __init__(self, *, wait_for: float = 30.0, clock: Callable[[], float] = time.monotonic) -> None:
         self._wait_for = wait_for
         self._clock = clock
         self._lock = threading.Lock()
-        self._open_at = self._reset_for = -inf
+        self._open_at = -inf
 
     def wait(
         self,
@@ -134,9 +130,4 @@ class AccessGate:
             open_at = self._open_at
         if is_first:
             log.info("%s; retrying in %g s", error.message, self._wait_for, extra={"event": "retry"})
-        stopped = stop.wait(max(0.0, open_at - self._clock()))
-        with self._lock:
-            if self._reset_for < open_at:
-                self._reset_for = open_at
-                self._reset()
-        return not stopped
+        return not stop.wait(max(0.0, open_at - self._clock()))

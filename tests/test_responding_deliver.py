@@ -50,7 +50,7 @@ def responder(stub: StubService, session: Session, clock: FakeClock, stop: Insta
         history_for=120,
         end_attempts=5,
         stop=stop,
-        gate=AccessGate(lambda: None, clock=clock),
+        gate=AccessGate(clock=clock),
         retrier=partial(Retrier, clock=clock, jitter=lambda: 1.0),
     )
 
@@ -139,7 +139,7 @@ def test_rejected_credentials(
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDOLD")
     session = Session(region="us-east-1", endpoint_url=stub.url)
-    responder = Responder(session.no_retry, stop=stop, gate=AccessGate(session.reset, wait_for=30, clock=clock))
+    responder = Responder(session.no_retry, stop=stop, gate=AccessGate(wait_for=30, clock=clock))
     for _ in range(rejections):
         stub.fault(COMPLETE, "ExpiredTokenException", "expired")
     stub.reply(COMPLETE)

@@ -3,7 +3,6 @@
 import logging
 import threading
 from math import inf
-from typing import Any
 
 import pytest
 from hypothesis import example, given
@@ -170,57 +169,51 @@ def test_the_log_is_the_callers(log: pytest.LogCaptureFixture) -> None:
     assert (record.name, vars(record)["task"]) == ("swf_cli.test", "resize-1")
 
 
-# --- renewing credentials
+# --- access errors
 
 EXPIRED = AccessError("the security token is expired")
 
 
-class Gate:
-    """An access gate with a clock, which notes at what times it resets the session."""
-
-    def __init__(self, **how: Any) -> None:
-        self.clock = FakeClock()
-        self.resets: list[float] = []
-        self.gate = AccessGate(lambda: self.resets.append(self.clock.now), clock=self.clock, **how)
+@pytest.fixture
+def clock() -> FakeClock:
+    """The gate's clock."""
+    return FakeClock()
 
 
-def test_calls_wait_before_credentials_are_looked_up_again(log: pytest.LogCaptureFixture) -> None:
-    """An access error is logged; after 30 s the session is reset, once, and calls may go on."""
-    gate = Gate()
-    assert gate.gate.wait(EXPIRED, InstantEvent(gate.clock))
-    assert gate.resets == [1_030.0]
+def test_calls_wait_after_an_access_error(clock: FakeClock, log: pytest.LogCaptureFixture) -> None:
+    """An access error is logged; calls may go on after 30 s."""
+    stop = InstantEvent(clock)
+    assert AccessGate(clock=clock).wait(EXPIRED, stop)
+    assert stop.waits == [30.0]
     assert log.messages == ["the security token is expired; retrying in 30 s"]
     assert [vars(record)["event"] for record in log.records] == ["retry"]
 
 
-def test_credentials_that_stay_bad_are_looked_up_again_each_time(log: pytest.LogCaptureFixture) -> None:
-    """Each further access error waits, resets the session and is logged again."""
-    gate = Gate(wait_for=5.0)
-    for _ in range(3):
-        assert gate.gate.wait(EXPIRED, InstantEvent(gate.clock))
-    assert gate.resets == [1_005.0, 1_010.0, 1_015.0]
+def test_each_further_access_error_waits_again(clock: FakeClock, log: pytest.LogCaptureFixture) -> None:
+    """Each is logged."""
+    gate, stop = AccessGate(wait_for=5.0, clock=clock), InstantEvent(clock)
+    assert [gate.wait(EXPIRED, stop) for _ in range(3)] == [True] * 3
+    assert stop.waits == [5.0] * 3
     assert len(log.messages) == 3
 
 
-def test_an_error_during_the_wait_joins_it() -> None:
+def test_an_error_during_the_wait_joins_it(clock: FakeClock) -> None:
     """A call that fails during the wait waits for the rest of it only."""
-    gate, late = Gate(), InstantEvent()
+    gate, late = AccessGate(clock=clock), InstantEvent()
 
     class Joined(InstantEvent):
         def wait(self, timeout: float | None = None) -> bool:
-            gate.clock.now += 29.5
-            assert gate.gate.wait(EXPIRED, late)
-            gate.clock.now += 0.5
+            clock.advance(29.5)
+            assert gate.wait(EXPIRED, late)
             return False
 
-    assert gate.gate.wait(EXPIRED, Joined())
+    assert gate.wait(EXPIRED, Joined())
     assert late.waits == [0.5]
-    assert len(gate.resets) == 1
 
 
-def test_many_threads_wait_for_one_renewal(log: pytest.LogCaptureFixture) -> None:
-    """When all slots of a worker fail at once, one line is logged and the session is reset once."""
-    gate, slots = Gate(), 8
+def test_many_threads_share_one_wait(clock: FakeClock, log: pytest.LogCaptureFixture) -> None:
+    """When all slots of a worker fail at once, one line is logged."""
+    gate, slots = AccessGate(clock=clock), 8
     together = threading.Barrier(slots)
 
     class Stop(threading.Event):
@@ -229,13 +222,12 @@ def test_many_threads_wait_for_one_renewal(log: pytest.LogCaptureFixture) -> Non
             return False
 
     stop, answers = Stop(), []
-    threads = [threading.Thread(target=lambda: answers.append(gate.gate.wait(EXPIRED, stop))) for _ in range(slots)]
+    threads = [threading.Thread(target=lambda: answers.append(gate.wait(EXPIRED, stop))) for _ in range(slots)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(60)
     assert answers == [True] * slots
-    assert len(gate.resets) == 1
     assert len(log.messages) == 1
 
 
@@ -243,4 +235,4 @@ def test_a_stop_ends_the_wait_for_credentials() -> None:
     """A worker that is stopped does not wait for credentials."""
     stop = threading.Event()
     stop.set()
-    assert not Gate().gate.wait(EXPIRED, stop)
+    assert not AccessGate().wait(EXPIRED, stop)

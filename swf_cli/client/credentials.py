@@ -39,13 +39,19 @@ class CredentialSource:
         self._session = session
         self._ca_bundle = ca_bundle
         self._clock = clock
+        self._refresh: BackgroundRefresh | None = None
         self._method = ""
         """botocore's name of the provider that was tried last."""
         self._metadata_status: int | None = None
         """HTTP status of the instance metadata service's last response; None if it can't be reached."""
 
-    def load(self) -> Any:
-        """Find the credentials, and return them frozen. Raise CredentialsError if there are none that can be used."""
+    @property
+    def current(self) -> Any:
+        """The credentials that were used last, frozen; None before they are loaded."""
+        return self._refresh and self._refresh.current
+
+    def load(self) -> None:
+        """Find the credentials. Raise CredentialsError if there are none that can be used."""
         url = os.environ.get("AWS_CONTAINER_CREDENTIALS_FULL_URI")
         if url:  # what urllib3 logs with --debug has its query
             register_secrets(url.partition("?")[2], os.environ.get("AWS_CONTAINER_AUTHORIZATION_TOKEN"))
@@ -60,9 +66,9 @@ class CredentialSource:
             if credentials is None:
                 raise self._explain_none()
             self._method = credentials.method
-            refresh = BackgroundRefresh(credentials, lambda error: self.explain(error).message, self._clock)
+            self._refresh = BackgroundRefresh(credentials, lambda error: self.explain(error).message, self._clock)
             # Those of a role or of SSO are fetched here: a failure to get them is not a failed call to SWF.
-            frozen = refresh.freeze()
+            frozen = self._refresh.freeze()
         except SwfError:
             raise
         except Exception as error:
@@ -71,7 +77,6 @@ class CredentialSource:
             self._check(name, value)
         if frozen.token:
             self._check("session token", frozen.token)
-        return frozen
 
     def _tracing(self, method: str, load: Callable[[], Any]) -> Callable[[], Any]:
         def traced() -> Any:

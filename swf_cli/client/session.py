@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from .._version import __version__
 from ..addresses import check_endpoint_url
-from ..errors import AccessError, ConfigurationError, CredentialsError, NetworkError, SwfError
+from ..errors import AccessError, ConfigurationError, NetworkError, SwfError
 from .attempt import attempt, record_signed
 from .certificates import CABundle
 from .credentials import CredentialSource, explain_configuration, explain_missing
@@ -96,15 +96,12 @@ class Session:
         whole = max(1, min(self._call_read_timeout, int(seconds)))
         return SessionClient(self, whole, attempts=1)
 
-    def reset(self) -> None:
-        """Drop the clients and credentials; the next call creates them from what is configured then."""
-        with self._lock:
-            self._loaded = None
-            self._clients = {}
-            self.generation += 1
-
     def renew(self, generation: int) -> bool:
-        """Look credentials up again, after those of a generation were rejected. Return whether there are others."""
+        """Look credentials up again, after those of a generation were rejected. Return whether there are others.
+
+        Until they are found, and clients are created with them, the session keeps those that it has: they may work
+        for other calls, and again later.
+        """
         with self._renewing:
             loaded = self._loaded
             if self.generation != generation:
@@ -113,13 +110,14 @@ class Session:
                 return False  # they could not even be found
             try:
                 found = self._load()  # may take long: other threads go on with the clients they have
+                if found.source.current == loaded.source.current:
+                    return False
+                clients = {settings: self._create_client(found, *settings) for settings in tuple(self._clients)}
             except SwfError:
                 return False
-            if found.credentials == loaded.credentials:
-                return False
             with self._lock:
-                self.reset()
-                self._loaded = found
+                self._loaded, self._clients = found, clients
+                self.generation += 1
             return True
 
     def explain(self, error: Exception) -> SwfError:
@@ -145,7 +143,8 @@ class Session:
                 client = self._clients.get((read_timeout, attempts))
                 if client is None:
                     attempt.begin(is_tracked=True)  # what fails now is not this thread's last call
-                    client = self._clients[read_timeout, attempts] = self._create_client(read_timeout, attempts)
+                    client = self._create_client(self._found, read_timeout, attempts)
+                    self._clients[read_timeout, attempts] = client
         return client
 
     @property
@@ -163,15 +162,7 @@ class Session:
         except SwfError:
             raise
         except Exception as error:
-            raise self._explain_setup(error, session) from error
-
-    def _explain_setup(self, error: Exception, session: "botocore.session.Session") -> SwfError:
-        """Return the error to raise for one of botocore's that says that a setting can't be used."""
-        fault = explain_configuration(error, session) or _explain_setting(error)
-        if self.generation and isinstance(fault, ConfigurationError):
-            # It could be used before, so somebody is changing it: a worker waits for them to finish.
-            fault = CredentialsError(fault.message, hint=fault.hint)
-        return fault
+            raise explain_configuration(error, session) or _explain_setting(error) from error
 
     def _look_up(self, session: "botocore.session.Session") -> "_Found":
         from botocore.config import Config
@@ -201,14 +192,15 @@ class Session:
         self._ca_bundle.look_up(session)
         session.register("before-send", self._proxies.check)
         source = CredentialSource(session, self._ca_bundle, self._clock)
-        return _Found(session, source, source.load())
+        source.load()
+        return _Found(session, source)
 
-    def _create_client(self, read_timeout: float, attempts: int) -> "botocore.client.BaseClient":
+    def _create_client(self, found: "_Found", read_timeout: float, attempts: int) -> "botocore.client.BaseClient":
         from botocore.config import Config
 
         from .transport import track_requests
 
-        session = self._found.session
+        session = found.session
         try:
             client = session.create_client(
                 "swf",
@@ -228,7 +220,7 @@ class Session:
         except SwfError:
             raise
         except Exception as error:
-            raise self._explain_setup(error, session) from error
+            raise explain_configuration(error, session) or _explain_setting(error) from error
         self.is_tracked = track_requests(client)
         client.meta.events.register("before-parse.swf", check_response)
         client.meta.events.register("before-send.swf", record_signed)
@@ -243,11 +235,10 @@ class _Found:
 
     session: "botocore.session.Session"
     source: CredentialSource
-    credentials: Any
 
 
 class SessionClient:
-    """A client of a session: it goes on with the session's new credentials after `Session.reset`."""
+    """A client of a session: it goes on with the session's new credentials after `Session.renew`."""
 
     def __init__(self, session: Session, read_timeout: float, *, attempts: int) -> None:
         self.session = session

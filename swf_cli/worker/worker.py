@@ -50,7 +50,7 @@ class Worker:
     Args:
         sources: where to poll; at least one
         retrier: creates the Retriers of polls and responses
-        access_wait: seconds to wait for new credentials once the current ones are rejected
+        access_wait: seconds to wait for new credentials or permissions after an access error
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class Worker:
             config=config,
             environ=encode_environ({name: environ[name] for name in environ if name not in SERVICE_VARIABLES}),
             shutdown=self.shutdown,
-            access_gate=AccessGate(session.reset, wait_for=access_wait, clock=clock),
+            access_gate=AccessGate(wait_for=access_wait, clock=clock),
             start_gate=StartGate(config.grace, self._give_up_starting, retrier=retrier, clock=clock),
             scheduler=HeartbeatScheduler(clock=clock),
             heartbeat_timeouts=HeartbeatTimeouts(session),

@@ -230,8 +230,8 @@ def test_botocore_clients_are_created_once(session: Session) -> None:
     assert session.client.botocore is not session.no_retry.botocore
 
 
-def test_a_reset_looks_credentials_up_again(set_env: SetEnv, stub: StubService) -> None:
-    """After a reset, clients that are in use go on with the credentials that are configured then."""
+def test_clients_go_on_with_other_credentials(set_env: SetEnv, stub: StubService) -> None:
+    """Once credentials are rejected, clients that are in use go on with those that are configured then."""
     set_env(**SETTINGS | {"AWS_ENDPOINT_URL_SWF": stub.url, "AWS_ACCESS_KEY_ID": "AKIDOLD"})
     stub.reply(COUNT, {"count": 3})
     session = Session()
@@ -239,9 +239,11 @@ def test_a_reset_looks_credentials_up_again(set_env: SetEnv, stub: StubService) 
     count(session)
     set_env(AWS_ACCESS_KEY_ID="AKIDNEW")
     count(session)
-    session.reset()
+    stub.reset()
+    stub.fault(COUNT, "ExpiredTokenException", "expired")
+    stub.reply(COUNT, {"count": 3})
     count(session)
-    assert stub.access_keys == ["AKIDOLD", "AKIDOLD", "AKIDNEW"]
+    assert stub.access_keys == ["AKIDOLD", "AKIDNEW"]
     assert session.client is client
 
 

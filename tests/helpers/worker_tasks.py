@@ -51,7 +51,7 @@ class Tasks:
             config=WorkerConfig(programs, **{"heartbeat": "off", **config}),
             environ=encode_environ(self.environ),
             shutdown=self.shutdown,
-            access_gate=AccessGate(lambda: None),
+            access_gate=AccessGate(),
             start_gate=StartGate(0, lambda error: None),
             scheduler=self.scheduler,
             heartbeat_timeouts=HeartbeatTimeouts(self._session),

@@ -112,7 +112,7 @@ def workers(
 
 @pytest.fixture
 def own_session(stub: StubService, monkeypatch: pytest.MonkeyPatch) -> Session:
-    """A session that calls the stub, and may be reset: its credentials are in the environment."""
+    """A session of the test's own that calls the stub: its credentials are in the environment."""
     for name, value in SETTINGS.items():
         monkeypatch.setenv(name, value)
     return Session(endpoint_url=stub.url)
@@ -467,6 +467,25 @@ class TestPolls:
         assert worker.stats.ended == {"completed": 4}
         assert not [line for line in caplog.messages if "expired" in line]
         assert [key for key in dict.fromkeys(stub.access_keys) if key] == [SETTINGS["AWS_ACCESS_KEY_ID"], "AKIDNEW"]
+
+    @pytest.mark.parametrize("fault", ["AccessDeniedException", "ExpiredTokenException"])
+    def test_heartbeats_go_on_with_the_keys_that_work(
+        self, fault: str, stub: StubService, workers: Workers, own_session: Session, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Polls that are refused take no keys away from a running task, although no others can be found."""
+        workers.session = own_session
+        stub.reply(HEARTBEAT, {"cancelRequested": False})
+        for reply in (NO_TASK, NO_TASK, TASK):
+            stub.reply(POLL, reply)
+        stub.fault(POLL, fault, "no")
+        workers.start("sleep 600", slots=2, heartbeat=0.01)
+        wait_until(lambda: stub.operations().count(HEARTBEAT) >= 1)
+        monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+        monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+        seen = polls(stub)
+        wait_until(lambda: polls(stub) >= seen + 3)
+        seen = stub.operations().count(HEARTBEAT)
+        wait_until(lambda: stub.operations().count(HEARTBEAT) >= seen + 3)
 
     def test_rejection_later_on(
         self, stub: StubService, workers: Workers, tmp_path: Path, caplog: pytest.LogCaptureFixture
