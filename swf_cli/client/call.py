@@ -4,7 +4,7 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any
 
-from ..errors import CredentialsError, InvalidResponseError, SwfError
+from ..errors import CredentialsError, CredentialsUnavailable, InvalidResponseError, SwfError
 from ..redaction import redact
 from .attempt import attempt
 from .faults import class_names, is_foreign, translate
@@ -33,10 +33,22 @@ def call(client: "Client", operation: str, **arguments: Any) -> dict[str, Any]:
     try:
         return _call(client.botocore, session, operation, arguments)
     except CredentialsError as error:
-        if not session.renew(generation):
+        if not _renew(session, generation, error):
             raise
         _log.debug("%s; calling again with other credentials", error.message)
     return _call(client.botocore, session, operation, arguments)
+
+
+def _renew(session: Session, generation: int, rejection: CredentialsError) -> bool:
+    """Return whether the session has other credentials than those that were rejected.
+
+    Raise CredentialsUnavailable, which is transient, if what provides them failed.
+    """
+    try:
+        return session.renew(generation)
+    except CredentialsUnavailable as error:
+        message = f"{rejection.message}; {error.message}"
+        raise CredentialsUnavailable.from_error(rejection, message, error.hint) from rejection
 
 
 def _call(

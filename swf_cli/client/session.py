@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from .._version import __version__
 from ..addresses import check_endpoint_url
-from ..errors import AccessError, ConfigurationError, NetworkError, SwfError
+from ..errors import AccessError, ConfigurationError, CredentialsUnavailable, NetworkError, SwfError
 from .attempt import attempt, record_signed
 from .certificates import CABundle
 from .credentials import CredentialSource, explain_configuration, explain_missing
@@ -99,8 +99,8 @@ class Session:
     def renew(self, generation: int) -> bool:
         """Look credentials up again, after those of a generation were rejected. Return whether there are others.
 
-        Until they are found, and clients are created with them, the session keeps those that it has: they may work
-        for other calls, and again later.
+        Raise CredentialsUnavailable if what provides them failed. Until they are found, and clients are created with
+        them, the session keeps those that it has: they may work for other calls, and again later.
         """
         with self._renewing:
             loaded = self._loaded
@@ -113,6 +113,8 @@ class Session:
                 if found.source.current == loaded.source.current:
                     return False
                 clients = {settings: self._create_client(found, *settings) for settings in tuple(self._clients)}
+            except CredentialsUnavailable:
+                raise
             except SwfError:
                 return False
             with self._lock:

@@ -602,6 +602,26 @@ def test_an_endpoint_that_fails_is_transient(status: int, issuer: Issuer, stub: 
     assert stub.access_keys == ["AKIDISSUED"]
 
 
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_keys_that_are_rejected_while_their_endpoint_fails(status: int, issuer: Issuer, stub: StubService) -> None:
+    """That is transient: the error names the endpoint too, and a later call gets other keys."""
+    session = Session()
+    for _ in range(2):
+        stub.fault(COUNT, "ExpiredTokenException", "expired")
+    stub.reply(COUNT, {"count": 1})
+    assert session.client.meta
+    issuer.status = status
+    with pytest.raises(CredentialsUnavailable) as raised:
+        count(session)
+    assert raised.value.message == (
+        "CountPendingActivityTasks: expired (ExpiredTokenException); cannot get credentials from container endpoint "
+        f"{issuer.url}/role: it responded with status {status}"
+    )
+    issuer.status, issuer.reply = 200, issued("AKIDNEW")
+    count(session)
+    assert stub.access_keys == ["AKIDISSUED", "AKIDISSUED", "AKIDNEW"]
+
+
 @pytest.mark.parametrize("status", [401, 403, 404])
 def test_an_endpoint_that_refuses_is_not(status: int, issuer: Issuer, stub: StubService) -> None:
     """Trying again would not help."""
