@@ -47,6 +47,8 @@ def _renew(session: Session, generation: int, rejection: CredentialsError) -> bo
     try:
         return session.renew(generation)
     except CredentialsUnavailable as error:
+        if isinstance(rejection, CredentialsUnavailable):  # they had expired, and there was nothing to reject
+            return False
         message = f"{rejection.message}; {error.message}"
         raise CredentialsUnavailable.from_error(rejection, message, error.hint) from rejection
 

@@ -31,9 +31,11 @@ class BackgroundRefresh:
         self._freeze = credentials.get_frozen_credentials
         self._explain = explain
         self._clock = clock
+        self._waiting = threading.Lock()
+        self._failure: Exception | None = None
         self._running = threading.Lock()
         self._thread: threading.Thread | None = None
-        self._began = clock()
+        self._began = clock()  # of the last refresh
         self._is_announced = False
         self.current: Any = None
         """The credentials that were used last, frozen."""
@@ -45,11 +47,25 @@ class BackgroundRefresh:
 
         Their secrets are registered for redaction.
         """
-        frozen = self.current = self._freeze()
+        frozen = self.current = self._replace_expired() if self._refresh_needed(0) else self._freeze()
         register_secrets(frozen.secret_key, frozen.token)
         if self._refresh_needed():
             self._start()
         return frozen
+
+    def _replace_expired(self) -> Any:
+        """Wait for other credentials. A failure is that of every call of the next seconds, in all threads."""
+        with self._waiting:
+            if self._failure is not None and self._clock() - self._began < LOOKUP_INTERVAL:
+                raise self._failure
+            self._failure = None
+            try:
+                return self._freeze()
+            except Exception as error:
+                self._failure = error
+                raise
+            finally:
+                self._began = self._clock()
 
     def _may_refresh(self, refresh_in: float | None = None) -> bool:
         """Return whether botocore is to refresh the credentials in this thread; with 0, whether they have expired."""

@@ -1,11 +1,13 @@
 """Sessions: credentials, region, profile and endpoint, and the SWF clients made from them."""
 
+import logging
 import os
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from math import inf
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from .._version import __version__
@@ -17,6 +19,7 @@ from .credentials import CredentialSource, explain_configuration, explain_missin
 from .faults import HINT_REGION, class_names, record_attempt, translate
 from .loader import use_fast_loader
 from .proxies import Proxies
+from .refresh import LOOKUP_INTERVAL
 from .responses import check_response
 from .variables import ignore_empty_variables
 
@@ -39,6 +42,8 @@ _ISSUER_TIMEOUT: Final = 5  # seconds, of calls to STS and SSO
 _ISSUER_ATTEMPTS: Final = 2
 
 _HINT_SETTING = "check the AWS_* variables and the profile in ~/.aws/config and ~/.aws/credentials"
+
+_log = logging.getLogger(__name__)
 
 
 class Session:
@@ -73,6 +78,8 @@ class Session:
         self._clock = clock
         self._lock = threading.RLock()
         self._renewing = threading.Lock()
+        self._next_lookup = -inf
+        self._failure: CredentialsUnavailable | None = None
         self._clients: dict[tuple[float, int], botocore.client.BaseClient] = {}
         self._loaded: _Found | None = None
         self._ca_bundle = CABundle()
@@ -99,28 +106,42 @@ class Session:
     def renew(self, generation: int) -> bool:
         """Look credentials up again, after those of a generation were rejected. Return whether there are others.
 
-        Raise CredentialsUnavailable if what provides them failed. Until they are found, and clients are created with
+        Raise CredentialsUnavailable if what provides them failed. No thread looks them up within 5 s of the last
+        lookup: what that one found may be rejected too.
+
+        Until they are found, and clients are created with
         them, the session keeps those that it has: they may work for other calls, and again later.
         """
         with self._renewing:
-            loaded = self._loaded
             if self.generation != generation:
                 return True  # another thread did it
-            if loaded is None:
+            if self._loaded is None:
                 return False  # they could not even be found
-            try:
-                found = self._load()  # may take long: other threads go on with the clients they have
-                if found.source.current == loaded.source.current:
-                    return False
-                clients = {settings: self._create_client(found, *settings) for settings in tuple(self._clients)}
-            except CredentialsUnavailable:
-                raise
-            except SwfError:
-                return False
-            with self._lock:
-                self._loaded, self._clients = found, clients
-                self.generation += 1
-            return True
+            if self._clock() >= self._next_lookup:
+                self._failure = None
+                try:
+                    if self._replace(self._loaded):
+                        return True
+                except CredentialsUnavailable as error:
+                    self._failure = error
+                except SwfError as error:
+                    _log.debug("found no other credentials: %s", error.message)
+                finally:
+                    self._next_lookup = self._clock() + LOOKUP_INTERVAL
+            if self._failure is not None:
+                raise self._failure
+            return False
+
+    def _replace(self, loaded: "_Found") -> bool:
+        """Look credentials up, and change to them if there are others than those that were loaded."""
+        found = self._load()  # may take long: other threads go on with the clients they have
+        if found.source.current == loaded.source.current:
+            return False
+        clients = {settings: self._create_client(found, *settings) for settings in tuple(self._clients)}
+        with self._lock:
+            self._loaded, self._clients = found, clients
+            self.generation += 1
+        return True
 
     def explain(self, error: Exception) -> SwfError:
         """Return the error to raise for one that was raised before a request was signed."""

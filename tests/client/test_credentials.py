@@ -484,7 +484,8 @@ def test_rotated_keys_are_used_at_once(operation: str, rejection: str, stub: Stu
 def test_keys_that_are_rejected_while_their_file_is_damaged(stub: StubService, tmp_path: Path) -> None:
     """The rejection is the error, and the keys are used once the file is whole again."""
     write_keys(tmp_path, "AKIDOLD")
-    session = Session()
+    clock = FakeClock()
+    session = Session(clock=clock)
     for _ in range(2):
         stub.fault(COUNT, "ExpiredTokenException", "The security token included in the request is expired")
     stub.reply(COUNT, {"count": 3})
@@ -493,6 +494,7 @@ def test_keys_that_are_rejected_while_their_file_is_damaged(stub: StubService, t
     with pytest.raises(CredentialsError, match="ExpiredTokenException"):
         count(session)
     write_keys(tmp_path, "AKIDNEW")
+    clock.advance(5)
     assert count(session) == 3
     assert stub.access_keys == ["AKIDOLD", "AKIDOLD", "AKIDNEW"]
 
@@ -517,7 +519,8 @@ def test_settings_that_are_being_changed(
     set_env(AWS_ENDPOINT_URL_SWF="", AWS_REGION="", AWS_PROFILE="default")
     configure(tmp_path, f"[default]\nregion = us-east-1\nendpoint_url = {stub.url}\n")
     write_keys(tmp_path, "AKIDOLD")
-    session = Session()
+    clock = FakeClock()
+    session = Session(clock=clock)
     stub.fault(POLL, "ExpiredTokenException", "expired")
     stub.reply(POLL, {})
     stub.fault(POLL, "ExpiredTokenException", "expired")
@@ -533,6 +536,7 @@ def test_settings_that_are_being_changed(
     poll(session)
     configure(tmp_path, f"[default]\nregion = us-east-1\nendpoint_url = {stub.url}\n")
     write_keys(tmp_path, "AKIDNEW")
+    clock.advance(5)
     poll(session)
     assert stub.access_keys == ["AKIDOLD", "AKIDOLD", "AKIDOLD", "AKIDNEW"]
 
@@ -605,7 +609,8 @@ def test_an_endpoint_that_fails_is_transient(status: int, issuer: Issuer, stub: 
 @pytest.mark.parametrize("status", [429, 500, 503])
 def test_keys_that_are_rejected_while_their_endpoint_fails(status: int, issuer: Issuer, stub: StubService) -> None:
     """That is transient: the error names the endpoint too, and a later call gets other keys."""
-    session = Session()
+    clock = FakeClock()
+    session = Session(clock=clock)
     for _ in range(2):
         stub.fault(COUNT, "ExpiredTokenException", "expired")
     stub.reply(COUNT, {"count": 1})
@@ -618,8 +623,30 @@ def test_keys_that_are_rejected_while_their_endpoint_fails(status: int, issuer: 
         f"{issuer.url}/role: it responded with status {status}"
     )
     issuer.status, issuer.reply = 200, issued("AKIDNEW")
+    clock.advance(5)
     count(session)
     assert stub.access_keys == ["AKIDISSUED", "AKIDISSUED", "AKIDNEW"]
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"), [(200, CredentialsError), (503, CredentialsUnavailable)], ids=["the same", "none"]
+)
+def test_an_endpoint_is_asked_every_few_seconds(
+    status: int, kind: type[SwfError], issuer: Issuer, stub: StubService
+) -> None:
+    """While keys are rejected and there are no others, all threads share the outcome of one lookup for 5 s."""
+    clock = FakeClock()
+    session = Session(clock=clock)
+    stub.fault(COUNT, "ExpiredTokenException", "expired")
+    assert session.client.meta
+    issuer.status = status
+    asked = 1 if status == 200 else ContainerMetadataFetcher.RETRY_ATTEMPTS
+    for lookups in (1, 2):
+        with ThreadPoolExecutor() as pool:
+            errors = [call.exception() for call in [pool.submit(count, session) for _ in range(8)]]
+        assert {type(error) for error in errors} == {kind}
+        assert len(issuer.requests) == 1 + lookups * asked
+        clock.advance(5)
 
 
 @pytest.mark.parametrize("status", [401, 403, 404])

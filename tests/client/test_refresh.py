@@ -4,11 +4,15 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
+from botocore.credentials import RefreshableCredentials
 
+from swf_cli.client.refresh import BackgroundRefresh
 from swf_cli.client.session import Session
 from swf_cli.errors import CredentialsUnavailable
 from tests.client.conftest import ROLE_PROFILE, SetEnv, configure, count
@@ -17,6 +21,8 @@ from tests.helpers.cli import wait_until
 from tests.helpers.clock import FakeClock
 from tests.helpers.operations import COUNT
 from tests.helpers.stub_service import StubService
+
+NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
 
 
 class Process:
@@ -134,14 +140,37 @@ def test_a_refresh_that_fails_is_logged_and_tried_again(
     until_key("AKIDSECOND", session, stub)
 
 
-def test_keys_that_have_expired_are_waited_for(process: Process, stub: StubService) -> None:
-    """Nothing is signed with keys that have expired."""
-    session = Session()
-    process.issue("AKIDFIRST", 1 / 30)
-    count(session)
-    process.issue("AKIDSECOND", 60)
-    until_key("AKIDSECOND", session, stub)
-    assert process.runs == 2
+def frozen(key: str, minutes: float) -> dict[str, str]:
+    """Return credentials as botocore wants them from what issues them, valid for some minutes from `NOON`."""
+    expires = (NOON + timedelta(minutes=minutes)).isoformat()
+    return {"access_key": key, "secret_key": "secret", "token": "t", "expiry_time": expires}
+
+
+def test_credentials_that_have_expired_are_waited_for() -> None:
+    """Nothing is signed with them. A failure to get others is that of every call, in all threads, for 5 s."""
+    clock, now, attempts = FakeClock(), NOON, []
+
+    def fail() -> dict[str, str]:
+        attempts.append(clock.now)
+        raise ConnectionError("no")
+
+    issue = fail
+    credentials = RefreshableCredentials(
+        "AKIDFIRST", "secret", "t", NOON + timedelta(minutes=1), lambda: issue(), "test", time_fetcher=lambda: now
+    )
+    refresh = BackgroundRefresh(credentials, str, clock)
+    assert refresh.freeze().access_key == "AKIDFIRST"
+    now += timedelta(minutes=1, seconds=1)
+    for made in (1, 2):
+        clock.advance(5)
+        with ThreadPoolExecutor() as pool:
+            errors = [call.exception() for call in [pool.submit(refresh.freeze) for _ in range(8)]]
+        assert {str(error) for error in errors} == {"no"}
+        assert len(attempts) == made
+    clock.advance(5)
+    issue = partial(frozen, "AKIDSECOND", 60)
+    assert refresh.freeze().access_key == "AKIDSECOND"
+    assert refresh.current.access_key == "AKIDSECOND"
 
 
 @pytest.fixture
