@@ -5,6 +5,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from math import inf
@@ -109,8 +110,8 @@ class Session:
         Raise CredentialsUnavailable if what provides them failed. No thread looks them up within 5 s of the last
         lookup: what that one found may be rejected too.
 
-        Until they are found, and clients are created with
-        them, the session keeps those that it has: they may work for other calls, and again later.
+        Until they are found, and clients are created with them, the session keeps those that it has: they may work
+        for other calls, and again later.
         """
         with self._renewing:
             if self.generation != generation:
@@ -134,8 +135,9 @@ class Session:
 
     def _replace(self, loaded: "_Found") -> bool:
         """Look credentials up, and change to them if there are others than those that were loaded."""
-        found = self._load()  # may take long: other threads go on with the clients they have
-        if found.source.current == loaded.source.current:
+        rejected = loaded.source.current
+        found = self._load(rejected.access_key)  # may take long: other threads go on with the clients they have
+        if found.source.current == rejected:
             return False
         clients = {settings: self._create_client(found, *settings) for settings in tuple(self._clients)}
         with self._lock:
@@ -176,22 +178,22 @@ class Session:
             self._loaded = self._load()
         return self._loaded
 
-    def _load(self) -> "_Found":
+    def _load(self, rejected_key: str | None = None) -> "_Found":
         import botocore.session
 
         session = botocore.session.Session(profile=self._profile or None)
         try:
-            return self._look_up(session)
+            return self._look_up(session, rejected_key)
         except SwfError:
             raise
         except Exception as error:
             raise explain_configuration(error, session) or _explain_setting(error) from error
 
-    def _look_up(self, session: "botocore.session.Session") -> "_Found":
+    def _look_up(self, session: "botocore.session.Session", rejected_key: str | None) -> "_Found":
         from botocore.config import Config
 
         ignore_empty_variables(session)
-        _share_role_cache(session)
+        _share_role_cache(session, rejected_key)
         region = (
             self._region
             or os.environ.get("AWS_REGION")
@@ -289,14 +291,24 @@ def _explain_setting(error: Exception) -> SwfError:
     return fault
 
 
-def _share_role_cache(session: "botocore.session.Session") -> None:
-    """Keep a role's credentials where `aws` keeps them, so that one MFA code serves many commands."""
+def _share_role_cache(session: "botocore.session.Session", rejected_key: str | None) -> None:
+    """Keep a role's credentials where `aws` keeps them, so that one MFA code serves many commands.
+
+    Those whose access key was rejected are not used again.
+    """
     from botocore.utils import JSONFileCache
+
+    class RoleCache(JSONFileCache):
+        def __contains__(self, name: str) -> bool:
+            is_rejected = False
+            with suppress(KeyError, TypeError):  # the file is not there, or damaged
+                is_rejected = self[name]["Credentials"]["AccessKeyId"] == rejected_key
+            return not is_rejected and super().__contains__(name)
 
     home = os.path.expanduser("~")
     if home == "~":  # neither HOME nor an entry in the user database
         return
-    cache = JSONFileCache(os.path.join(home, ".aws", "cli", "cache"))
+    cache = RoleCache(os.path.join(home, ".aws", "cli", "cache"))
     session.get_component("credential_provider").get_provider("assume-role").cache = cache
 
 

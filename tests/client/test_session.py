@@ -299,6 +299,24 @@ def test_a_role_is_assumed_once(
 
 
 @pytest.mark.parametrize("issuer", [(ROLE_REPLY,)], indirect=True, ids=["sts"])
+def test_a_role_is_assumed_again_if_its_key_is_rejected(
+    issuer: Issuer, stub: StubService, set_env: SetEnv, tmp_path: Path
+) -> None:
+    """The cache of `aws` still has the rejected key: it is not used again, and the new one takes its place."""
+    configure(tmp_path, ROLE_PROFILE)
+    set_env(AWS_ENDPOINT_URL_STS=issuer.url, AWS_ENDPOINT_URL_SWF=stub.url)
+    session = Session(profile="worker")
+    stub.fault(COUNT, "ExpiredTokenException", "expired")
+    stub.reply(COUNT, {"count": 3})
+    assert session.client.meta
+    issuer.reply = ROLE_REPLY.replace(b"AKIDROLE", b"AKIDAGAIN")
+    assert count(session) == 3
+    assert count(Session(profile="worker")) == 3
+    assert stub.access_keys == ["AKIDROLE", "AKIDAGAIN", "AKIDAGAIN"]
+    assert len(issuer.requests) == 2
+
+
+@pytest.mark.parametrize("issuer", [(ROLE_REPLY,)], indirect=True, ids=["sts"])
 def test_an_mfa_code_is_prompted_for_once(issuer: Issuer, set_env: SetEnv, tmp_path: Path) -> None:
     """A role that needs an MFA code prompts for it in the first process, and not in the next."""
     configure(tmp_path, f"{ROLE_PROFILE}mfa_serial = arn:aws:iam::123456789012:mfa/me\n")
