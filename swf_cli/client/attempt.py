@@ -23,8 +23,8 @@ class Attempt(threading.local):
     token: Any = None
     """The task token in the last response: it is known even if the response is malformed."""
 
-    host = ""
-    """The host that it is for; empty if that is not known."""
+    origin = ""
+    """Scheme and host that it is for, as a URL; empty if they are not known."""
 
     on_sent: Callable[[], None] | None = None
     """Called when it was written."""
@@ -32,7 +32,7 @@ class Attempt(threading.local):
     def begin(self, *, is_tracked: bool) -> None:
         """Forget the previous call. `is_tracked`: whether connections report what they sent."""
         self.is_tracked = is_tracked
-        self.host, self.token = "", None
+        self.origin, self.token = "", None
         self.possibly_executed = self.is_signed = self.is_sent = False
 
 

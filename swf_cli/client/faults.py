@@ -18,7 +18,7 @@ from ..errors import (
 )
 from ..models import is_token
 from .attempt import attempt
-from .proxies import advise, describe_failure
+from .proxies import advise, advise_login, describe_failure
 from .responses import unusable
 
 HINT_CREDENTIALS: Final = "run `aws configure`, or set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
@@ -102,6 +102,9 @@ _GATEWAY_STATUSES: Final = frozenset({500, 502, 504})
 
 _UNHANDLED: Final = "An HTTP Client raised an unhandled exception: "
 """How botocore begins the message of an error that it has no class for."""
+
+_PROXY_LOGIN: Final = 407
+"""The HTTP status of a proxy that asks for user name and password."""
 
 _EXCERPT: Final = 200  # characters of a page
 _MAX_RETRY_AFTER: Final = 60.0  # seconds
@@ -212,6 +215,7 @@ def _translate_fault(error: Exception, response: dict[str, Any], possibly_execut
     elif code.isdigit():
         # From something between us and SWF, often a whole page.
         kind, message = ServiceError, " ".join(message.split())[:_EXCERPT]
+        hint = advise_login() if status == _PROXY_LOGIN else None
     elif kind is None:
         kind = ServiceError if is_transient(status) else SwfError
     return kind(

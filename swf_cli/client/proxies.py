@@ -7,7 +7,6 @@ from typing import Any, Final
 from ..errors import ConnectionSettingError
 from .attempt import attempt
 
-_HINT_LOGIN: Final = "put user name and password into the proxy's URL: HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT"
 _MAX_PORT: Final = 65_535
 _MAX_REASON: Final = 200  # characters
 
@@ -25,13 +24,12 @@ class Proxies:
     def check(self, **event: Any) -> None:
         """Raise ConnectionSettingError for a request whose proxy can't be used (botocore's `before-send` event).
 
-        Record the request's host.
+        Record what the request is for.
         """
         from urllib.parse import urlsplit
 
         parts = urlsplit(event["request"].url)
-        attempt.host = parts.hostname or ""
-        origin = f"{parts.scheme}://{parts.netloc}/"
+        origin = attempt.origin = f"{parts.scheme}://{parts.netloc}/"
         if origin in self._checked:
             return
         problem = explain_setting(origin)
@@ -44,18 +42,26 @@ def explain_setting(url: str) -> ConnectionSettingError | None:
     """Return the error to raise if a URL is called through a proxy whose setting can't be used. It has no secret."""
     from urllib.parse import urlsplit
 
-    from botocore.utils import get_environ_proxies
-
-    scheme = urlsplit(url).scheme
-    proxy = get_environ_proxies(url).get(scheme)
+    proxy, name = _find_setting(url)
     reason = _find_problem(proxy) if proxy else None
     if reason is None:
         return None
+    hint = f"set {name} to http://HOST:PORT, or add {urlsplit(url).hostname} to NO_PROXY"
+    place = name if name in os.environ else "the system settings"
+    return ConnectionSettingError(f"cannot use the proxy in {place}: {reason}", hint=hint)
+
+
+def _find_setting(url: str) -> tuple[str, str]:
+    """Return the proxy of requests to a URL, empty for none, and the variable that sets it."""
+    from urllib.parse import urlsplit
+
+    from botocore.utils import get_environ_proxies
+
+    variable = f"{urlsplit(url).scheme or 'https'}_proxy"
+    proxy = get_environ_proxies(url).get(variable.removesuffix("_proxy")) or ""
     # Lower case wins, as for Python.
-    names = (name for name in sorted(os.environ, reverse=True) if name.lower() == f"{scheme}_proxy")
-    name = next((name for name in names if os.environ[name] == proxy), None)
-    hint = f"set {name or f'{scheme}_proxy'} to http://HOST:PORT, or add {urlsplit(url).hostname} to NO_PROXY"
-    return ConnectionSettingError(f"cannot use the proxy in {name or 'the system settings'}: {reason}", hint=hint)
+    names = (name for name in sorted(os.environ, reverse=True) if name.lower() == variable)
+    return proxy, next((name for name in names if os.environ[name] == proxy), variable)
 
 
 def _find_problem(proxy: str) -> str | None:
@@ -102,6 +108,8 @@ def _find_problem_of_address(address: str) -> str | None:
 
 def describe_failure(error: Exception) -> str | None:
     """Return what a proxy did with a request; None if an exception is not botocore's for a proxy that failed."""
+    from urllib.parse import urlsplit
+
     values = getattr(error, "kwargs", {})
     if type(error).__name__ != "ProxyConnectionError" or "proxy_url" not in values:
         return None
@@ -111,7 +119,8 @@ def describe_failure(error: Exception) -> str | None:
     refusal = _TUNNEL_REFUSED.search(str(cause))
     if refusal:
         reason = " ".join(refusal[1].split()).removesuffix(" None")  # of a response that gives none
-        return f"{proxy} refused to connect to {attempt.host or 'the endpoint'}: {reason[:_MAX_REASON]}"
+        host = urlsplit(attempt.origin).hostname or "the endpoint"
+        return f"{proxy} refused to connect to {host}: {reason[:_MAX_REASON]}"
     if not isinstance(cause, ConnectionError):
         origin = getattr(cause, "__cause__", None) or cause
         reason = getattr(origin, "strerror", None) or " ".join(str(origin).split())
@@ -122,7 +131,15 @@ def describe_failure(error: Exception) -> str | None:
 def advise(error: Exception) -> str | None:
     """Return what to do about a proxy that failed; None if there is nothing to advise."""
     refusal = _TUNNEL_REFUSED.search(str(getattr(error, "kwargs", {}).get("error")))
-    return _HINT_LOGIN if refusal and refusal[1].startswith("407") else None
+    return advise_login() if refusal and refusal[1].startswith("407") else None
+
+
+def advise_login() -> str:
+    """Return what to do about the proxy of this thread's current call, which responded with status 407."""
+    proxy, name = _find_setting(attempt.origin)
+    if "@" in proxy:
+        return f"the proxy rejected the user name and password in {name}: correct them"
+    return f"put user name and password into the proxy's URL: {name}=http://<user>:<password>@HOST:PORT"
 
 
 def _read_address(url: str) -> str:

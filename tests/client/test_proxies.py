@@ -121,12 +121,35 @@ def fail_with(
     return raised.value, address
 
 
+LOGIN_REJECTED = "the proxy rejected the user name and password in {}: correct them"
+
+
+@pytest.mark.parametrize(
+    ("scheme", "transport", "phase"), [("http", "proxy", "page: 407"), ("https", "tunnel", "tunnel refused: 407")]
+)
+@pytest.mark.parametrize("login", ["", "user:PASSWORD@"])
+def test_a_proxy_that_asks_for_a_login(
+    login: str, scheme: str, transport: Transport, phase: str, bare_env: dict[str, str]
+) -> None:
+    """The hint is printed as it is meant, and depends on whether there is a login already."""
+    server = FaultServer(transport, next(it for it in PHASES if it.name == phase))
+    env = {**bare_env, **SETTINGS, f"{scheme.upper()}_PROXY": f"http://{login}127.0.0.1:{server.port}"}
+    try:
+        done = invoke("pending", "-d", "d", "-t", "l", "--endpoint-url", f"{scheme}://swf.test", env=env)
+    finally:
+        server.close()
+    name = f"{scheme.upper()}_PROXY"
+    advice = f"put user name and password into the proxy's URL: {name}=http://<user>:<password>@HOST:PORT"
+    assert done.code == 1
+    assert done.stderr.splitlines()[-1] == f"hint: {LOGIN_REJECTED.format(name) if login else advice}"
+
+
 @pytest.mark.parametrize("status", [407, 502, 503])
 def test_a_tunnel_that_is_refused(status: int, set_env: SetEnv) -> None:
     """The proxy was reached: its status is shown, and for 407 what to do."""
     error, address = fail_with(f"tunnel refused: {status}", "tunnel", set_env)
     assert error.message == f"the proxy at {address} refused to connect to swf.test: {status} X"
-    assert ("HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT" in str(error.hint)) == (status == 407)
+    assert (error.hint == LOGIN_REJECTED.format("https_proxy")) == (status == 407)
     assert not error.possibly_executed
 
 
@@ -153,4 +176,4 @@ def test_the_credentials_of_a_role_through_a_proxy_that_refuses(set_env: SetEnv,
     settings = {"AWS_REGION": REGION, "AWS_PROFILE": "role", "AWS_ENDPOINT_URL_STS": "https://sts.test"}
     error, address = fail_with("tunnel refused: 407", "tunnel", set_env, settings)
     assert f"profile role: the proxy at {address} refused to connect to sts.test: 407" in error.message
-    assert "HTTPS_PROXY" in str(error.hint)
+    assert error.hint == LOGIN_REJECTED.format("https_proxy")
