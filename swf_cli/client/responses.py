@@ -42,11 +42,15 @@ def check_response(response_dict: dict[str, Any], operation_model: Any, **_: Any
 
 
 def _is_swfs(operation_model: Any, response: dict[str, Any], headers: Mapping[str, str]) -> bool:
-    """Return whether a JSON object may be SWF's response, by its headers or its keys: a captive portal has others."""
-    if not response or "x-amzn-requestid" in headers or "amz-json" in headers.get("content-type", ""):
-        return True
+    """Return whether a JSON object may be SWF's response, by its headers or its keys: a captive portal has others.
+
+    A fault is none, whatever its headers are.
+    """
     shape = operation_model.output_shape
-    return shape is not None and not shape.members.keys().isdisjoint(response)
+    if shape is not None and not shape.members.keys().isdisjoint(response):
+        return True
+    has_header = "x-amzn-requestid" in headers or "amz-json" in headers.get("content-type", "")
+    return not response or (has_header and "__type" not in response)
 
 
 def check_parsed(operation: str, response: dict[str, Any]) -> None:

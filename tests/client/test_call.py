@@ -143,6 +143,7 @@ BROKEN: dict[str, dict[str, Any]] = {
     "not UTF-8": {"body": b"\xff\xfe{\x00}\x00"},
     "no content": {"status": 204},
     "of others": {"body": {"error": "login required"}, "headers": NOT_SWFS},
+    "fault with the status of a success": {"body": {"__type": "swf#ThrottlingException", "message": "slow down"}},
     "fault of a gateway": {"body": {"__type": "swf#UnknownResourceFault", "message": "no"}, "headers": NOT_SWFS},
 }
 
@@ -186,7 +187,15 @@ def test_a_response_to_a_completion_needs_no_body(body: Any, session: Session, s
     assert stub.operations() == [COMPLETE]
 
 
-@pytest.mark.parametrize("reply", [{"body": b"<html>hello</html>"}, {"body": b"{", "cut": True}, BROKEN["of others"]])
+@pytest.mark.parametrize(
+    "reply",
+    [
+        {"body": b"<html>hello</html>"},
+        {"body": b"{", "cut": True},
+        BROKEN["of others"],
+        BROKEN["fault with the status of a success"],
+    ],
+)
 def test_what_is_not_swfs_does_not_confirm_a_completion(
     reply: dict[str, Any], session: Session, stub: StubService
 ) -> None:
