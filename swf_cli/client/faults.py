@@ -4,6 +4,7 @@ from typing import Any, Final
 
 from ..errors import (
     AccessError,
+    ConfigurationError,
     CredentialsError,
     IncompleteTask,
     InvalidRequest,
@@ -23,6 +24,7 @@ from .responses import unusable
 
 HINT_CREDENTIALS: Final = "run `aws configure`, or set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
 HINT_EXPIRED: Final = "sign in again (`aws sso login`, or whatever issued these credentials)"
+HINT_SETTING: Final = "check the AWS_* variables and the profile in ~/.aws/config and ~/.aws/credentials"
 HINT_REGION: Final = "pass --region, or set AWS_REGION, or the profile's region"
 _HINT_DOMAIN: Final = "check its name, and --region and --profile: a domain is known in one region of one account"
 _HINT_CLOCK: Final = "check the secret key, the region, and that this machine's clock is right"
@@ -59,16 +61,20 @@ _ACCESS_FAULTS: Final[dict[str, tuple[type[SwfError], str]]] = {
             "IncompleteSignature",
             "IncompleteSignatureException",
             "InvalidClientTokenId",
+            "InvalidTokenException",
             "MissingAuthenticationToken",
             "MissingAuthenticationTokenException",
             "NotAuthorized",
+            "NotAuthorizedException",
             "OptInRequired",
+            "SubscriptionRequiredException",
             "UnrecognizedClientException",
         ),
         (CredentialsError, HINT_CREDENTIALS),
     ),
     **dict.fromkeys(
-        ("InvalidSignatureException", "RequestExpired", "SignatureDoesNotMatch"), (CredentialsError, _HINT_CLOCK)
+        ("InvalidSignatureException", "RequestExpired", "RequestTimeTooSkewed", "SignatureDoesNotMatch"),
+        (CredentialsError, _HINT_CLOCK),
     ),
     **dict.fromkeys(
         ("AccessDenied", "AccessDeniedException", "OperationNotPermittedFault"), (AccessError, _HINT_POLICY)
@@ -87,7 +93,7 @@ _UNSIGNED: Final[dict[str, tuple[type[SwfError], str]]] = {
     "LoginError": (CredentialsError, HINT_EXPIRED),
     "RefreshWithMFAUnsupportedError": (CredentialsError, HINT_EXPIRED),
     "NoRegionError": (AccessError, HINT_REGION),
-    "InvalidConfigError": (CredentialsError, "check ~/.aws/config"),
+    "InvalidConfigError": (ConfigurationError, HINT_SETTING),
     "MissingDependencyException": (CredentialsError, "install the package that this profile needs"),
 }
 # botocore's exceptions, by name, that are raised before a request is sent; for connections that don't report it.

@@ -32,13 +32,18 @@ def check_response(response_dict: dict[str, Any], operation_model: Any, **_: Any
         if location:
             message = f"the endpoint redirects to {_describe_address(location)}, which is not followed"
             response_dict["body"] = json.dumps({"__type": str(status), "message": message}).encode()
-        elif not isinstance(response, dict) or not isinstance(response.get("__type", ""), str):
+        elif not isinstance(response, dict) or ("__type" in response and not _is_fault_name(response["__type"])):
             page = body[:_MAX_PAGE].decode("utf-8", "replace")
             response_dict["body"] = json.dumps({"__type": str(status), "message": page}).encode()
     elif not is_whole or not isinstance(response, dict) or not _is_swfs(operation_model, response, headers):
         raise unusable(operation_model.name)
     else:
         attempt.token = response.get("taskToken")
+
+
+def _is_fault_name(kind: Any) -> bool:
+    """Return whether a type, such as `com.amazonaws.swf.base.model#UnknownResourceFault`, names a fault."""
+    return isinstance(kind, str) and bool(kind.rpartition("#")[2].partition(":")[0].strip())
 
 
 def _is_swfs(operation_model: Any, response: dict[str, Any], headers: Mapping[str, str]) -> bool:

@@ -17,7 +17,7 @@ from ..errors import AccessError, ConfigurationError, CredentialsUnavailable, Ne
 from .attempt import attempt, record_signed
 from .certificates import CABundle
 from .credentials import CredentialSource, explain_configuration, explain_missing
-from .faults import HINT_REGION, class_names, record_attempt, translate
+from .faults import HINT_REGION, HINT_SETTING, class_names, record_attempt, translate
 from .loader import use_fast_loader
 from .proxies import Proxies
 from .refresh import LOOKUP_INTERVAL
@@ -41,8 +41,6 @@ _CALL_ATTEMPTS: Final = 3
 
 _ISSUER_TIMEOUT: Final = 5  # seconds, of calls to STS and SSO
 _ISSUER_ATTEMPTS: Final = 2
-
-_HINT_SETTING = "check the AWS_* variables and the profile in ~/.aws/config and ~/.aws/credentials"
 
 _log = logging.getLogger(__name__)
 
@@ -283,11 +281,11 @@ class SessionClient:
 def _explain_setting(error: Exception) -> SwfError:
     if isinstance(error, OSError):
         message = f"cannot read the AWS configuration: {error.strerror}: {error.filename}"
-        return AccessError(message, hint=_HINT_SETTING)
+        return AccessError(message, hint=HINT_SETTING)
     fault = translate(error)
     if isinstance(fault, NetworkError) and not class_names(error) & {"ConnectionError", "HTTPClientError"}:
         # Such as an endpoint that is not a URL, or a region that can't be part of a host name.
-        return ConfigurationError(fault.message, hint=_HINT_SETTING)
+        return ConfigurationError(fault.message, hint=HINT_SETTING)
     return fault
 
 

@@ -13,6 +13,7 @@ from swf_cli import api
 from swf_cli.client.call import call
 from swf_cli.client.session import Session
 from swf_cli.errors import (
+    CredentialsError,
     ExitCode,
     InvalidRequest,
     InvalidResponseError,
@@ -221,6 +222,8 @@ LATIN = "<!DOCTYPE html><p>passerelle erronée".encode("latin-1")
         pytest.param(b"null", id="null"),
         pytest.param(b'"no"', id="text"),
         pytest.param(b'{"__type": 5, "message": ["no"]}', id="odd types"),
+        pytest.param(b'{"__type": "", "message": "no"}', id="a type without a name"),
+        pytest.param(b'{"__type": "gateway#"}', id="a namespace without a name"),
     ],
 )
 def test_a_rejection_by_something_in_between_is_transient(
@@ -233,8 +236,26 @@ def test_a_rejection_by_something_in_between_is_transient(
     error = caught.value
     assert error.possibly_executed == (status >= 500)
     assert error.exit_code == ExitCode.REFUSED
+    assert error.message.endswith(f"({status})")
     assert len(error.message) < 300
     assert "\n" not in error.message
+
+
+@pytest.mark.parametrize(
+    ("code", "hint"),
+    [
+        ("InvalidTokenException", "aws configure"),
+        ("NotAuthorizedException", "aws configure"),
+        ("RequestTimeTooSkewed", "clock"),
+        ("SubscriptionRequiredException", "aws configure"),
+    ],
+)
+def test_rejected_credentials_are_no_access(code: str, hint: str, session: Session, stub: StubService) -> None:
+    """Whatever AWS calls the rejection: exit code 7, and a hint."""
+    stub.fault(COUNT, code, "no")
+    with pytest.raises(CredentialsError) as caught:
+        count(session)
+    assert hint in str(caught.value.hint)
 
 
 def test_a_long_page_is_cut(session: Session, stub: StubService) -> None:

@@ -110,10 +110,14 @@ def test_without_region_or_credentials_nothing_is_sent(
         pytest.param({"AWS_ENDPOINT_URL_SWF": "http://127.0.0.1:0"}, id="endpoint port zero"),
         pytest.param({"AWS_REGION": "us east"}, id="region that can't be part of a host name"),
         pytest.param({"AWS_DEFAULTS_MODE": "nonsense"}, id="defaults mode"),
+        pytest.param({"AWS_ACCOUNT_ID_ENDPOINT_MODE": "nonsense"}, id="account ID endpoint mode"),
+        pytest.param({"AWS_REQUEST_MIN_COMPRESSION_SIZE_BYTES": "nonsense"}, id="compression size"),
+        pytest.param({"AWS_PROFILE": "elsewhere"}, id="services that the configuration does not have"),
     ],
 )
-def test_an_unusable_setting_is_a_usage_error(variables: dict[str, str], set_env: SetEnv) -> None:
-    """A setting of the environment that can't be used is exit code 2 with a hint, before anything is sent."""
+def test_an_unusable_setting_is_a_usage_error(variables: dict[str, str], set_env: SetEnv, tmp_path: Path) -> None:
+    """A setting that can't be used is exit code 2 with a hint, before anything is sent."""
+    configure(tmp_path, "[profile elsewhere]\nservices = missing\n")
     set_env(**{**SETTINGS, **variables})
     for use in USES:
         with pytest.raises(SwfError) as caught:
