@@ -16,7 +16,15 @@ def check_endpoint_url(url: str) -> None:
     except ValueError:
         valid = False
     if not valid or not re.fullmatch(r"[!-~]+", url) or re.search(r"[\\@?#]", url):
-        raise ValueError(f"{url!r} is not a URL such as http://127.0.0.1:5000")
+        raise ValueError(explain_bad_url(url))
+
+
+def explain_bad_url(url: str) -> str:
+    """Return that a text is no URL of an endpoint, without the text if it may hold a password or another secret."""
+    example = "is not a URL such as http://127.0.0.1:5000"
+    if re.search(r"[\\@?#]", url):
+        return f"the endpoint {example}: it has a user name, a query, a fragment or a backslash"
+    return f"{url!r} {example}"
 
 
 def is_protected_url(url: str) -> bool:

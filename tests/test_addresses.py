@@ -51,6 +51,17 @@ def test_an_ambiguous_address(url: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "url",
+    ["http://hush@h", "http://h?hush", "http://h#hush", "http://us:er:p@ss:hush/rd@h", "hush:hush@h", "hush\\h"],
+)
+def test_what_may_be_a_secret_is_not_shown(url: str) -> None:
+    """User names, passwords and queries, also where they are not valid."""
+    with pytest.raises(ValueError, match=r"a user name, a query, a fragment or a backslash$") as raised:
+        check_endpoint_url(url)
+    assert "hush" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
     ("host", "loopback"),
     [
         ("127.0.0.1", True),

@@ -9,6 +9,7 @@ import shlex
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import AccessError, ConnectionSettingError, CredentialsError, CredentialsUnavailable, SwfError
@@ -52,9 +53,7 @@ class CredentialSource:
 
     def load(self) -> None:
         """Find the credentials. Raise CredentialsError if there are none that can be used."""
-        url = os.environ.get("AWS_CONTAINER_CREDENTIALS_FULL_URI")
-        if url:  # what urllib3 logs with --debug has its query
-            register_secrets(url.partition("?")[2], os.environ.get("AWS_CONTAINER_AUTHORIZATION_TOKEN"))
+        _register_container_secrets()
         for provider in self._session.get_component("credential_provider").providers:
             if provider.METHOD == "assume-role":
                 provider._prompter = _ask_for_code
@@ -149,7 +148,7 @@ class CredentialSource:
         reason = mask(_strip_prefix(describe(error)))
         if "ClientError" in names:
             fault = translate(error)
-            message = f"cannot get credentials from {source}: {fault.message}"
+            message = f"cannot get credentials from {source}: {mask(fault.message)}"
             is_refused = isinstance(fault, AccessError) or type(fault) is SwfError
             kind = CredentialsError if is_refused else CredentialsUnavailable
             return kind(message, code=fault.code, request_id=fault.request_id, hint=HINT_EXPIRED)
@@ -231,6 +230,16 @@ class CredentialSource:
             if "credential_process" in raw_config_parse(credentials_file).get(profile, {}):
                 path = credentials_file  # it wins
         return f"credential_process of profile {profile} in {path}"
+
+
+def _register_container_secrets() -> None:
+    """Redact what authorizes requests to a container's endpoint: with --debug, urllib3 and botocore log it."""
+    url = os.environ.get("AWS_CONTAINER_CREDENTIALS_FULL_URI", "")
+    register_secrets(url.partition("?")[2], os.environ.get("AWS_CONTAINER_AUTHORIZATION_TOKEN"))
+    file = Path(os.environ.get("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", ""))
+    with suppress(OSError, ValueError):  # botocore says what is wrong with it
+        if file.is_file():  # a pipe can be read only once
+            register_secrets(file.read_text(), None)
 
 
 def _ask_for_code(prompt: str) -> str:

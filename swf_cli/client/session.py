@@ -12,7 +12,7 @@ from math import inf
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from .._version import __version__
-from ..addresses import check_endpoint_url
+from ..addresses import check_endpoint_url, explain_bad_url
 from ..errors import AccessError, ConfigurationError, CredentialsUnavailable, NetworkError, SwfError
 from .attempt import attempt, record_signed
 from .certificates import CABundle
@@ -279,6 +279,9 @@ class SessionClient:
 
 
 def _explain_setting(error: Exception) -> SwfError:
+    _, is_endpoint, url = str(error).partition("Invalid endpoint: ")
+    if is_endpoint:
+        error.args = (explain_bad_url(url),)  # a traceback shows them
     if isinstance(error, OSError):
         message = f"cannot read the AWS configuration: {error.strerror}: {error.filename}"
         return AccessError(message, hint=HINT_SETTING)

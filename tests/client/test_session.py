@@ -359,6 +359,9 @@ def test_without_an_mfa_code_there_is_no_access(tmp_path: Path) -> None:
     assert done.stderr == ""  # nor does Python warn of an echo
 
 
+ECHO = (
+    b"<ErrorResponse><Error><Code>AccessDenied</Code><Message>sup3r-53cr3t-t0k3n!</Message></Error></ErrorResponse>"
+)
 DENIED = b"<ErrorResponse><Error><Code>AccessDenied</Code><Message>not you</Message></Error></ErrorResponse>"
 BROKEN_STS = b"<ErrorResponse><Error><Code>InternalFailure</Code><Message>oops</Message></Error></ErrorResponse>"
 
@@ -382,6 +385,15 @@ def test_a_role_that_is_denied_is_not_a_call_to_swf(
         assert caught.value.exit_code == ExitCode.NO_ACCESS
         assert not caught.value.possibly_executed
     assert stub.requests == []
+
+
+@pytest.mark.parametrize("issuer", [(ECHO, 403)], indirect=True)
+def test_what_sts_says_is_masked(issuer: Issuer, set_env: SetEnv, tmp_path: Path) -> None:
+    """It may repeat what it got."""
+    configure(tmp_path, ROLE_PROFILE)
+    set_env(AWS_ENDPOINT_URL_STS=issuer.url)
+    with pytest.raises(CredentialsError, match="AssumeRole: SECRET!"):
+        count(Session(profile="worker"))
 
 
 SSO_REPLY = json.dumps(

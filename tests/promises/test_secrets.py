@@ -201,3 +201,38 @@ def test_the_query_of_a_containers_endpoint(bare_env: dict[str, str]) -> None:
     assert f"container endpoint {issuer.url}/role: it responded with status 403" in result.stderr
     assert KEY in issuer.requests[0][0]
     assert KEY not in result.stderr
+
+
+def test_the_token_file_of_a_containers_endpoint(bare_env: dict[str, str], tmp_path: Path) -> None:
+    """An endpoint that repeats the token does not show it, also in what botocore logs."""
+    token = "the-token-of-this-container"
+    (tmp_path / "token").write_text(token)
+    issuer = Issuer(f"not a good token: {token}".encode(), 403)
+    try:
+        env = {
+            **bare_env,
+            "AWS_REGION": "us-east-1",
+            "AWS_CONTAINER_CREDENTIALS_FULL_URI": f"{issuer.url}/role",
+            "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": str(tmp_path / "token"),
+        }
+        result = invoke("pending", "-d", "d", "-t", "t", "--debug", env=env)
+    finally:
+        issuer.close()
+    assert issuer.requests[0][1]["authorization"] == token
+    assert result.code == 7
+    assert "not a good token: SECRET" in result.stderr
+    assert token not in result.stderr
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://hush@h", "http://h?X-Token=hush", "http://us:er:p@ss:hush/rd@h", "hush:hush@h", "http://hu sh:hush@h"],
+)
+@pytest.mark.parametrize("place", ["argument", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_SWF"])
+def test_an_endpoint_with_a_secret(place: str, url: str, aws_env: dict[str, str]) -> None:
+    """A URL that can't be used is not shown if it may hold one, also with --debug."""
+    options, env = ([f"--endpoint-url={url}"], aws_env) if place == "argument" else ([], {**aws_env, place: url})
+    result = invoke("pending", "-d", "d", "-t", "t", "--debug", *options, env=env)
+    assert result.code == 2
+    assert "the endpoint is not a URL such as http://127.0.0.1:5000: it has a user name, a query" in result.stderr
+    assert "hush" not in result.stderr
