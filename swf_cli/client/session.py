@@ -185,7 +185,7 @@ class Session:
         except SwfError:
             raise
         except Exception as error:
-            raise explain_configuration(error, session) or _explain_setting(error) from error
+            raise explain_configuration(error, session) or _explain_setting(error, session) from error
 
     def _look_up(self, session: "botocore.session.Session", rejected_key: str | None) -> "_Found":
         from botocore.config import Config
@@ -243,7 +243,7 @@ class Session:
         except SwfError:
             raise
         except Exception as error:
-            raise explain_configuration(error, session) or _explain_setting(error) from error
+            raise explain_configuration(error, session) or _explain_setting(error, session) from error
         self.is_tracked = track_requests(client)
         client.meta.events.register("before-parse.swf", check_response)
         client.meta.events.register("before-send.swf", record_signed)
@@ -278,7 +278,8 @@ class SessionClient:
         return self.botocore.meta
 
 
-def _explain_setting(error: Exception) -> SwfError:
+def _explain_setting(error: Exception, session: "botocore.session.Session") -> SwfError:
+    """Return the error to raise for a setting with which botocore can't make a session or a client."""
     _, is_endpoint, url = str(error).partition("Invalid endpoint: ")
     if is_endpoint:
         error.args = (explain_bad_url(url),)  # a traceback shows them
@@ -288,8 +289,26 @@ def _explain_setting(error: Exception) -> SwfError:
     fault = translate(error)
     if isinstance(fault, NetworkError) and not class_names(error) & {"ConnectionError", "HTTPClientError"}:
         # Such as an endpoint that is not a URL, or a region that can't be part of a host name.
-        return ConfigurationError(fault.message, hint=HINT_SETTING)
+        return ConfigurationError(_find_mistake(error, session) or fault.message, hint=HINT_SETTING)
     return fault
+
+
+def _find_mistake(error: Exception, session: "botocore.session.Session") -> str | None:
+    """Return what is wrong with the settings if the error is Python's, which says nothing of them."""
+    profile = session.get_config_variable("profile") or "default"
+    if isinstance(error, AttributeError | TypeError | LookupError):
+        services = session.get_scoped_config().get("services")
+        section = f", or its section [services {services}]," if services else ""
+        return f"profile {profile}{section} has a value where a group of settings is expected, or a group for a value"
+    for setting, (key, names, _, _) in session.session_var_map.items():
+        try:
+            session.get_config_variable(setting)
+        except Exception as mistake:
+            if str(mistake) == str(error):
+                variables = [names] if isinstance(names, str) else names or []
+                variable = next((name for name in variables if name in os.environ), f"{key} of profile {profile}")
+                return f"cannot use {variable}: {error}"
+    return None
 
 
 def _share_role_cache(session: "botocore.session.Session", rejected_key: str | None) -> None:

@@ -15,7 +15,14 @@ import botocore.tokens
 import pytest
 
 from swf_cli.client.session import Session, default_session
-from swf_cli.errors import AccessError, CredentialsError, CredentialsUnavailable, ExitCode, SwfError
+from swf_cli.errors import (
+    AccessError,
+    ConfigurationError,
+    CredentialsError,
+    CredentialsUnavailable,
+    ExitCode,
+    SwfError,
+)
 from tests.client.conftest import SetEnv, complete, configure, count, poll
 from tests.helpers.aws import CREDENTIALS, REGION, SETTINGS
 from tests.helpers.cli import TASK
@@ -125,6 +132,32 @@ def test_an_unusable_setting_is_a_usage_error(variables: dict[str, str], set_env
         assert caught.value.exit_code == ExitCode.USAGE
         assert caught.value.hint
         assert not caught.value.possibly_executed
+
+
+NESTED = "has a value where a group of settings is expected, or a group for a value"
+
+
+@pytest.mark.parametrize(
+    ("config", "variables", "message"),
+    [
+        ("", {"AWS_METADATA_SERVICE_TIMEOUT": "x"}, "cannot use AWS_METADATA_SERVICE_TIMEOUT: invalid literal"),
+        ("metadata_service_timeout = x\n", {}, "cannot use metadata_service_timeout of profile default: invalid"),
+        (
+            "services = mine\n[services mine]\nswf = x\n",
+            {},
+            "profile default, or its section [services mine], " + NESTED,
+        ),
+    ],
+)
+def test_an_unusable_setting_is_named(
+    config: str, variables: dict[str, str], message: str, set_env: SetEnv, tmp_path: Path
+) -> None:
+    """What Python says of a value that it can't use does not say which setting it is."""
+    configure(tmp_path, f"[default]\n{config}")
+    set_env(**SETTINGS, **variables)
+    with pytest.raises(ConfigurationError) as caught:
+        count(Session())
+    assert caught.value.message.startswith(message)
 
 
 @pytest.mark.parametrize("profile", [None, ""])
