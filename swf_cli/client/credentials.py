@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, Final
 from ..errors import AccessError, ConnectionSettingError, CredentialsError, CredentialsUnavailable, SwfError
 from ..redaction import register_secrets
 from .certificates import CABundle
-from .faults import HINT_CREDENTIALS, HINT_EXPIRED, class_names, describe, is_transient, translate
+from .faults import HINT_CREDENTIALS, HINT_EXPIRED, advise_connection, class_names, describe, is_transient, translate
 from .masking import mask, mask_exceptions, mask_urls
-from .proxies import advise, explain_setting
+from .proxies import explain_setting
 from .refresh import BackgroundRefresh
 
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ class CredentialSource:
             if not is_transient(int(status[1])):
                 return CredentialsError(f"cannot get credentials from {source}: {reason}", hint=_HINT_FIX)
         if names & _TRANSIENT_KINDS:
-            hint = advise(error) or _HINT_FIX
+            hint = advise_connection(error) or _HINT_FIX
             return CredentialsUnavailable(f"cannot get credentials from {source}: {reason}", hint=hint)
         if isinstance(error, OSError) and error.strerror:
             is_named = not error.filename or str(error.filename) in source

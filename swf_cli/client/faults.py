@@ -1,5 +1,6 @@
 """What a failed call means: botocore's exceptions as SwfError."""
 
+import re
 from typing import Any, Final
 
 from ..errors import (
@@ -19,7 +20,7 @@ from ..errors import (
 )
 from ..models import is_token
 from .attempt import attempt
-from .proxies import advise, advise_login, describe_failure
+from .proxies import advise, advise_login, describe_failure, describe_silence
 from .responses import unusable
 
 HINT_CREDENTIALS: Final = "run `aws configure`, or set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
@@ -28,6 +29,10 @@ HINT_SETTING: Final = "check the AWS_* variables and the profile in ~/.aws/confi
 HINT_REGION: Final = "pass --region, or set AWS_REGION, or the profile's region"
 _HINT_DOMAIN: Final = "check its name, and --region and --profile: a domain is known in one region of one account"
 _HINT_CLOCK: Final = "check the secret key, the region, and that this machine's clock is right"
+_HINT_CERTIFICATE: Final = (
+    "if a private authority issued the certificate, as for a company's proxy, "
+    "set AWS_CA_BUNDLE to a PEM file with the certificate of that authority"
+)
 _HINT_POLICY: Final = "the IAM policy must allow swf:{operation} on this domain (see `swf help iam`)"
 
 _FAULTS: Final[dict[str, type[SwfError]]] = {
@@ -196,13 +201,28 @@ def translate(error: Exception) -> SwfError:
             message = f"the response to the poll is malformed: {message}"
             return IncompleteTask(message, token=attempt.token, possibly_executed=True)
         return InvalidResponseError(f"the response is malformed: {message}", possibly_executed=True)
-    return NetworkError(message, possibly_executed=possibly_executed, hint=advise(error))
+    return NetworkError(message, possibly_executed=possibly_executed, hint=advise_connection(error))
 
 
 def describe(error: Exception) -> str:
     """Return an exception's message in one line."""
     message = " ".join(str(error).split()).removeprefix(_UNHANDLED).rstrip(".")
-    return describe_failure(error) or message or type(error).__name__
+    if _is_not_http(error):
+        message = f"the response from {attempt.origin or 'the endpoint'} is not HTTP"
+    return describe_failure(error) or describe_silence(error) or message or type(error).__name__
+
+
+def _is_not_http(error: Exception) -> bool:
+    """Return whether an exception is botocore's for a response that does not begin as one of HTTP does."""
+    causes = getattr(getattr(error, "kwargs", {}).get("error"), "args", ())
+    names = [class_names(cause) for cause in causes if isinstance(cause, Exception)]
+    return any("BadStatusLine" in it and "RemoteDisconnected" not in it for it in names)
+
+
+def advise_connection(error: Exception) -> str | None:
+    """Return what to do about a connection that failed; None if there is nothing to advise."""
+    is_untrusted = re.search("CERTIFICATE_VERIFY_FAILED.*(self.signed|issuer)", str(error))
+    return _HINT_CERTIFICATE if is_untrusted else advise(error)
 
 
 def _translate_fault(error: Exception, response: dict[str, Any], possibly_executed: bool) -> SwfError:

@@ -128,6 +128,20 @@ def describe_failure(error: Exception) -> str | None:
     return f"the connection through {proxy} was closed without a response"
 
 
+def describe_silence(error: Exception) -> str | None:
+    """Return what a proxy did not do; None if an exception is not that of a tunnel that was waited for in vain."""
+    if (
+        type(error).__name__ != "ReadTimeoutError"
+        or not (attempt.is_tracked and attempt.is_signed)
+        or attempt.is_sent
+    ):
+        return None
+    proxy, _ = _find_setting(attempt.origin)
+    if not proxy:
+        return None
+    return f"the proxy at {_read_address(proxy)} did not connect to {_read_address(attempt.origin)} in time"
+
+
 def advise(error: Exception) -> str | None:
     """Return what to do about a proxy that failed; None if there is nothing to advise."""
     refusal = _TUNNEL_REFUSED.search(str(getattr(error, "kwargs", {}).get("error")))
@@ -144,4 +158,4 @@ def advise_login() -> str:
 
 def _read_address(url: str) -> str:
     """Return host and port of a proxy, without the user name and password that may precede them."""
-    return re.split(r"[/?#]", url.partition("://")[2].rpartition("@")[2], maxsplit=1)[0]
+    return re.split(r"[/?#]", re.sub(r"^(\w+:)?//", "", url).rpartition("@")[2], maxsplit=1)[0]

@@ -10,7 +10,7 @@ from swf_cli.client.session import Session
 from swf_cli.errors import ConnectionSettingError, NetworkError, SwfError
 from tests.client.conftest import ROLE_PROFILE, SetEnv, complete, configure, count, poll
 from tests.helpers.aws import SETTINGS
-from tests.helpers.fault_matrix import authority
+from tests.helpers.fault_matrix import PHASES, FaultServer, authority
 from tests.helpers.forward_proxy import ForwardProxy
 from tests.helpers.issuer import Issuer
 from tests.helpers.operations import COMPLETE, COUNT
@@ -86,6 +86,19 @@ class TestUnusable:
         set_env(AWS_CA_BUNDLE=str(tmp_path / "other.pem"))
         with pytest.raises(NetworkError):
             complete(Session())
+
+
+@pytest.mark.parametrize(("phase", "has_hint"), [("handshake: untrusted", True), ("handshake: other name", False)])
+def test_a_certificate_of_a_private_authority(phase: str, has_hint: bool, set_env: SetEnv, bundle: Path) -> None:
+    """The hint says how to trust one; it would not help with a certificate that is for another host."""
+    server = FaultServer("tls", next(it for it in PHASES if it.name == phase))
+    set_env(**SETTINGS, AWS_CA_BUNDLE=str(bundle))
+    try:
+        with pytest.raises(NetworkError, match="SSL validation failed") as raised:
+            poll(Session(endpoint_url=f"https://localhost:{server.port}"))
+    finally:
+        server.close()
+    assert ("set AWS_CA_BUNDLE to a PEM file" in str(raised.value.hint)) == has_hint
 
 
 @pytest.mark.parametrize("value", ["", " "])

@@ -1,12 +1,13 @@
 """Proxies: a setting that can't be used is named before anything is sent, and no message shows its password."""
 
+import socket
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from swf_cli.client.session import Session
-from swf_cli.errors import ConnectionSettingError, SwfError
+from swf_cli.errors import ConnectionSettingError, NetworkError, SwfError
 from tests.client.conftest import ROLE_PROFILE, SetEnv, complete, configure, count, poll
 from tests.helpers.aws import REGION, SETTINGS
 from tests.helpers.cli import invoke
@@ -159,6 +160,18 @@ def test_a_proxy_that_is_not_there(transport: Transport, set_env: SetEnv) -> Non
     error, address = fail_with("connection refused", transport, set_env)
     assert error.message == f"cannot connect to the proxy at {address}: Connection refused"
     assert not error.possibly_executed
+
+
+@pytest.mark.parametrize("start", ["http://", "//", ""])
+def test_a_proxy_that_does_not_open_a_tunnel(start: str, set_env: SetEnv) -> None:
+    """The proxy accepts the connection, and is silent: it is named, and nothing was sent."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        set_env(**SETTINGS, https_proxy=f"{start}user:PASSWORD@{address}")
+        with pytest.raises(NetworkError) as raised:
+            poll(Session(endpoint_url="https://swf.test", poll_read_timeout=0.1))
+    assert raised.value.message == f"the proxy at {address} did not connect to swf.test in time"
+    assert not raised.value.possibly_executed
 
 
 @pytest.mark.parametrize("phase", ["request read, then FIN", "request read, then RST"])

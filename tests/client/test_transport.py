@@ -4,12 +4,13 @@ from http.client import HTTPConnection
 
 import pytest
 
+from swf_cli.api import count_pending_tasks
 from swf_cli.client import transport
 from swf_cli.client.session import Session
-from swf_cli.errors import InvalidResponseError
+from swf_cli.errors import InvalidResponseError, NetworkError
 from tests.client.conftest import SetEnv, count
 from tests.helpers.aws import SETTINGS
-from tests.helpers.fault_matrix import Phase, Transport, Wire, judge
+from tests.helpers.fault_matrix import FaultServer, Phase, Transport, Wire, judge
 from tests.helpers.operations import COUNT
 from tests.helpers.stub_service import StubService
 
@@ -53,6 +54,24 @@ def test_a_response_that_is_too_long_is_refused(extra: int, stub: StubService, s
     with pytest.raises(InvalidResponseError, match="the response is longer than 16 MiB") as raised:
         count(session)
     assert raised.value.possibly_executed
+
+
+def test_a_server_of_another_protocol(set_env: SetEnv) -> None:
+    """The message says so: the connection was not closed."""
+
+    def greet(wire: Wire) -> None:
+        wire.read_head()
+        wire.connection.sendall(b"SSH-2.0-OpenSSH_9.6\r\n")
+
+    server = FaultServer("direct", Phase("SSH", "may have been executed", greet))
+    url = f"http://127.0.0.1:{server.port}"
+    set_env(**SETTINGS)
+    try:
+        with pytest.raises(NetworkError) as raised:
+            count_pending_tasks("l", "d", Session(endpoint_url=url).no_retry)
+    finally:
+        server.close()
+    assert raised.value.message == f"the response from {url}/ is not HTTP"
 
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 102\r\n"
