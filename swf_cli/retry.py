@@ -5,10 +5,19 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from math import inf
 from typing import Final
 
-from .errors import CredentialsUnavailable, LimitExceededError, NetworkError, ServiceError, SwfError, ThrottlingError
+from .errors import (
+    CredentialsError,
+    CredentialsUnavailable,
+    LimitExceededError,
+    NetworkError,
+    ServiceError,
+    SwfError,
+    ThrottlingError,
+)
 
 Log = logging.Logger | logging.LoggerAdapter[logging.Logger]
 """What lines are logged to."""
@@ -107,10 +116,18 @@ class AccessGate:
     """A wait that all threads share after an access error: others may have rotated keys, or changed a policy.
 
     Args:
+        renew: looks for other credentials after the wait; what it raises as SwfError is ignored
         wait_for: seconds to wait before calls are tried again
     """
 
-    def __init__(self, *, wait_for: float = 30.0, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        renew: Callable[[], object] = lambda: None,
+        *,
+        wait_for: float = 30.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._renew = renew
         self._wait_for = wait_for
         self._clock = clock
         self._lock = threading.Lock()
@@ -130,4 +147,9 @@ class AccessGate:
             open_at = self._open_at
         if is_first:
             log.info("%s; retrying in %g s", error.message, self._wait_for, extra={"event": "retry"})
-        return not stop.wait(max(0.0, open_at - self._clock()))
+        is_stopped = stop.wait(max(0.0, open_at - self._clock()))
+        if is_first and not is_stopped and not isinstance(error, CredentialsError):
+            # Rejected credentials are looked up again by each call; those that lack a permission only here.
+            with suppress(SwfError):
+                self._renew()
+        return not is_stopped

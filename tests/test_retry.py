@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from swf_cli.errors import AccessError, ThrottlingError
+from swf_cli.errors import AccessError, CredentialsError, CredentialsUnavailable, ThrottlingError
 from swf_cli.retry import AccessGate, Retrier
 from tests.helpers.clock import FakeClock, InstantEvent
 
@@ -229,6 +229,20 @@ def test_many_threads_share_one_wait(clock: FakeClock, log: pytest.LogCaptureFix
         thread.join(60)
     assert answers == [True] * slots
     assert len(log.messages) == 1
+
+
+@pytest.mark.parametrize(("error", "renewals"), [(AccessError("denied"), 1), (CredentialsError("expired"), 0)])
+def test_other_credentials_are_looked_for_after_the_wait(clock: FakeClock, error: AccessError, renewals: int) -> None:
+    """Somebody may have replaced those that lack a permission; rejected ones are looked up again by each call."""
+    looks = []
+
+    def renew() -> None:
+        looks.append(clock.now)
+        raise CredentialsUnavailable("the endpoint is down")
+
+    began = clock.now
+    assert AccessGate(renew, clock=clock).wait(error, InstantEvent(clock))
+    assert looks == [began + 30.0] * renewals
 
 
 def test_a_stop_ends_the_wait_for_credentials() -> None:

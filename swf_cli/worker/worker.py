@@ -75,7 +75,7 @@ class Worker:
             config=config,
             environ=encode_environ({name: environ[name] for name in environ if name not in SERVICE_VARIABLES}),
             shutdown=self.shutdown,
-            access_gate=AccessGate(wait_for=access_wait, clock=clock),
+            access_gate=AccessGate(lambda: session.renew(session.generation), wait_for=access_wait, clock=clock),
             start_gate=StartGate(config.grace, self._give_up_starting, retrier=retrier, clock=clock),
             scheduler=HeartbeatScheduler(clock=clock),
             heartbeat_timeouts=HeartbeatTimeouts(session),
