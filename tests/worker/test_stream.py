@@ -601,6 +601,8 @@ class TestCancellation:
         assert running.result(60).status == "closed"
         assert handlers.tasks.responses() == []
         assert not is_running(int((handlers.folder / "pid").read_text()))
+        stub.reset()
+        stub.reply(COMPLETE)
         stub.reply(HEARTBEAT, {"cancelRequested": False})
         assert handlers.result() == "of another handler"
 
