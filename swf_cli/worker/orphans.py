@@ -46,7 +46,7 @@ def stop_commands(orphans: Sequence[HeldTask], grace: float, kill: threading.Eve
     try:
         left = end_groups(leaders, grace=grace, kill=kill)
     except OSError as error:
-        left, why = list(leaders), str(error)
+        left, why = list(leaders), error.strerror or str(error)
     for group in left:
         _log.warning("cannot stop process %d, which a dead worker left running; its task stays open: %s", group, why)
     return [held for held in orphans if held.group not in left]

@@ -1,5 +1,6 @@
 """Orphans: which tasks and commands a dead worker left behind, and what becomes of them."""
 
+import errno
 import logging
 import os
 import signal
@@ -23,6 +24,7 @@ from swf_cli.models import ActivityId, ExecutionId, TaskReference
 from swf_cli.output.log import TextFormatter
 from swf_cli.processes import host_name, start_id
 from swf_cli.responding import Outcome, Responder, Settlement
+from swf_cli.worker import orphans
 from swf_cli.worker.orphans import fail_orphans, find_orphans, stop_commands
 from tests.helpers.processes import is_running, refuse_signal, written_pids
 
@@ -175,6 +177,19 @@ class TestStopCommands:
         why = "the worker's user may not signal it, or it waits in the kernel"
         message = f"cannot stop process {command.pid}, which a dead worker left running; its task stays open: {why}"
         assert log.messages[1:] == [message]
+
+    def test_commands_of_which_nothing_is_known(
+        self, log: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Such as for lack of processes, where `ps` is needed: they may be running, so their tasks are kept."""
+
+        def fail(leaders: dict[int, str], **how: Any) -> list[int]:
+            raise BlockingIOError(errno.EAGAIN, "no more processes")
+
+        monkeypatch.setattr(orphans, "end_groups", fail)
+        orphan = replace(ORPHAN, group=4_711, group_start_id="start")
+        assert stop_commands([orphan, ORPHAN], 0, threading.Event()) == [ORPHAN]
+        assert [message.partition(": ")[2] for message in log.messages] == ["no more processes"]
 
     @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to start a process as another user")
     def test_command_that_runs_as_another_user(self) -> None:
