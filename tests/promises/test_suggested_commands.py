@@ -159,7 +159,7 @@ def test_a_task_that_could_not_be_printed(service: Service, flow: Flow, here: Sh
     """The hint fails it; or, where it is not on record, shows when it times out."""
     start(flow, "w 1", open_task(task_list="work", startToCloseTimeout=DAY))
     here.env["SWF_LEDGER"] = ledger
-    result = run_unwritable("closed", "poll", "-t", "work", *here.options, env=here.env)
+    result = run_unwritable("unread", "poll", "-t", "work", *here.options, env=here.env)
     _, hint = result.stderr.splitlines()
     advice, _, command = hint.removeprefix("hint: ").partition(": ")
     pasted = here.paste(command)
