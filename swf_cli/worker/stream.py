@@ -297,7 +297,6 @@ class _Exchange:
                 runner.forward_stderr(handler)
                 return outcome
             if handler.wait(0):
-                handler.is_retired = True
                 return self._outcome_of_death()
             runner.forward_stderr(handler)
             self._check_pipes()
@@ -336,6 +335,7 @@ class _Exchange:
         for _ in range(_LONGEST_LINE // _CHUNK):
             if outcome := self._read(handler.exchange(0)):
                 return outcome
+        handler.is_retired = True
         if runner.is_over():
             return None
         if handler.responses and handler.returncode() == 0 and self._is_unread():
