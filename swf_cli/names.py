@@ -1,5 +1,6 @@
-"""Names that were probably meant."""
+"""The rule for names that SWF states in its API reference, but not in its service model; and what was meant."""
 
+import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
@@ -10,6 +11,16 @@ _MIN_SIMILARITY: Final = 0.8
 _MAX_EDITS: Final = 3  # characters that differ: long names may be similar although they are not misspellings
 _MAX_NAMES: Final = 3
 _SHORTEST_BEGINNING: Final = 3  # characters
+_FORBIDDEN: Final = re.compile("[:/|\x00-\x1f\x7f-\x9f]")
+
+
+def find_problem(name: str) -> str | None:
+    """Return why SWF rejects a name, such as "contains ':'", or None if it accepts it."""
+    if found := _FORBIDDEN.search(name):
+        return f"contains {found[0]!r}"
+    if name != name.strip():
+        return "starts or ends with whitespace"
+    return "is reserved" if name == "arn" else None
 
 
 def similar_names(name: str, candidates: Iterable[str]) -> list[str]:

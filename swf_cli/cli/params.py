@@ -51,6 +51,24 @@ class BoundedText(ParamType):
         return [rv]
 
 
+class Name(BoundedText):
+    """A name within SWF's limits that SWF does not reject: it would match nothing."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the name unchanged, or fail."""
+        name = super().convert(value, param, ctx)
+        check_name(name, param, ctx)
+        return name
+
+
+def check_name(name: str, param: click.Parameter | None, ctx: click.Context | None) -> None:
+    """Raise BadParameter for a name that SWF rejects."""
+    from ..names import find_problem
+
+    if problem := find_problem(name):
+        raise click.BadParameter(f"SWF rejects the name {name!r}: it {problem}", ctx, param)
+
+
 class Identifier(BoundedText):
     """A token or run ID, which hold no whitespace: what copying it from a terminal inserted is dropped."""
 

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
-from . import names
+from ..names import find_problem
 from .faults import Fault, invalid
 from .quotas import MAX_EXECUTION_SECONDS, MAX_RETENTION_DAYS
 
@@ -25,6 +25,9 @@ _PATTERNS: Final = {
     "TaskPriority": (r"-?[0-9]{1,10}", "Member must be a whole number"),
 }
 """Rules that the model states only in its documentation, by shape."""
+
+NAMES: Final = frozenset({"ActivityId", "DomainName", "Name", "TimerId", "Version", "VersionOptional", "WorkflowId"})
+"""The shapes of names, see `names.find_problem`; `Name` includes task lists and types."""
 
 _EXECUTION_TIMEOUTS: Final = ("executionStartToCloseTimeout", "defaultExecutionStartToCloseTimeout")
 
@@ -125,7 +128,7 @@ class _Validation:
             self._reject(value, path, _SECONDS)
         elif member in _MAXIMA and value != "NONE" and len(value) <= _MAX_DIGITS and int(value) > _MAXIMA[member]:
             self._reject(value, path, f"Member must have value less than or equal to {_MAXIMA[member]}")
-        elif shape_name in names.SHAPES and names.find_problem(value):
+        elif shape_name in NAMES and find_problem(value):
             self.forbidden_names.append(f"Invalid {member}: {value}")
 
     def _reject(self, value: Any, path: str, rule: str) -> None:

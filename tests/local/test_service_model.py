@@ -4,9 +4,8 @@ from typing import Any
 
 import pytest
 
-from swf_cli.local import names
 from swf_cli.local.faults import Fault
-from swf_cli.local.service_model import ServiceModel
+from swf_cli.local.service_model import NAMES, ServiceModel
 from tests.helpers.flow import decision, refused
 
 MODEL = ServiceModel()
@@ -31,7 +30,7 @@ def places(shape_name: str, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]
     found = []
     for name, member in MODEL.shapes[shape_name]["members"].items():
         inner = (*path, name)
-        if member["shape"] in names.SHAPES:
+        if member["shape"] in NAMES:
             found.append(inner)
         elif MODEL.shapes[member["shape"]]["type"] == "structure":
             found += places(member["shape"], inner)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from ...errors import CheckFailed, SwfError
 from ..command import command, option
 from ..options import GlobalOptions, common_options, task_lists_option
-from ..params import BoundedText, Duration, Number, WholeNumber
+from ..params import Duration, Name, Number, WholeNumber
 
 if TYPE_CHECKING:
     from ...ledger.records import HeldTask
@@ -27,7 +27,7 @@ With --output text, each task is a line of fields separated by tabs:
 """,
 )
 @task_lists_option("Only tasks of this list.")
-@option("--activity", metavar="NAME", type=BoundedText("activity name"), help="Only tasks of this activity.")
+@option("--activity", metavar="NAME", type=Name("activity name"), help="Only tasks of this activity.")
 @option(
     "--older-than",
     type=Duration(),

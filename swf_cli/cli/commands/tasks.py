@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..command import command, option
 from ..options import GlobalOptions, common_options, is_given, option_name, task_lists_option
-from ..params import BoundedText, Choice, Identifier
+from ..params import BoundedText, Choice, Identifier, Name
 from ..usage import UsageError
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ and with --by:
 )
 @option("--id", "activity_id", metavar="ID", type=BoundedText("activity ID"), help="Show everything about one task.")
 @task_lists_option("Only tasks of this list.")
-@option("--activity", metavar="NAME", type=BoundedText("activity name"), help="Only tasks of this activity.")
+@option("--activity", metavar="NAME", type=Name("activity name"), help="Only tasks of this activity.")
 @option("--identity", type=BoundedText("identity"), help="Only tasks that a worker of this identity started.")
 @option(
     "--state",

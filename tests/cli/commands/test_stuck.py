@@ -250,6 +250,14 @@ def test_a_task_that_went_to_a_lost_poll(service: Service, flow: Flow, service_e
     assert row["hint"] == f"check whether me-1 works on it; it times out at {row['deadline']}"
 
 
+@pytest.mark.parametrize("command", ["stuck", "tasks"])
+def test_an_activity_with_a_version_is_no_name(command: str, service_env: dict[str, str]) -> None:
+    """It would match nothing, and nothing would look stuck."""
+    result = invoke(command, "-d", "media", "--activity", "resize:1", env=service_env)
+    assert (result.code, result.stdout) == (2, "")
+    assert "--activity: SWF rejects the name 'resize:1': it contains ':'" in result.stderr
+
+
 def test_the_endpoint_may_be_spelled_differently(service: Service, flow: Flow, service_env: dict[str, str]) -> None:
     """The record of held tasks is used whatever the service's address is: a VPC endpoint, or a trailing slash."""
     start(flow, "w", open_task(startToCloseTimeout=DAY))

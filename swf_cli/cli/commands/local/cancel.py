@@ -3,7 +3,8 @@
 from ....output import terminal
 from ...command import command, option
 from ...options import GlobalOptions, common_options
-from .shared import Name, decider
+from ...params import Name
+from .shared import decider
 
 
 @command(

@@ -12,8 +12,8 @@ from ....output import terminal
 from ....output.cards import card
 from ...command import command, option
 from ...options import CommandFunction, Decorator, GlobalOptions, common_options
-from ...params import BoundedText, Duration, ParamType, WholeNumber
-from .shared import Name, check_name, decider
+from ...params import BoundedText, Duration, Name, ParamType, WholeNumber, check_name
+from .shared import decider
 
 
 class Timeout(Duration):

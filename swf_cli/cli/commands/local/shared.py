@@ -11,7 +11,7 @@ import click
 from ....errors import Signalled
 from ...command import option
 from ...options import GlobalOptions
-from ...params import BoundedText, Number
+from ...params import Name, Number, check_name
 from ...usage import UsageError
 
 if TYPE_CHECKING:
@@ -69,24 +69,6 @@ def playground(domain: str, speed: float = 1.0) -> Iterator[tuple[Mapping[str, s
         finally:
             with defer_stop_signals():
                 stack.close()
-
-
-class Name(BoundedText):
-    """A name within SWF's limits that SWF does not reject."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Return the name as it is."""
-        name = super().convert(value, param, ctx)
-        check_name(name, param, ctx)
-        return name
-
-
-def check_name(name: str, param: click.Parameter | None, ctx: click.Context | None) -> None:
-    """Raise BadParameter for a name that SWF rejects."""
-    from ....local.names import find_problem
-
-    if problem := find_problem(name):
-        raise click.BadParameter(f"SWF rejects the name {name!r}: it {problem}", ctx, param)
 
 
 def check_loopback(url: str) -> None:
