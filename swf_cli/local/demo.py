@@ -15,6 +15,9 @@ STEPS: Final = (
     ("Nothing is waiting, and nothing is held.", "swf pending --task-list resize && swf held"),
 )  # fmt: skip
 
+_SETTINGS: Final = ("SWF_DOMAIN", "SWF_STATE_DIR")
+"""The variables that point the commands at the local SWF, and at a record of their own."""
+
 END: Final = """\
 Done: one task went from scheduled to completed on a local SWF, which ends now.
 Next: run `swf local serve` for a local SWF that stays, or `swf --help` for all commands.
@@ -22,7 +25,11 @@ Next: run `swf local serve` for a local SWF that stays, or `swf --help` for all 
 
 
 def walk(env: Mapping[str, str], folder: str, show: Callable[[str], None]) -> int:
-    """Show and run each step in a shell. Return 0, or the exit code of the first step that fails."""
+    """Show and run each step in a shell. Return 0, or the exit code of the first step that fails.
+
+    The user's own settings of `swf`, such as SWF_OUTPUT, have no effect on it.
+    """
+    env = {name: value for name, value in env.items() if not name.startswith("SWF_") or name in _SETTINGS}
     for why, command in STEPS:
         show(f"# {why}\n$ {command}\n")
         code = subprocess.run(["sh", "-c", command], env=env, cwd=folder, check=False).returncode

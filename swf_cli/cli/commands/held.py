@@ -49,6 +49,10 @@ def held(common: GlobalOptions, task_lists: tuple[str, ...], prune: bool) -> Non
         if not ledger.is_usable:
             raise SwfError("cannot read the list of held tasks")
     commands = {row.key: pid for row in rows if (pid := command_pid(row)) is not None}
+    if ledger.folder is None and os.environ.get("SWF_LEDGER"):
+        import logging  # not for a completion
+
+        logging.getLogger(__name__).info("received tasks are not recorded: SWF_LEDGER is off")
     what = "no task held here matches the options" if everything else "no task is held here"
     show_held(common.output, rows, commands, time.time(), what, common.invocation)
     asked = {"SWF_DOMAIN": is_given("domain"), "SWF_TASK_LIST": is_given("task_lists")}

@@ -239,7 +239,8 @@ def test_a_command_that_still_runs(ledger: Ledger, bare_env: dict[str, str]) -> 
 
 @pytest.mark.parametrize("spoil", ["garbage", "off"])
 def test_an_unusable_ledger_stops_nothing(spoil: str, ledger: Ledger, stub: StubService, env: dict[str, str]) -> None:
-    """With a damaged ledger a task is polled and closed all the same, with a warning each; disabled, with none.
+    """With a damaged ledger a task is polled and closed all the same, with a warning each; disabled, with none
+    but of what lists it.
 
     A damaged one is never listed as an empty one: that is exit 1.
     """
@@ -259,7 +260,7 @@ def test_an_unusable_ledger_stops_nothing(spoil: str, ledger: Ledger, stub: Stub
     for result in (polled, completed):
         assert re.fullmatch("" if spoil == "off" else warning, result.stderr)
     if spoil == "off":
-        assert listed == Result("[]\n", "", 0)
+        assert listed == Result("[]\n", "swf: received tasks are not recorded: SWF_LEDGER is off\n", 0)
     else:
         assert (listed.stdout, listed.code) == ("", 1)
         assert re.fullmatch(f"{warning}swf: cannot read the list of held tasks\n", listed.stderr)

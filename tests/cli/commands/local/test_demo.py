@@ -11,10 +11,12 @@ from tests.helpers.cli import run
 from tests.helpers.terminal import on_terminal, without_escapes
 
 
-def test_it_walks_through_the_main_job(bare_env: dict[str, str], tmp_path: Path) -> None:
-    """Without any settings it shows each command and its output, and leaves nothing behind."""
+@pytest.mark.parametrize("settings", [{}, {"SWF_OUTPUT": "text", "SWF_LEDGER": "off", "SWF_TASK_LIST": "another"}])
+def test_it_walks_through_the_main_job(bare_env: dict[str, str], tmp_path: Path, settings: dict[str, str]) -> None:
+    """Whatever the user's settings are, it shows each command and its output, and leaves nothing behind."""
     (tmp_path / "tmp").mkdir()
-    result = run("local", "demo", env={**bare_env, "TMPDIR": str(tmp_path / "tmp"), "PATH": "/usr/bin:/bin"})
+    env = {**bare_env, **settings, "TMPDIR": str(tmp_path / "tmp"), "PATH": "/usr/bin:/bin"}
+    result = run("local", "demo", env=env)
     assert result.code == 0, result.stderr
     shown = dict(re.findall(r"^\$ (.*)\n((?:[^#$\n].*\n)*)", result.stdout, re.MULTILINE))
     assert list(shown) == [command for _, command in demo.STEPS]
