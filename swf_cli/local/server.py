@@ -7,8 +7,10 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from ipaddress import ip_address
 from typing import Any
 
+from ..addresses import is_loopback
 from .access import AccessPolicy
 from .clock import Clock
 from .engine import Engine
@@ -40,7 +42,9 @@ class LocalServer:
     ) -> None:
         self.engine = Engine(clock, hold=hold, deliver_to_disconnected=deliver_to_disconnected)
         self._server = HttpServer(host, port, self.engine, options or HttpOptions(), log)
-        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - all addresses include loopback
+        self.host = self._server.host
+        """What it listens on: the address that a name stands for."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 - they include loopback
         name = f"[{host}]" if ":" in host else host
         self.url = f"http://{name}:{self._server.server_address[1]}"
         """Endpoint URL."""
@@ -87,7 +91,8 @@ class HttpServer(socketserver.ThreadingTCPServer):
         self.log = log
         self._connections: set[socket.socket] = set()
         super().__init__((host, port), Handler)
-        self.policy = AccessPolicy(host, self.server_address[1], options.access_key_id)
+        self.host = host if is_loopback(host) else _read_address(str(self.server_address[0]))
+        self.policy = AccessPolicy(self.host, self.server_address[1], options.access_key_id)
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Serve a connection, or refuse it over the limit."""
@@ -112,6 +117,12 @@ class HttpServer(socketserver.ThreadingTCPServer):
         """Ignore clients that disconnect; any other error is a bug."""
         if not isinstance(sys.exception(), OSError):
             super().handle_error(request, client_address)
+
+
+def _read_address(text: str) -> str:
+    """Return an IP address in its own version: IPv4 addresses can be written as IPv6."""
+    address = ip_address(text.partition("%")[0])
+    return str(getattr(address, "ipv4_mapped", None) or text)
 
 
 def _refuse(connection: socket.socket) -> None:

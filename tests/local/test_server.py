@@ -5,6 +5,8 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.error
+import urllib.request
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -168,6 +170,15 @@ class TestLife:
     def test_it_listens_on_loopback(self, server: LocalServer) -> None:
         """The default address is loopback."""
         assert urlsplit(server.url).hostname == "127.0.0.1"
+
+    def test_an_address_of_loopback_by_another_name(self) -> None:
+        """Its URL is that of the address: other commands see that it is on loopback, and web pages are refused."""
+        with LocalServer("127.1") as server:
+            assert server.host == "127.0.0.1"
+            assert server.url.startswith("http://127.0.0.1:")
+            request = urllib.request.Request(server.url, b"{}", {"Host": "evil.example"})
+            with pytest.raises(urllib.error.HTTPError, match="403"):
+                urllib.request.urlopen(request, timeout=60)
 
     def test_the_log(self) -> None:
         """One line a call: operation, status, fault and duration, but no arguments, tokens or responses."""

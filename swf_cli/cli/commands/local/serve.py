@@ -81,8 +81,8 @@ def serve(
         domains, host=host, options=options, log=terminal.print_message if verbose else None, **settings
     ) as server:
         endpoint = Endpoint(server.url, domains[0], access_key_id or "local")
-        if not is_loopback(host):
-            logging.getLogger(__name__).warning("other machines can use this SWF: it listens on %s", host)
+        if not is_loopback(server.host):
+            logging.getLogger(__name__).warning("other machines can use this SWF: it listens on %s", server.host)
         terminal.write_stdout(exports(endpoint, os.environ, shell))
         if sys.stderr.isatty():
             _explain(server.url)

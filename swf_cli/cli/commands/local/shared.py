@@ -78,7 +78,7 @@ def check_loopback(url: str) -> None:
     from ....addresses import is_loopback
 
     if not is_loopback(urlsplit(url).hostname or ""):
-        message = f"{url} is not on this machine: `swf local` only works with a local SWF"
+        message = f"{url} is not on loopback: `swf local` only works with a local SWF there"
         raise UsageError(message, hint="start one with `swf local serve`, and set the variables that it prints")
 
 

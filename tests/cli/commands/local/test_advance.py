@@ -31,7 +31,7 @@ def test_bad_input(service_env: dict[str, str], duration: str) -> None:
 def test_only_a_local_swf(aws_env: dict[str, str], url: str | None) -> None:
     """AWS and other hosts are rejected before anything is sent: exit 2."""
     args = [] if url is None else ["--endpoint-url", url]
-    error_line(invoke("local", "advance", "1m", *args, env=aws_env), 2, "not on this machine")
+    error_line(invoke("local", "advance", "1m", *args, env=aws_env), 2, "not on loopback")
 
 
 def test_the_access_key(aws_env: dict[str, str]) -> None:

@@ -260,7 +260,7 @@ def test_another_machine_is_refused(
     url, taken = proxy
     env = {**aws_env, **dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), url)}
     args = [] if endpoint is None else ["--endpoint-url", endpoint]
-    error_line(invoke("local", *command, "-d", "video", *args, env=env), 2, "not on this machine", "swf local")
+    error_line(invoke("local", *command, "-d", "video", *args, env=env), 2, "not on loopback", "swf local")
     assert taken == []
 
 
@@ -268,4 +268,4 @@ def test_another_machine_is_refused(
 def test_loopback_by_any_name(service: Service, service_env: dict[str, str], host: str) -> None:
     """Any name or address of loopback is accepted."""
     url = service.url.replace("127.0.0.1", host)
-    assert "not on this machine" not in schedule("--endpoint-url", url, env=service_env).stderr
+    assert "not on loopback" not in schedule("--endpoint-url", url, env=service_env).stderr
