@@ -293,10 +293,10 @@ stuck, worst first:
 Only tasks that have waited, run, or ignored a cancellation for at least
 --older-than (10 minutes) are reported; decision tasks that keep timing out are
 reported at once, and so is holder-gone, unless a poll was lost whose identity
-other processes may share. Executions younger than that are not read, except for
-those of tasks taken on this machine and, if no other shows whether a list has
-workers or deciders, up to 50 of the newest, open or closed. A workflow that
-waits for a timer, a signal or a child is not stuck.
+other processes may share. Executions younger than --older-than are not read,
+except for those of tasks taken on this machine and, if no other shows whether a
+list has workers or deciders, up to 50 of the newest, open or closed. A workflow
+that waits for a timer, a signal or a child is not stuck.
 
 A task that repeats others of its activity and list, which timed out in a row
 without being started, has waited since the first of them, as far back as was
