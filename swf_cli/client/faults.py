@@ -163,8 +163,9 @@ def class_names(error: BaseException) -> set[str]:
 
 
 def is_foreign(error: Exception) -> bool:
-    """Return whether an exception is neither botocore's nor raised in its parsers, which take a response's shape for
-    granted: it is of an event handler that somebody added to a client.
+    """Return whether an exception comes from an event handler that somebody added to a client.
+
+    It is neither botocore's nor raised in botocore's parsers, which take a response's shape for granted.
     """
     if any(base.__module__.partition(".")[0] == "botocore" for base in type(error).__mro__):
         return False

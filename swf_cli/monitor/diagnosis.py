@@ -109,9 +109,9 @@ def _diagnose_decision(task: DecisionTask, now: float, facts: DomainFacts) -> Di
         explanation = f"{decider} took its decision task and has not completed it for {running}"
         return Diagnosis("decider-failing", task.started_at, explanation, hint)
     if task.timeouts >= _FAILING_TIMEOUTS and task.failing_since is not None:
-        at_least = "at least " * task.has_older_timeouts
-        explanation = f"{at_least}its last {task.timeouts} decision tasks were taken and timed out"
-        explanation += f", for {at_least}{format_duration(now - task.failing_since)}"
+        or_more, at_least = (" or more", "at least ") if task.has_older_timeouts else ("", "")
+        failing = f"{at_least}{format_duration(now - task.failing_since)}"
+        explanation = f"its last {task.timeouts}{or_more} decision tasks were taken and timed out, for {failing}"
         return Diagnosis("decider-failing", task.failing_since, explanation, hint)
     return None
 

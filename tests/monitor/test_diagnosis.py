@@ -187,7 +187,7 @@ class TestDecisions:
                 "its last 3 decision tasks were taken and timed out, for 4m00s",
             )
             assert certain(replace(young, has_older_timeouts=True)).explanation == (
-                "at least its last 3 decision tasks were taken and timed out, for at least 4m00s"
+                "its last 3 or more decision tasks were taken and timed out, for at least 4m00s"
             )
             assert f"check {task.identity or 'decider:0'}," in found.hint
 
