@@ -188,11 +188,11 @@ def test_a_reader_that_closes_stderr_does_no_harm(pipe: Pipe) -> None:
         writer.write(line)
     pipe.close_reader()
     for line in ("and\n", "more\n"):
+        writer.write(line)
         flushing = threading.Thread(target=writer.flush, daemon=True)
         flushing.start()
         flushing.join(60)
         assert not flushing.is_alive()
-        writer.write(line)
 
 
 @pytest.fixture

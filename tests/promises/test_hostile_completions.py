@@ -99,11 +99,18 @@ def test_profiles(shell: Shell, tmp_path: Path) -> None:
     assert not list(tmp_path.glob("*ran*"))
 
 
-def test_open_quotes(shell: Shell, tmp_path: Path) -> None:
-    """Behind an open quote a name is inserted so that the quote protects it."""
+def test_open_quotes_and_files(shell: Shell, tmp_path: Path) -> None:
+    """Behind an open quote a name is inserted so that the quote protects it.
+
+    Files are completed as a word of their own, and behind the = of an option.
+    """
     for quote in ("'", '"'):
         assert shell.run(f"swf pending --profile {quote}a\t") == ["pending", "--profile", NAMES[0]]
     assert not list(tmp_path.glob("*ran*"))
+    (tmp_path / "task=1 of 2.json").touch()
+    for option in ("--task", "--result-file"):
+        assert shell.run(f"swf complete {option} ta\t") == ["complete", option, "task=1 of 2.json"]
+        assert shell.run(f"swf complete {option}=ta\t") == ["complete", f"{option}=task=1 of 2.json"]
 
 
 def test_domains(shell: Shell, tmp_path: Path, stub: StubService) -> None:
@@ -116,11 +123,3 @@ def test_domains(shell: Shell, tmp_path: Path, stub: StubService) -> None:
             break
     assert completed == ["pending", "-d", name]
     assert not list(tmp_path.glob("*ran*"))
-
-
-def test_files(shell: Shell, tmp_path: Path) -> None:
-    """Files are completed as a word of their own, and behind the = of an option."""
-    (tmp_path / "task=1 of 2.json").touch()
-    for option in ("--task", "--result-file"):
-        assert shell.run(f"swf complete {option} ta\t") == ["complete", option, "task=1 of 2.json"]
-        assert shell.run(f"swf complete {option}=ta\t") == ["complete", f"{option}=task=1 of 2.json"]

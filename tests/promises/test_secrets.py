@@ -188,23 +188,8 @@ def test_a_process_that_prints_something_else(
         assert shown_in(result.stderr) == []
 
 
-def test_the_query_of_a_containers_endpoint(bare_env: dict[str, str]) -> None:
-    """It may be what the endpoint asks for: neither the message nor what urllib3 logs has it."""
-    issuer = Issuer(b"no", 403)
-    try:
-        url = f"{issuer.url}/role?token={KEY}"
-        env = {**bare_env, "AWS_REGION": "us-east-1", "AWS_CONTAINER_CREDENTIALS_FULL_URI": url}
-        result = invoke("pending", "-d", "d", "-t", "t", "--debug", env=env)
-    finally:
-        issuer.close()
-    assert result.code == 7
-    assert f"container endpoint {issuer.url}/role: it responded with status 403" in result.stderr
-    assert KEY in issuer.requests[0][0]
-    assert KEY not in result.stderr
-
-
-def test_the_token_file_of_a_containers_endpoint(bare_env: dict[str, str], tmp_path: Path) -> None:
-    """An endpoint that repeats the token does not show it, also in what botocore logs."""
+def test_what_authorizes_at_a_containers_endpoint(bare_env: dict[str, str], tmp_path: Path) -> None:
+    """Neither the URL's query nor the token in a file is shown, also not by what botocore and urllib3 log."""
     token = "the-token-of-this-container"
     (tmp_path / "token").write_text(token)
     issuer = Issuer(f"not a good token: {token}".encode(), 403)
@@ -212,15 +197,18 @@ def test_the_token_file_of_a_containers_endpoint(bare_env: dict[str, str], tmp_p
         env = {
             **bare_env,
             "AWS_REGION": "us-east-1",
-            "AWS_CONTAINER_CREDENTIALS_FULL_URI": f"{issuer.url}/role",
+            "AWS_CONTAINER_CREDENTIALS_FULL_URI": f"{issuer.url}/role?token={KEY}",
             "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": str(tmp_path / "token"),
         }
         result = invoke("pending", "-d", "d", "-t", "t", "--debug", env=env)
     finally:
         issuer.close()
-    assert issuer.requests[0][1]["authorization"] == token
     assert result.code == 7
+    assert f"container endpoint {issuer.url}/role: it responded with status 403" in result.stderr
+    assert KEY in issuer.requests[0][0]
+    assert issuer.requests[0][1]["authorization"] == token
     assert "not a good token: SECRET" in result.stderr
+    assert KEY not in result.stderr
     assert token not in result.stderr
 
 
