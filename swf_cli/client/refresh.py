@@ -27,7 +27,8 @@ class BackgroundRefresh:
     """
 
     def __init__(self, credentials: Any, explain: Callable[[Exception], str], clock: Callable[[], float]) -> None:
-        self._refresh_needed = getattr(credentials, "refresh_needed", lambda *_: False)  # static ones have none
+        self._is_static = not hasattr(credentials, "refresh_needed")
+        self._refresh_needed = getattr(credentials, "refresh_needed", lambda *_: False)
         self._freeze = credentials.get_frozen_credentials
         self._explain = explain
         self._clock = clock
@@ -47,6 +48,8 @@ class BackgroundRefresh:
 
         Their secrets are registered for redaction.
         """
+        if self._is_static and self.current is not None:
+            return self.current
         frozen = self.current = self._replace_expired() if self._refresh_needed(0) else self._freeze()
         register_secrets(frozen.secret_key, frozen.token)
         if self._refresh_needed():
