@@ -187,7 +187,7 @@ class Session:
         except SwfError:
             raise
         except Exception as error:
-            raise explain_configuration(error, session) or _explain_setting(error, session) from error
+            raise _explain_setting(error, session) from error
 
     def _look_up(self, session: "botocore.session.Session", rejected_key: str | None) -> "_Found":
         from botocore.config import Config
@@ -245,7 +245,7 @@ class Session:
         except SwfError:
             raise
         except Exception as error:
-            raise explain_configuration(error, session) or _explain_setting(error, session) from error
+            raise _explain_setting(error, session) from error
         self.is_tracked = track_requests(client)
         client.meta.events.register("before-parse.swf", check_response)
         client.meta.events.register("before-send.swf", record_signed)
@@ -282,6 +282,8 @@ class SessionClient:
 
 def _explain_setting(error: Exception, session: "botocore.session.Session") -> SwfError:
     """Return the error to raise for a setting with which botocore can't make a session or a client."""
+    if (found := explain_configuration(error, session)) is not None:
+        return found
     _, is_endpoint, url = str(error).partition("Invalid endpoint: ")
     if is_endpoint:
         error.args = (explain_bad_url(url),)  # a traceback shows them
