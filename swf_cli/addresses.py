@@ -1,6 +1,10 @@
 """Addresses of services: which are valid, which are encrypted, and which are on this machine."""
 
 import re
+from typing import Final
+
+_NOT_OF_AN_ENDPOINT: Final = re.compile(r"[\\@?#]")
+"""What stands in no URL of an endpoint, and around what may be a secret."""
 
 
 def check_endpoint_url(url: str) -> None:
@@ -15,14 +19,14 @@ def check_endpoint_url(url: str) -> None:
         valid = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
     except ValueError:
         valid = False
-    if not valid or not re.fullmatch(r"[!-~]+", url) or re.search(r"[\\@?#]", url):
+    if not valid or not re.fullmatch(r"[!-~]+", url) or _NOT_OF_AN_ENDPOINT.search(url):
         raise ValueError(explain_bad_url(url))
 
 
 def explain_bad_url(url: str) -> str:
-    """Return that a text is no URL of an endpoint, without the text if it may hold a password or another secret."""
+    """Return the message for a text that is not the URL of an endpoint; it repeats no text that may hold a secret."""
     example = "is not a URL such as http://127.0.0.1:5000"
-    if re.search(r"[\\@?#]", url):
+    if _NOT_OF_AN_ENDPOINT.search(url):
         return f"the endpoint {example}: it has a user name, a query, a fragment or a backslash"
     return f"{url!r} {example}"
 
