@@ -64,7 +64,7 @@ def _open_standard_streams() -> None:
     from .output.terminal import RawStdout
 
     for name in ("COLUMNS", "LINES"):
-        if os.environ.get(name) == "0":
+        if not os.environ.get(name, "1").strip("0"):
             del os.environ[name]
     for descriptor, access in enumerate((os.O_WRONLY, os.O_RDONLY, os.O_RDWR)):
         try:

@@ -63,10 +63,11 @@ def test_a_closed_pipe_ends_it_quietly(env: dict[str, str], arguments: str) -> N
 
 
 @pytest.mark.usefixtures("counting")
-def test_no_columns_are_an_unknown_number_of_columns(env: dict[str, str]) -> None:
+@pytest.mark.parametrize("none", ["0", "00"])
+def test_no_columns_are_an_unknown_number_of_columns(none: str, env: dict[str, str]) -> None:
     """COLUMNS=0 and LINES=0 are as good as unset: a table is not empty."""
     table = run("pending", "-d", "y", "-t", "x", "-o", "table", env=env)
-    assert run("pending", "-d", "y", "-t", "x", "-o", "table", env=env | {"COLUMNS": "0", "LINES": "0"}) == table
+    assert run("pending", "-d", "y", "-t", "x", "-o", "table", env=env | {"COLUMNS": none, "LINES": none}) == table
     assert table.stdout
 
 
