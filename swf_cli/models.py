@@ -62,7 +62,7 @@ def check_text(kind: str, text: str) -> None:
     """Check a text against SWF's limits, before anything is sent.
 
     `kind` is a key of `LIMITS`; lengths count characters (code points). Raise ValueError if the text is too short or
-    too long, or contains a lone surrogate, which UTF-8 can't encode; TypeError if it is no text.
+    too long, or contains a lone surrogate, which UTF-8 can't encode; TypeError if it is not a str.
     """
     minimum, maximum = LIMITS[kind]
     if not isinstance(text, str):
@@ -167,7 +167,7 @@ def _read_configuration(data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _check_settings(configuration: Any) -> None:
-    """Raise ValueError for a timeout or a priority that SWF does not accept, TypeError for what is none."""
+    """Raise ValueError for a timeout or a priority that SWF does not accept, TypeError for one of another type."""
     for name in _TIMEOUTS:
         timeout = getattr(configuration, name)
         if timeout is not unset:
@@ -267,9 +267,7 @@ class TaskConfiguration:
 class PartialTaskConfiguration:
     """Partial activity task configuration: every setting is optional.
 
-    A timeout is a duration in whole seconds, None (SWF's "NONE": unlimited), or the unset sentinel (not given).
-    Raise ValueError for a timeout that is negative, not whole seconds, or longer than 8 digits of seconds, and for a
-    priority that does not fit 32 bits.
+    What a timeout may be, and what is raised for others, is as for `TaskConfiguration`.
     """
 
     task_list: str | None = None
@@ -295,10 +293,7 @@ class PartialTaskConfiguration:
 
     @classmethod
     def from_api(cls, data: Mapping[str, Any]) -> Self:
-        """Return the value of SWF API response data: any of SWF's three key families, see `TaskConfiguration`.
-
-        Raise ValueError for a value that SWF does not accept, TypeError or LookupError for what is not of its type.
-        """
+        """Return the value of SWF API response data; keys and errors are those of `TaskConfiguration.from_api`."""
         return cls(**_read_configuration(data))
 
     def get_api_args(self) -> dict[str, Any]:

@@ -129,7 +129,7 @@ def describe_failure(error: Exception) -> str | None:
 
 
 def describe_silence(error: Exception) -> str | None:
-    """Return what a proxy did not do; None if an exception is not that of a tunnel that was waited for in vain."""
+    """Return that a proxy opened no tunnel in time; None if an exception has another cause."""
     if (
         type(error).__name__ != "ReadTimeoutError"
         or not (attempt.is_tracked and attempt.is_signed)

@@ -8,7 +8,7 @@ from typing import Any, Final
 from ..redaction import register_secrets
 
 LOOKUP_INTERVAL: Final = 5.0
-"""Seconds between lookups of credentials that did not find what they should."""
+"""Seconds between lookups, for as long as they find no credentials that work."""
 
 _SLOW: Final = 15.0  # seconds
 

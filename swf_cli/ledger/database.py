@@ -163,7 +163,7 @@ class Database:
     def _describe(self, error: Exception) -> str:
         """Return what failed and why, without the number of the error."""
         if not isinstance(error, OSError) or not error.strerror:
-            # Of a full disk SQLite says many things, such as "disk I/O error".
+            # SQLite has several messages for a full disk, such as "disk I/O error".
             return os.strerror(errno.ENOSPC) if self._is_full() else str(error)
         is_named = error.filename is None or str(error.filename) == str(self.folder)
         return error.strerror if is_named else f"cannot open {error.filename}: {error.strerror}"

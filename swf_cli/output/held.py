@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ..invocation import Invocation
     from ..ledger.records import HeldTask
 
-# It is unknown of the script that `swf poll` gave a task to, and of some processes on other hosts.
+# Nobody knows whether the script that `swf poll` gave a task to is alive, nor some processes on other hosts.
 _HOLDERS: Final = {True: "alive", False: "dead", None: "unknown"}
 
 

@@ -69,6 +69,7 @@ def staged_shutdown(shutdown: Shutdown) -> Iterator[None]:
         stage()
         _log.info("%s: %s", signal.Signals(number).name, description, extra={"event": "shutdown"})
 
+    # Apart, so that SIGQUIT right after another signal is not dropped as its duplicate.
     with handle_stop_signals(handler), handle_stop_signals(handler, numbers=[signal.SIGQUIT]):
         yield
     if len(arrived) > 1 or signal.SIGQUIT in arrived:
