@@ -172,8 +172,7 @@ def _check_settings(configuration: Any) -> None:
         timeout = getattr(configuration, name)
         if timeout is not unset:
             format_timeout(timeout)
-    priority = configuration.priority
-    if priority is None:
+    if (priority := configuration.priority) is None:
         return
     if not isinstance(priority, int) or isinstance(priority, bool):
         raise TypeError(f"a priority is an int or None: {priority!r}")
