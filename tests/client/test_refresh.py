@@ -80,6 +80,15 @@ def own_messages(log: pytest.LogCaptureFixture) -> list[str]:
     return [record.getMessage() for record in log.records if record.name.startswith("swf_cli")]
 
 
+def start_session(process: Process, minutes: float) -> tuple[Session, FakeClock]:
+    """Return a session that made a call with keys valid for this long, and its clock."""
+    clock = FakeClock()
+    session = Session(clock=clock)
+    process.issue("AKIDFIRST", minutes)
+    count(session)
+    return session, clock
+
+
 def is_refreshing() -> bool:
     """Return whether a refresh is under way."""
     return any(thread.name == "credentials" for thread in threading.enumerate())
@@ -90,10 +99,7 @@ def test_no_call_waits_for_a_process_that_hangs(
     minutes: int, process: Process, stub: StubService, log: pytest.LogCaptureFixture
 ) -> None:
     """Calls are signed with the keys that are valid; after 15 s that is logged, once."""
-    clock = FakeClock()
-    session = Session(clock=clock)
-    process.issue("AKIDFIRST", minutes)
-    count(session)
+    session, clock = start_session(process, minutes)
     clock.advance(5)
     release = process.hang()
     try:
@@ -120,10 +126,7 @@ def test_a_refresh_that_fails_is_logged_and_tried_again(
     minutes: int, process: Process, stub: StubService, log: pytest.LogCaptureFixture
 ) -> None:
     """The keys are used while they are valid. The first failure is logged; 5 s later there is another attempt."""
-    clock = FakeClock()
-    session = Session(clock=clock)
-    process.issue("AKIDFIRST", minutes)
-    count(session)
+    session, clock = start_session(process, minutes)
     (process.home / "keys").unlink()
     for runs in (2, 3):
         clock.advance(5)
