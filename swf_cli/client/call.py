@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import CredentialsError, CredentialsUnavailable, InvalidResponseError, SwfError
 from ..redaction import redact
 from .attempt import attempt
-from .faults import class_names, is_foreign, translate
+from .faults import is_foreign, translate
 from .responses import check_parsed
 from .session import Session, SessionClient
 
@@ -71,7 +71,7 @@ def _call(
         if session is None and is_foreign(error):
             raise
         fault = translate(error)
-        if session is not None and not attempt.is_signed and "ParamValidationError" not in class_names(error):
+        if session is not None and not attempt.is_signed:
             fault = session.explain(error)
         fault.message = redact(fault.message, arguments.get("taskToken"))
         fault.args = (fault.message,)

@@ -236,6 +236,8 @@ class Session:
                     retries={"mode": "standard", "total_max_attempts": attempts},
                     tcp_keepalive=True,
                     max_pool_connections=self._connections,
+                    # Every argument was checked before, and to check it again would take a twentieth of the call.
+                    parameter_validation=False,
                     # botocore would build it anew for each call, a tenth of the cost of a call.
                     user_agent=session.user_agent(),
                     user_agent_extra=f"swf-cli/{__version__}",

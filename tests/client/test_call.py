@@ -24,7 +24,7 @@ from swf_cli.errors import (
     ThrottlingError,
 )
 from tests.client.conftest import SetEnv, complete, count, poll
-from tests.helpers.aws import SETTINGS
+from tests.helpers.aws import SETTINGS, create_client
 from tests.helpers.cli import TASK, wait_until
 from tests.helpers.operations import COMPLETE, COUNT, HEARTBEAT, HISTORY, POLL
 from tests.helpers.stub_service import NOT_SWFS, StubService
@@ -390,10 +390,10 @@ def test_pages_without_end(session: Session, stub: StubService) -> None:
             assert call(session.client, "get_workflow_execution_history", **arguments)["nextPageToken"] == reply
 
 
-def test_an_invalid_request_is_not_sent(session: Session, stub: StubService) -> None:
-    """Arguments that botocore rejects are an InvalidRequest, and nothing was sent."""
+def test_an_invalid_request_is_not_sent(stub: StubService) -> None:
+    """Arguments that the botocore client of a caller rejects are an InvalidRequest, and nothing was sent."""
     with pytest.raises(InvalidRequest) as caught:
-        call(session.client, "count_pending_activity_tasks", domain="d")
+        call(create_client(stub.url), "count_pending_activity_tasks", domain="d")
     assert not caught.value.possibly_executed
     assert stub.requests == []
 
