@@ -109,12 +109,9 @@ def _run(args: Sequence[str], timing: Timing | None) -> int:
     except click.Abort as error:
         _print_error(args, error, "aborted", None)
         return ExitCode.REFUSED
-    except OutputError as error:
-        if error.message:  # empty if the reader closed the pipe
-            _print_error(args, error, error.message, error.hint)
-        return error.exit_code
     except SwfError as error:
-        _print_error(args, error, error.message, error.hint)
+        if error.message:  # empty if the reader of stdout closed the pipe
+            _print_error(args, error, error.message, error.hint)
         return error.exit_code
     except Exception as error:
         _print_error(args, error, *explain_unexpected(error))

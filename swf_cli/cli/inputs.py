@@ -2,17 +2,18 @@
 
 import codecs
 import json
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Any, BinaryIO, Final
 
 import click
 
 from ..models import MAX_BYTES_PER_CHARACTER, TaskReference, check_text, fit_text, max_length
-from .params import drop_whitespace
+from .params import ParamType, drop_whitespace
 from .usage import UsageError
 
 _TASK_FILE_LIMIT: Final = 1_048_576  # bytes: SWF's limit on a request, and so on everything that a task holds
@@ -55,7 +56,7 @@ def read_text(path: str, option: str, kind: str) -> str:
 
 
 def read_failure_text(path: str, option: str, kind: str) -> str:
-    """Read text that explains a failure, of any length and encoding; see `fit_failure_text`.
+    """Read text that explains a failure, of any length and encoding; see `FailureText`.
 
     Raise BadParameter for a file that can't be read.
     """
@@ -64,10 +65,28 @@ def read_failure_text(path: str, option: str, kind: str) -> str:
         data = b""
         while more := file.read(size):
             data = (data + more)[-size:]
-    return fit_failure_text(data, option, kind)
+    return _fit_failure_text(data, option, kind)
 
 
-def fit_failure_text(data: bytes, option: str, kind: str) -> str:
+class FailureText(ParamType):
+    """Text that explains a failure, which it never keeps from being reported: what does not fit is changed.
+
+    Of a `reason` that is too long the beginning is kept, of `details` the end; bytes that are not UTF-8 become
+    U+FFFD. Either is said on stderr.
+    """
+
+    name = "text"
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the text, or what can be sent of it."""
+        name = f"--{param.name}" if param is not None else self.kind
+        return _fit_failure_text(os.fsencode(value), name, self.kind)
+
+
+def _fit_failure_text(data: bytes, option: str, kind: str) -> str:
     """Return what can be sent of text that explains a failure, and say on stderr what was changed."""
     import logging  # not at start-up
 

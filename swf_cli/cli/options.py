@@ -26,8 +26,8 @@ from ..redaction import register_token
 from . import completers
 from .command import TASK, current_invocation, option
 from .common import declare_common
-from .inputs import is_stdin, read_failure_text, read_task, read_text
-from .params import BoundedText, Duration, FailureText, FileName, Identifier
+from .inputs import FailureText, is_stdin, read_failure_text, read_task, read_text
+from .params import BoundedText, Duration, FileName, Identifier
 from .timing import Timing
 from .usage import UsageError, long_name
 
@@ -117,7 +117,7 @@ def common_options(*, domain_required: bool = False) -> Decorator:
         def with_common(**arguments: Any) -> Any:
             return command(_common(arguments), **arguments)
 
-        return _apply(declare_common(domain_required=domain_required), with_common)
+        return apply_options(declare_common(domain_required=domain_required), with_common)
 
     return decorate
 
@@ -168,7 +168,7 @@ def task_options(command: CommandFunction) -> CommandFunction:
         register_token(task.token)
         return command(common, task, **arguments)
 
-    return _apply([*options, *declare_common()], with_task)
+    return apply_options([*options, *declare_common()], with_task)
 
 
 def _common(arguments: dict[str, Any]) -> GlobalOptions:
@@ -216,14 +216,14 @@ def _no_ledger() -> UsageError:
     return UsageError(f"--held: received tasks are not recorded: {why}", hint=f"{action}, or {_HINT_OTHER_WAY}")
 
 
-def text_or_file(name: str, kind: str, what: str) -> Decorator:
+def text_or_file(name: str, what: str) -> Decorator:
     """Add `--NAME TEXT` and `--NAME-file FILE`, which exclude each other; the command gets the text as `NAME`.
 
-    A result that is too long is an error; of details that are, the end is kept.
+    `name` is a key of `LIMITS`. A result that is too long is an error; of details that are, the end is kept.
     """
-    maximum = max_length(kind)
-    is_failure_text = kind == "details"
-    text_type = FailureText(kind) if is_failure_text else BoundedText(kind)
+    maximum = max_length(name)
+    is_failure_text = name == "details"
+    text_type = FailureText(name) if is_failure_text else BoundedText(name)
     options = [
         option(f"--{name}", type=text_type, help=f"{what}, up to {maximum:,} characters."),
         option(
@@ -244,15 +244,16 @@ def text_or_file(name: str, kind: str, what: str) -> Decorator:
                 if is_stdin(path) and is_stdin(click.get_current_context().params.get("task_file") or ""):
                     raise UsageError(f"--task and --{name}-file cannot both read stdin")
                 read = read_failure_text if is_failure_text else read_text
-                arguments[name] = read(path, f"--{name}-file", kind)
+                arguments[name] = read(path, f"--{name}-file", name)
             return command(*positional, **arguments)
 
-        return _apply(options, with_text)
+        return apply_options(options, with_text)
 
     return decorate
 
 
-def _apply(options: Sequence[Decorator], command: CommandFunction) -> CommandFunction:
+def apply_options(options: Sequence[Decorator], command: CommandFunction) -> CommandFunction:
+    """Add options to a command, in this order."""
     for add in reversed(options):
         command = add(command)
     return command
@@ -268,20 +269,21 @@ def option_name(parameter: str) -> str:
     return next(long_name(param) for param in click.get_current_context().command.params if param.name == parameter)
 
 
+_declare_task_list: Final = partial(
+    option,
+    "--task-list",
+    "-t",
+    metavar="NAME",
+    envvar="SWF_TASK_LIST",
+    multiple=True,
+    type=BoundedText("task list"),
+    shell_complete=completers.task_lists,
+)
+
+
 def task_lists_option(help_text: str, *, required: bool = False) -> Decorator:
     """Add `--task-list`, which may be repeated; the command gets a tuple as `task_lists`."""
-    return option(
-        "--task-list",
-        "-t",
-        "task_lists",
-        metavar="NAME",
-        envvar="SWF_TASK_LIST",
-        required=required,
-        multiple=True,
-        type=BoundedText("task list"),
-        shell_complete=completers.task_lists,
-        help=f"{help_text} Can be passed multiple times.",
-    )
+    return _declare_task_list("task_lists", required=required, help=f"{help_text} Can be passed multiple times.")
 
 
 def _only_one(ctx: click.Context, param: click.Parameter, task_lists: tuple[str, ...]) -> str | None:
@@ -291,21 +293,8 @@ def _only_one(ctx: click.Context, param: click.Parameter, task_lists: tuple[str,
     return next(iter(names), None)
 
 
-def task_list_option(command: CommandFunction) -> CommandFunction:
-    """Add `--task-list` for a command that polls one list; the command gets it as `task_list`."""
-    add = option(
-        "--task-list",
-        "-t",
-        metavar="NAME",
-        envvar="SWF_TASK_LIST",
-        required=True,
-        multiple=True,
-        type=BoundedText("task list"),
-        shell_complete=completers.task_lists,
-        callback=_only_one,
-        help="Task list to poll.",
-    )
-    return add(command)
+task_list_option: Final = _declare_task_list(required=True, callback=_only_one, help="Task list to poll.")
+"""Add `--task-list` for a command that polls one list; the command gets it as `task_list`."""
 
 
 def identity_option(command: CommandFunction) -> CommandFunction:

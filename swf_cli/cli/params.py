@@ -1,7 +1,6 @@
 """The types of option values. What they check with is imported when they do: every start loads this module."""
 
 import math
-import os
 import re
 from typing import TYPE_CHECKING, Any, Final
 
@@ -80,26 +79,6 @@ class Identifier(BoundedText):
 def drop_whitespace(text: str) -> str:
     """Return text without any whitespace."""
     return "".join(text.split())
-
-
-class FailureText(ParamType):
-    """Text that explains a failure, which it never keeps from being reported: what does not fit is changed.
-
-    Of a `reason` that is too long the beginning is kept, of `details` the end; bytes that are not UTF-8 become
-    U+FFFD. Either is said on stderr.
-    """
-
-    name = "text"
-
-    def __init__(self, kind: str) -> None:
-        self.kind = kind
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Return the text, or what can be sent of it."""
-        from .inputs import fit_failure_text
-
-        name = f"--{param.name}" if param is not None else self.kind
-        return fit_failure_text(os.fsencode(value), name, self.kind)
 
 
 class Choice(ParamType):

@@ -8,13 +8,10 @@ import secrets
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from ..processes import host_name, is_from_here, is_running, start_id
 from .trust import open_file
-
-if TYPE_CHECKING:
-    from .records import HeldTask
 
 HOLDER_NAME: Final = re.compile(r"holder-[0-9a-f]{16}")
 
@@ -104,13 +101,3 @@ def _is_that_process(host: str, pid: int, started: str | None) -> bool | None:
     if host != host_name() and not (started and is_from_here(started)):
         return None
     return started is not None and start_id(pid) == started and is_running(pid)
-
-
-def command_pid(held: "HeldTask") -> int | None:
-    """Return the process ID of the command that runs for a task, the leader of its process group.
-
-    None if it has ended, or there was none.
-    """
-    if held.group is None or held.group_start_id is None or start_id(held.group) != held.group_start_id:
-        return None
-    return held.group if is_running(held.group) else None

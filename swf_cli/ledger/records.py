@@ -1,12 +1,13 @@
 """The rows of the ledger, as values."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from ..addresses import check_endpoint_url
 from ..models import ActivityId, ExecutionId, TaskReference, check_text
+from ..processes import is_running, start_id
 from .locks import HOLDER_NAME
 
 Taker = Literal["poll", "work"]
@@ -80,10 +81,20 @@ class HeldTask:
             raise ValueError(f"{self.key} is a lost poll: if it received a task, the token is unknown")
         return TaskReference(self.token, self.domain, self.execution, self.task_started_execution_history_event_id)
 
-    @property
-    def run_id(self) -> str | None:
-        """Run ID of the task's execution; None for a lost poll."""
-        return self.execution.run_id if self.execution else None
+
+def command_pid(held: HeldTask) -> int | None:
+    """Return the process ID of the command that runs for a task, the leader of its process group.
+
+    None if it has ended, or there was none.
+    """
+    if held.group is None or held.group_start_id is None or start_id(held.group) != held.group_start_id:
+        return None
+    return held.group if is_running(held.group) else None
+
+
+def running_commands(rows: Iterable[HeldTask]) -> dict[str, int]:
+    """Return the process IDs of the commands that run for tasks, by the key of the row; see `command_pid`."""
+    return {row.key: pid for row in rows if (pid := command_pid(row)) is not None}
 
 
 def read_row(row: Mapping[str, Any], holder_is_alive: bool | None) -> HeldTask:

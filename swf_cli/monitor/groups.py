@@ -8,9 +8,6 @@ from ..history import ActivityTask
 from ..models import ActivityId, ExecutionId
 from .stuck import StuckTask
 
-FIELDS: Final = ("list", "activity", "identity", "state", "workflow")
-"""What tasks can be counted by."""
-
 _MAX_LISTS: Final = 4  # groups of a reason
 
 
@@ -31,7 +28,7 @@ class TaskCount:
 
 
 class TaskCounter:
-    """Counts open tasks by a field, a key of `FIELDS`."""
+    """Counts open tasks by a field: `list`, `activity`, `identity`, `state` or `workflow`."""
 
     def __init__(self, field: str) -> None:
         self._field = field

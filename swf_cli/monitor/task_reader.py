@@ -289,10 +289,9 @@ def _link_repeated(tasks: Iterable[ActivityTask]) -> Iterator[ActivityTask]:
 
 
 def _scheduled(values: Mapping[str, Any], at: float) -> ActivityTask:
-    activity = values["activityType"]
     return ActivityTask(
         id=text_of(values, "activityId"),
-        activity=ActivityId(text_of(activity, "name"), text_of(activity, "version")),
+        activity=ActivityId.from_api(values["activityType"]),
         task_list=text_of(values["taskList"], "name"),
         configuration=PartialTaskConfiguration.from_api(values),
         scheduled_at=at,

@@ -32,7 +32,7 @@ def find_open_tasks(scanner: DomainScanner, wanted: TaskFilter) -> tuple[list[Fo
 
 
 def count_open_tasks(scanner: DomainScanner, wanted: TaskFilter, field: str) -> tuple[list[TaskCount], set[str]]:
-    """Count the open activity tasks of a domain that match, by a field: a key of `groups.FIELDS`.
+    """Count the open activity tasks of a domain that match, by a field, see `TaskCounter`.
 
     Return the counts, and the task lists of all. Errors are those of `find_open_tasks`.
     """

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def poll_progress(task_list: str, color: str = "auto") -> Iterator[None]:
+def poll_progress(task_list: str, color: str) -> Iterator[None]:
     """Show how long `swf poll` has been waiting."""
     started = time.monotonic()
 
@@ -34,13 +34,8 @@ def poll_progress(task_list: str, color: str = "auto") -> Iterator[None]:
 
 
 @contextmanager
-def work_progress(stats: WorkerStats, color: str = "auto") -> Iterator[None]:
-    """Show what a worker has done, unless the log is JSON."""
-    from .log import is_json
-
-    if is_json():
-        yield
-        return
+def work_progress(stats: WorkerStats, color: str) -> Iterator[None]:
+    """Show what a worker has done."""
     with live_line(lambda: describe_stats(stats), color):
         yield
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -31,7 +32,7 @@ def task_row(execution: ExecutionId, task: ActivityTask | DecisionTask) -> dict[
         "input": activity and activity.input,
         "configuration": _configuration(task),
         "deadline": optional_time(task.deadline),
-        "end": activity and activity.end and _end(activity.end),
+        "end": activity and activity.end and asdict(activity.end),
     }
 
 
@@ -42,17 +43,6 @@ def _configuration(task: ActivityTask | DecisionTask) -> dict[str, Any]:
         for name, timeout in timeouts.items()
     }
     return {**seconds, "priority": task.configuration.priority}
-
-
-def _end(end: End) -> dict[str, Any]:
-    return {
-        "state": end.state,
-        "result": end.result,
-        "reason": end.reason,
-        "details": end.details,
-        "timeout_type": end.timeout_type,
-        "cause": end.cause,
-    }
 
 
 def optional_time(seconds: float | None) -> str | None:

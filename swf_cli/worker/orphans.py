@@ -5,8 +5,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from ..ledger.locks import command_pid
-from ..ledger.records import HeldTask, PollSource
+from ..ledger.records import HeldTask, PollSource, command_pid
 from ..ledger.store import Ledger
 from ..processes import end_groups, host_name
 from ..responding import Outcome, Responder, Settlement, may_drop

@@ -11,11 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from swf_cli.ledger.locks import HolderLock, command_pid, holder_is_alive
+from swf_cli.ledger.locks import HolderLock, holder_is_alive
 from swf_cli.ledger.trust import open_folder
 from swf_cli.processes import host_name, start_id
 from tests.helpers.clock import FakeClock
-from tests.helpers.held import held_task
 
 DEAD = "holder-0123456789abcdef"
 
@@ -196,20 +195,3 @@ def test_a_file_that_can_not_be_touched_is_still_locked(
     lock.touch()
     assert is_alive(folder, name)
     lock.release()
-
-
-def test_the_command_of_a_task_is_the_process_that_was_started_for_it() -> None:
-    """A command that has ended, even if it is a zombie, or another process with its ID is not the task's."""
-    with subprocess.Popen(["sleep", "60"]) as process:
-        started = start_id(process.pid)
-        assert started is not None
-        held = held_task(group=process.pid, group_start_id=started)
-        assert command_pid(held) == process.pid
-        assert command_pid(held_task(group=process.pid, group_start_id=started + "0")) is None
-        assert command_pid(held_task(group=process.pid)) is None
-        assert command_pid(held_task(group_start_id=started)) is None
-        process.kill()
-        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-        assert command_pid(held) is None
-    assert command_pid(held) is None
-    assert command_pid(held_task(group=process.pid)) is None

@@ -1,7 +1,9 @@
 """Rows as values: whatever is recorded can be read back, or a task would be lost with its process."""
 
+import os
 import socket
 import sqlite3
+import subprocess
 import tempfile
 from contextlib import closing
 from pathlib import Path
@@ -10,10 +12,11 @@ from unittest.mock import patch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from swf_cli.ledger.records import PollSource, check_row
+from swf_cli.ledger.records import PollSource, check_row, command_pid
 from swf_cli.ledger.store import Ledger
 from swf_cli.models import LIMITS, ActivityId, ExecutionId, WorkerTask
-from swf_cli.processes import host_name
+from swf_cli.processes import host_name, start_id
+from tests.helpers.held import held_task
 from tests.helpers.ledger import SOURCE, TASK, record_task
 
 
@@ -78,3 +81,20 @@ def test_what_is_recorded_is_valid(source: PollSource, task: WorkerTask, host: s
             assert ledger.find_key(key).group == (start and 4_711)
     finally:
         host_name.cache_clear()
+
+
+def test_the_command_of_a_task_is_the_process_that_was_started_for_it() -> None:
+    """A command that has ended, even if it is a zombie, or another process with its ID is not the task's."""
+    with subprocess.Popen(["sleep", "60"]) as process:
+        started = start_id(process.pid)
+        assert started is not None
+        held = held_task(group=process.pid, group_start_id=started)
+        assert command_pid(held) == process.pid
+        assert command_pid(held_task(group=process.pid, group_start_id=started + "0")) is None
+        assert command_pid(held_task(group=process.pid)) is None
+        assert command_pid(held_task(group_start_id=started)) is None
+        process.kill()
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        assert command_pid(held) is None
+    assert command_pid(held) is None
+    assert command_pid(held_task(group=process.pid)) is None

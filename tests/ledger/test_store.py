@@ -36,7 +36,7 @@ def test_a_task_replaces_its_poll(open_ledger: Open) -> None:
     (held,) = ledger.list_held()
     assert held == ledger.find_key(key) == ledger.find_token("TOKEN")
     assert (held.key, held.kind, held.token, held.id) == (key, "task", "TOKEN", "resize-1")
-    assert (held.activity, held.execution, held.run_id) == (TASK.activity, TASK.execution, "RUN")
+    assert (held.activity, held.execution) == (TASK.activity, TASK.execution)
     assert held.task_started_execution_history_event_id == 6
     assert PollSource(held.domain, held.task_list, held.identity, held.profile, held.region, held.endpoint) == SOURCE
     assert (held.pid, held.taken_by, held.taken_at) == (os.getpid(), "poll", 1_700_000_000.5)
@@ -145,7 +145,7 @@ def test_a_lost_poll_has_no_task(open_ledger: Open) -> None:
     ledger.record_poll(SOURCE, "poll").mark_lost()
     (held,) = ledger.list_held()
     assert (held.key, held.kind) == (key, "broken_poll")
-    assert (held.token, held.id, held.activity, held.execution, held.run_id) == (None,) * 5
+    assert (held.token, held.id, held.activity, held.execution) == (None,) * 4
     assert held.task_started_execution_history_event_id is None
     with pytest.raises(ValueError, match=f"{key} is a lost poll"):
         _ = held.reference

@@ -13,7 +13,7 @@ Example:
   swf cancel --task task.json --details "stopped at page 7"
 """,
 )
-@text_or_file("details", "details", "Human-readable details")
+@text_or_file("details", "Human-readable details")
 @retry_option
 @task_options
 def cancel(common: GlobalOptions, task: TaskReference, retry_for: int, details: str | None) -> None:

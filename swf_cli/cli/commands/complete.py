@@ -14,7 +14,7 @@ Examples:
   make-thumbnail | swf complete --task task.json --result-file -
 """,
 )
-@text_or_file("result", "result", "Result of the task")
+@text_or_file("result", "Result of the task")
 @retry_option
 @task_options
 def complete(common: GlobalOptions, task: TaskReference, retry_for: int, result: str | None) -> None:

@@ -2,8 +2,8 @@
 
 from ...models import TaskReference
 from ..command import command, option
+from ..inputs import FailureText
 from ..options import GlobalOptions, retry_option, task_options, text_or_file
-from ..params import FailureText
 from ..usage import guess_task_option
 
 
@@ -16,7 +16,7 @@ Examples:
 """,
 )
 @option("--reason", type=FailureText("reason"), help="Failure reason, to classify failures, up to 256 characters.")
-@text_or_file("details", "details", "Human-readable details")
+@text_or_file("details", "Human-readable details")
 @retry_option
 @task_options
 def fail(common: GlobalOptions, task: TaskReference, retry_for: int, reason: str | None, details: str | None) -> None:

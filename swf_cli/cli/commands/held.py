@@ -34,7 +34,7 @@ def held(common: GlobalOptions, task_lists: tuple[str, ...], prune: bool) -> Non
     Newest first. Also lists, for a week, polls whose response was lost and that may have received a task, and those
     whose response lacked all of the task but its token.
     """
-    from ...ledger.locks import command_pid
+    from ...ledger.records import running_commands
     from ...output.held import show_held
 
     with common.ledger() as ledger:
@@ -48,13 +48,12 @@ def held(common: GlobalOptions, task_lists: tuple[str, ...], prune: bool) -> Non
             rows = _choose(everything, common.domain, task_lists)
         if not ledger.is_usable:
             raise SwfError("cannot read the list of held tasks")
-    commands = {row.key: pid for row in rows if (pid := command_pid(row)) is not None}
     if ledger.folder is None and os.environ.get("SWF_LEDGER"):
         import logging  # not for a completion
 
         logging.getLogger(__name__).info("received tasks are not recorded: SWF_LEDGER is off")
     what = "no task held here matches the options" if everything else "no task is held here"
-    show_held(common.output, rows, commands, time.time(), what, common.invocation)
+    show_held(common.output, rows, running_commands(rows), time.time(), what, common.invocation)
     asked = {"SWF_DOMAIN": is_given("domain"), "SWF_TASK_LIST": is_given("task_lists")}
     in_domain, on_lists = common.domain if asked["SWF_DOMAIN"] else "", task_lists if asked["SWF_TASK_LIST"] else ()
     hidden = len(_choose(everything, in_domain, on_lists)) - len(rows)

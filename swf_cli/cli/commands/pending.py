@@ -32,7 +32,7 @@ array), or with --output text the lines above.
 """,
 )
 @task_lists_option("Task list to count.", required=True)
-@option("--max", "maximum", metavar="N", type=WholeNumber(), help="Exit with 8 if more than N tasks wait on a list.")
+@option("--max", "maximum", type=WholeNumber(), help="Exit with 8 if more than N tasks wait on a list.")
 @option("--watch", "watched", is_flag=True, help="Refresh continuously; with --max, until the limit is exceeded.")
 @option("--interval", type=Duration(minimum=1), default="5s", help="Refresh interval, with --watch.")
 @common_options(domain_required=True)

@@ -36,14 +36,12 @@ With --output text, each task is a line of fields separated by tabs:
 )
 @option(
     "--limit",
-    metavar="N",
     type=WholeNumber(),
     default_text="5 in a table, else 0",
     help="Show at most N tasks, worst first; 0 for all.",
 )
 @option(
     "--rate",
-    metavar="N",
     type=Number(0.01, 1_000),
     default=30,
     help="History requests per second (account quota: about 60).",
@@ -97,7 +95,7 @@ def stuck(
 
 def _holdings(common: GlobalOptions, scan: "Scan", ledger: "Ledger") -> "Holdings":
     """Return what is held here of the domain."""
-    from ...ledger.locks import command_pid
+    from ...ledger.records import running_commands
     from ...monitor.evidence import Holdings
 
     meta = scan.client.meta
@@ -107,7 +105,7 @@ def _holdings(common: GlobalOptions, scan: "Scan", ledger: "Ledger") -> "Holding
     for row in rows:
         is_here = (row.region, row.endpoint.rstrip("/")) == (meta.region_name, meta.endpoint_url.rstrip("/"))
         (here if is_here else elsewhere).append(row)
-    return Holdings(here, {row.key: pid for row in rows if (pid := command_pid(row)) is not None}, elsewhere)
+    return Holdings(here, running_commands(rows), elsewhere)
 
 
 def _close_command(common: GlobalOptions, scan: "Scan") -> list[str]:

@@ -3,6 +3,7 @@
 import gc
 import signal
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -57,7 +58,6 @@ Examples:
     "--jobs",
     "-j",
     "slots",
-    metavar="N",
     type=WholeNumber(1, 1000),
     default=1,
     help="Number of concurrent tasks (SWF allows 1,000 pollers per list).",
@@ -74,7 +74,7 @@ Examples:
     default="10s",
     help="Time between SIGTERM and SIGKILL when stopping COMMAND, and for retrying if it cannot be started.",
 )
-@option("--max-tasks", metavar="N", type=WholeNumber(1), help="Exit after N tasks.")
+@option("--max-tasks", type=WholeNumber(1), help="Exit after N tasks.")
 @option(
     "--idle-exit",
     type=Duration(),
@@ -132,9 +132,10 @@ def work(
     _prepare_process()
     with common.ledger() as ledger, OrphanReaper():
         worker = Worker(session, sources, ledger, config, retrier=common.retrier)
+        progress = nullcontext() if log_format == "json" else work_progress(worker.stats, common.output.color)
         with staged_shutdown(worker.shutdown):
             try:
-                with work_progress(worker.stats, common.output.color):
+                with progress:
                     worker.run()
             finally:
                 if worker.is_connected:
@@ -190,6 +191,8 @@ def _prepare_process() -> None:
 
 
 def _check(stats: "WorkerStats") -> None:
+    from ...output.progress import count_of
+
     if failed := stats.failed_here:
         timed_out = f", {stats.timed_out} of them by timing out" if stats.timed_out else ""
-        raise CheckFailed(f"{failed} task{'s' if failed > 1 else ''} failed{timed_out}")
+        raise CheckFailed(f"{count_of(failed, 'task')} failed{timed_out}")

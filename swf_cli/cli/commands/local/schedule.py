@@ -11,7 +11,7 @@ from ....models import ActivityId, PartialTaskConfiguration, check_text
 from ....output import terminal
 from ....output.cards import card
 from ...command import command, option
-from ...options import CommandFunction, Decorator, GlobalOptions, common_options
+from ...options import CommandFunction, Decorator, GlobalOptions, apply_options, common_options
 from ...params import BoundedText, Duration, Name, ParamType, WholeNumber, check_name
 from .shared import decider
 
@@ -41,7 +41,7 @@ class Activity(ParamType):
             check_text("activity name", activity.name)
             check_text("activity version", activity.version)
         except ValueError as error:
-            self.fail(f"{error}.", param, ctx)
+            self.fail(str(error), param, ctx)
         for each in (activity.name, activity.version):
             check_name(each, param, ctx)
         return activity
@@ -87,10 +87,7 @@ def configuration_options(command: CommandFunction) -> CommandFunction:
         )
         return command(*positional, configuration=configuration, **arguments)
 
-    decorated: CommandFunction = with_configuration
-    for add in reversed(options):
-        decorated = add(decorated)
-    return decorated
+    return apply_options(options, with_configuration)
 
 
 @command(
