@@ -223,7 +223,7 @@ def is_unknown_execution(error: SwfError, execution: ExecutionId) -> bool:
     return isinstance(error, UnknownResource) and named in error.message
 
 
-def seconds(event: Mapping[str, Any]) -> float:
+def event_time(event: Mapping[str, Any]) -> float:
     """Return the time of an event, in seconds since the epoch."""
     timestamp = event["eventTimestamp"]
     return timestamp.timestamp() if isinstance(timestamp, datetime) else float(timestamp)

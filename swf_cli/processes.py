@@ -226,14 +226,14 @@ def end_group(
 
 def _signal_and_wait(group: int, number: int, timeout: float, reap: Callable[[], bool]) -> bool:
     """Signal a process group, and return whether it is gone in time."""
-    asked_jobs = number in (signal.SIGTERM, signal.SIGKILL)
+    jobs_got_term = number in (signal.SIGTERM, signal.SIGKILL)
     end = time.monotonic() + timeout
     if not signal_and_continue_group(group, number):
         return not group_is_running(group)
     while time.monotonic() < end:
-        if reap() and not asked_jobs:
+        if reap() and not jobs_got_term:
             signal_group(group, signal.SIGTERM)  # a shell has its background jobs ignore SIGINT
-            asked_jobs = True
+            jobs_got_term = True
         if not group_is_running(group):
             reap()
             return True

@@ -85,7 +85,7 @@ def _shared_session(_shared_stub: StubService, tmp_path_factory: pytest.TempPath
         _isolate(patch, tmp_path_factory.mktemp("home"))
         for name, value in SETTINGS.items():
             patch.setenv(name, value)
-        for client in (session.client, session.poll_client, session.no_retry):
+        for client in (session.client, session.poll_client, session.single_attempt_client):
             assert client.meta
     return session
 

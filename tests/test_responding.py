@@ -74,7 +74,9 @@ class Harness:
     def responder(self, **how: Any) -> Responder:
         """Return a responder."""
         retrier = partial(Retrier, clock=self.clock, jitter=lambda: 1.0)
-        return Responder(self.session.no_retry, **{"retry_for": 60.0, "retrier": retrier, "stop": self.stop, **how})
+        return Responder(
+            self.session.single_attempt_client, **{"retry_for": 60.0, "retrier": retrier, "stop": self.stop, **how}
+        )
 
     def close_task(self, outcome: Outcome, task: TaskReference = TOKEN_ALONE, **how: Any) -> None:
         """Close the task."""

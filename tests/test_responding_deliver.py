@@ -46,7 +46,7 @@ def stop(clock: FakeClock) -> InstantEvent:
 def responder(stub: StubService, session: Session, clock: FakeClock, stop: InstantEvent) -> Responder:
     """A responder with a worker's settings, whose waits take no time."""
     return Responder(
-        session.no_retry,
+        session.single_attempt_client,
         history_for=120,
         end_attempts=5,
         stop=stop,
@@ -139,11 +139,11 @@ def test_rejected_credentials(
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDOLD")
     session = Session(region="us-east-1", endpoint_url=stub.url)
-    responder = Responder(session.no_retry, stop=stop, gate=AccessGate(wait_for=30, clock=clock))
+    responder = Responder(session.single_attempt_client, stop=stop, gate=AccessGate(wait_for=30, clock=clock))
     for _ in range(rejections):
         stub.fault(COMPLETE, "ExpiredTokenException", "expired")
     stub.reply(COMPLETE)
-    assert session.no_retry.meta.region_name == "us-east-1"  # there is a client, with the old ones
+    assert session.single_attempt_client.meta.region_name == "us-east-1"  # there is a client, with the old ones
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDNEW")
     assert responder.deliver(TASK, DONE).is_confirmed
     assert [key for key in stub.access_keys if key] == ["AKIDOLD", *["AKIDNEW"] * rejections]

@@ -38,7 +38,7 @@ def test_history_is_read_backwards_to_the_start_of_the_task(session: Session, st
     """Of a long history only the end is read: backwards, page by page, no further than the task's start."""
     stub.reply(HISTORY, {"events": [event(300, "MarkerRecorded")], "nextPageToken": "2"})
     stub.reply(HISTORY, {"events": [event(9, "MarkerRecorded"), STARTED], "nextPageToken": "3"})
-    assert find_end(session.no_retry, REFERENCE) is None
+    assert find_end(session.single_attempt_client, REFERENCE) is None
     execution = {"workflowId": "video-7", "runId": "RUN"}
     first = {"domain": "video", "execution": execution, "reverseOrder": True, "maximumPageSize": 100}
     assert [arguments for _, arguments in stub.requests] == [first, {**first, "nextPageToken": "2"}]
@@ -48,7 +48,7 @@ def test_a_history_may_have_an_empty_page(session: Session, stub: StubService) -
     """A page without events is no end, and not the last page."""
     stub.reply(HISTORY, {"nextPageToken": "2"})
     stub.reply(HISTORY, {})
-    assert find_end(session.no_retry, REFERENCE) is None
+    assert find_end(session.single_attempt_client, REFERENCE) is None
     assert len(stub.requests) == 2
 
 
@@ -58,7 +58,7 @@ def test_a_history_may_be_too_long(session: Session, stub: StubService) -> None:
         stub.reply(HISTORY, {"events": [event(300 - number, "MarkerRecorded")], "nextPageToken": f"{number}"})
     is_over = iter([False, False, True])
     with pytest.raises(SwfError, match="too long to be read in time"):
-        find_end(session.no_retry, REFERENCE, lambda: next(is_over))
+        find_end(session.single_attempt_client, REFERENCE, lambda: next(is_over))
     assert len(stub.requests) == 3
 
 
@@ -66,7 +66,7 @@ def test_a_tasks_own_end_counts_before_its_executions(session: Session, stub: St
     """If the execution ended too, how the task itself ended counts, even on a later page."""
     stub.reply(HISTORY, {"events": [event(300, "WorkflowExecutionCompleted")], "nextPageToken": "2"})
     stub.reply(HISTORY, {"events": [closing("ActivityTaskFailed", reason="bad"), STARTED]})
-    end = find_end(session.no_retry, REFERENCE)
+    end = find_end(session.single_attempt_client, REFERENCE)
     assert end is not None
     assert (end.state, end.reason) == ("failed", "bad")
 
@@ -80,7 +80,7 @@ def test_the_executions_end_is_the_end_of_its_tasks(pages: int, session: Session
     else:
         stub.reply(HISTORY, {"events": [end], "nextPageToken": "2"})
         stub.reply(HISTORY, {"events": [STARTED]})
-    found = find_end(session.no_retry, REFERENCE)
+    found = find_end(session.single_attempt_client, REFERENCE)
     assert found is not None
     assert (found.state, str(found)) == ("gone", "its workflow execution was terminated")
 
@@ -91,7 +91,7 @@ def test_a_malformed_event_does_not_end_the_search(session: Session, stub: StubS
     malformed = {name: value for name, value in STARTED.items() if name != "eventId"}
     stub.reply(HISTORY, {"events": [malformed], "nextPageToken": "2"})
     stub.reply(HISTORY, {"events": [end, STARTED]})
-    assert find_end(session.no_retry, REFERENCE) == End("completed", result="ok")
+    assert find_end(session.single_attempt_client, REFERENCE) == End("completed", result="ok")
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_a_reference_that_lacks_a_part_has_no_history(
 ) -> None:
     """Domain, execution and started event are all needed to find a task's end."""
     with pytest.raises(LookupError):
-        find_end(session.no_retry, reference)
+        find_end(session.single_attempt_client, reference)
     assert stub.requests == []
 
 
@@ -127,7 +127,7 @@ NOT_OPEN = TaskNotOpen("the task is not open", code="UnknownResourceFault", requ
 def test_why_a_task_is_not_open(session: Session, stub: StubService, ledger: Ledger) -> None:
     """The error says how the task ended, and keeps what SWF said."""
     stub.reply(HISTORY, {"events": [closing("ActivityTaskCompleted", result="r"), STARTED]})
-    error = explain_not_open(session.no_retry, REFERENCE, ledger, NOT_OPEN)
+    error = explain_not_open(session.single_attempt_client, REFERENCE, ledger, NOT_OPEN)
     assert isinstance(error, TaskClosed)
     assert error.message == f"the task is not open: {End('completed', result='r')}"
     assert (error.code, error.request_id) == ("UnknownResourceFault", "R")
@@ -137,11 +137,11 @@ def test_why_a_task_of_the_ledger_is_not_open(session: Session, stub: StubServic
     """Of a token alone, the ledger knows the execution; that of a task from `swf poll` is its own."""
     record_task(ledger, WorkerTask.from_api(TASK), replace(SOURCE, domain="held"))
     stub.reply(HISTORY, {"events": [closing("ActivityTaskCompleted"), STARTED]})
-    error = explain_not_open(session.no_retry, TaskReference("TOKEN"), ledger, NOT_OPEN)
+    error = explain_not_open(session.single_attempt_client, TaskReference("TOKEN"), ledger, NOT_OPEN)
     assert isinstance(error, TaskClosed)
-    explain_not_open(session.no_retry, replace(REFERENCE, domain="own"), ledger, NOT_OPEN)
+    explain_not_open(session.single_attempt_client, replace(REFERENCE, domain="own"), ledger, NOT_OPEN)
     assert [arguments["domain"] for _, arguments in stub.requests] == ["held", "own"]
-    assert explain_not_open(session.no_retry, TaskReference("ANOTHER"), ledger, NOT_OPEN) is NOT_OPEN
+    assert explain_not_open(session.single_attempt_client, TaskReference("ANOTHER"), ledger, NOT_OPEN) is NOT_OPEN
     assert len(stub.requests) == 2
 
 
@@ -154,7 +154,7 @@ def test_a_history_is_not_read_for_longer_than_ten_seconds(
     page = {"events": [event(300, "MarkerRecorded")], "nextPageToken": "2"}
     stub.reply(HISTORY, page, action=lambda: clock.advance(seconds))
     stub.reply(HISTORY, {"events": [closing("ActivityTaskCompleted"), STARTED]})
-    error = explain_not_open(session.no_retry, REFERENCE, ledger, NOT_OPEN, clock)
+    error = explain_not_open(session.single_attempt_client, REFERENCE, ledger, NOT_OPEN, clock)
     assert (error is NOT_OPEN) is (seconds >= 10)
     assert len(stub.requests) == (1 if seconds >= 10 else 2)
 

@@ -47,7 +47,7 @@ _HINT_OTHER_WAY: Final = "name the task with --task or --token"
 
 
 @dataclass(frozen=True, slots=True)
-class GlobalOptions:
+class CommonOptions:
     """The values of the options that every command takes."""
 
     domain: str
@@ -85,10 +85,10 @@ class GlobalOptions:
 
         session = self.session()
         # A service that hangs must be noticed in time for another attempt.
-        client = session.with_timeout(retry_for) if retry_for else session.no_retry
+        client = session.with_timeout(retry_for) if retry_for else session.single_attempt_client
         return Responder(client, retry_for=retry_for, retrier=self.retrier)
 
-    def for_held_task(self, held: "HeldTask") -> "GlobalOptions":
+    def for_held_task(self, held: "HeldTask") -> "CommonOptions":
         """Return the options with the profile, region and endpoint that a row of the ledger was recorded with.
 
         A profile on the command line wins: whoever is on call need not have the worker's. Raise ConfigurationError if
@@ -110,7 +110,7 @@ class GlobalOptions:
 
 
 def common_options(*, domain_required: bool = False) -> Decorator:
-    """Add the common options; the command gets them as its first argument, a `GlobalOptions`."""
+    """Add the common options; the command gets them as its first argument, a `CommonOptions`."""
 
     def decorate(command: CommandFunction) -> CommandFunction:
         @wraps(command)
@@ -123,7 +123,7 @@ def common_options(*, domain_required: bool = False) -> Decorator:
 
 
 def task_options(command: CommandFunction) -> CommandFunction:
-    """Add the options that name a task, and the common ones; the command gets GlobalOptions and a TaskReference."""
+    """Add the options that name a task, and the common ones; the command gets CommonOptions and a TaskReference."""
     options = [
         option(
             "--token",
@@ -171,14 +171,14 @@ def task_options(command: CommandFunction) -> CommandFunction:
     return apply_options([*options, *declare_common()], with_task)
 
 
-def _common(arguments: dict[str, Any]) -> GlobalOptions:
+def _common(arguments: dict[str, Any]) -> CommonOptions:
     """Take the common options out of a command's arguments, and set up logging for them."""
     verbose, debug = arguments.pop("verbose"), arguments.pop("debug")
     if verbose or debug:
         from ..output.log import set_verbosity
 
         set_verbosity(verbose=verbose, debug=debug)
-    return GlobalOptions(
+    return CommonOptions(
         domain=arguments.pop("domain") or "",
         profile=arguments.pop("profile"),
         region=arguments.pop("region"),
@@ -189,7 +189,7 @@ def _common(arguments: dict[str, Any]) -> GlobalOptions:
     )
 
 
-def _find_held(common: GlobalOptions, key: str) -> tuple[GlobalOptions, TaskReference]:
+def _find_held(common: CommonOptions, key: str) -> tuple[CommonOptions, TaskReference]:
     """Return the task of a row of the ledger, and options for the service that it came from."""
     try:
         with common.ledger() as ledger:

@@ -14,7 +14,7 @@ from ..monitor.calls import ScanCalls
 from ..monitor.scanner import DomainScanner
 from ..names import did_you_mean
 from ..output.progress import count_of, scan_progress
-from .options import GlobalOptions, is_given
+from .options import CommonOptions, is_given
 
 _NOTICE_DELAY: Final = 1.0  # seconds
 
@@ -29,12 +29,12 @@ class Scan:
         timeout: seconds after which it ends; None for none
     """
 
-    def __init__(self, common: GlobalOptions, *, rate: float = 30.0, timeout: float | None = None) -> None:
+    def __init__(self, common: CommonOptions, *, rate: float = 30.0, timeout: float | None = None) -> None:
         session = common.session()
         self._color = common.output.color
         self._request = signals.StopRequest()
         self._is_done = threading.Event()
-        self.client = session.no_retry if timeout is None else session.with_timeout(timeout)
+        self.client = session.single_attempt_client if timeout is None else session.with_timeout(timeout)
         self.calls = ScanCalls(
             self.client,
             common.domain,

@@ -91,7 +91,7 @@ class Session:
         """Client for polls: it outlasts SWF's hold, and never retries."""
         self.client = SessionClient(self, call_read_timeout, attempts=_CALL_ATTEMPTS)
         """Client for every other call: it retries transient errors."""
-        self.no_retry = SessionClient(self, call_read_timeout, attempts=1)
+        self.single_attempt_client = SessionClient(self, call_read_timeout, attempts=1)
         """Client for calls that their caller retries: one attempt each."""
 
     def with_timeout(self, seconds: float) -> "SessionClient":

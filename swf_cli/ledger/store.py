@@ -185,19 +185,17 @@ class Ledger:
         placeholders = ", ".join(f":{name}" for name in COLUMNS)
         connection.execute(f"INSERT OR REPLACE INTO held ({', '.join(COLUMNS)}) VALUES ({placeholders})", row)  # noqa: S608
 
-    def drop(self, key: str, *, reuse: bool = False) -> None:
-        """Delete a row: its poll received nothing, or its task is closed.
+    def drop(self, key: str) -> None:
+        """Delete a row: its poll received nothing, or its task is closed."""
+        row = self._rows.pop(key, None)
+        is_deleted = self._database.run(lambda connection: bool(connection.execute(_DELETE, (key,))), False)
+        if not is_deleted and self.folder is not None and (row is None or row["holder"] is not None):
+            self._undeleted.add(key)
 
-        With `reuse`, the row stays for this thread's next poll, which takes it over at less cost.
-        """
-        if reuse:
-            with self._lock:
-                self._reusable.setdefault(threading.get_ident(), []).append(key)
-        else:
-            row = self._rows.pop(key, None)
-            is_deleted = self._database.run(lambda connection: bool(connection.execute(_DELETE, (key,))), False)
-            if not is_deleted and self.folder is not None and (row is None or row["holder"] is not None):
-                self._undeleted.add(key)
+    def keep_for_next_poll(self, key: str) -> None:
+        """Keep a row that could be dropped for this thread's next poll, which takes it over at less cost."""
+        with self._lock:
+            self._reusable.setdefault(threading.get_ident(), []).append(key)
 
     def drop_reusable(self) -> None:
         """Delete a row that was kept for this thread's next poll, if there is one: there is no next poll."""
@@ -326,6 +324,7 @@ class PollRecord:
         if self._is_settled:
             return
         if error is None or isinstance(error, SwfError | ValueError):
-            self._ledger.drop(self.key, reuse=error is None)
+            drop = self._ledger.keep_for_next_poll if error is None else self._ledger.drop
+            drop(self.key)
         else:
             self._ledger.mark_poll_lost(self.key)

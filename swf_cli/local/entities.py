@@ -27,7 +27,7 @@ TypeKey = tuple[str, str]
 """Name and version of a workflow type or an activity type."""
 
 
-def seconds(timeout: str) -> float:
+def timeout_seconds(timeout: str) -> float:
     """Return the seconds of an SWF timeout; "NONE" is infinite."""
     return math.inf if timeout == "NONE" else float(timeout)
 
@@ -80,8 +80,8 @@ class DecisionTask(Task):
         if not self.open:
             return math.inf
         if not self.started_id:
-            return self.waiting_since + seconds(self.schedule_to_start)
-        return self.started_at + seconds(self.execution.configuration["taskStartToCloseTimeout"])
+            return self.waiting_since + timeout_seconds(self.schedule_to_start)
+        return self.started_at + timeout_seconds(self.execution.configuration["taskStartToCloseTimeout"])
 
 
 @dataclass(slots=True, eq=False)
@@ -105,12 +105,14 @@ class ActivityTask(Task):
 
     def first_timeout(self) -> tuple[float, str]:
         """Return when the first of its timeouts is due, and its type."""
-        limits = {"SCHEDULE_TO_CLOSE": self.scheduled_at + seconds(self.attributes["scheduleToCloseTimeout"])}
+        limits = {"SCHEDULE_TO_CLOSE": self.scheduled_at + timeout_seconds(self.attributes["scheduleToCloseTimeout"])}
         if self.started_id:
-            limits["START_TO_CLOSE"] = self.started_at + seconds(self.attributes["startToCloseTimeout"])
-            limits["HEARTBEAT"] = self.heartbeat_at + seconds(self.attributes["heartbeatTimeout"])
+            limits["START_TO_CLOSE"] = self.started_at + timeout_seconds(self.attributes["startToCloseTimeout"])
+            limits["HEARTBEAT"] = self.heartbeat_at + timeout_seconds(self.attributes["heartbeatTimeout"])
         else:
-            limits["SCHEDULE_TO_START"] = self.scheduled_at + seconds(self.attributes["scheduleToStartTimeout"])
+            limits["SCHEDULE_TO_START"] = self.scheduled_at + timeout_seconds(
+                self.attributes["scheduleToStartTimeout"]
+            )
         return min((due, timeout_type) for timeout_type, due in limits.items())
 
     def deadline(self) -> float:
@@ -244,7 +246,7 @@ class Execution(Expirable):
         """Return when its start-to-close timeout ends it."""
         if self.closed_at is not None:
             return math.inf
-        timeout = seconds(self.configuration["executionStartToCloseTimeout"])
+        timeout = timeout_seconds(self.configuration["executionStartToCloseTimeout"])
         return self.started_at + min(timeout, MAX_EXECUTION_SECONDS)
 
     def open_counts(self) -> dict[str, int]:

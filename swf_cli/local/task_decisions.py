@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from .entities import Execution, Registered, seconds
+from .entities import Execution, Registered, timeout_seconds
 from .lifecycle import close_activity, schedule_activity, start_timer
 from .service import ServiceState
 
@@ -125,7 +125,7 @@ def _start_timer(service: ServiceState, execution: Execution, given: Mapping[str
         startToFireTimeout=given["startToFireTimeout"],
         decisionTaskCompletedEventId=completed_id,
     )
-    start_timer(service, execution, timer_id, started_id, seconds(given["startToFireTimeout"]))
+    start_timer(service, execution, timer_id, started_id, timeout_seconds(given["startToFireTimeout"]))
     return True
 
 

@@ -15,8 +15,8 @@ from ..history import (
     End,
     activity_end,
     attributes,
+    event_time,
     execution_end,
-    seconds,
 )
 from ..models import ActivityId, PartialTaskConfiguration, parse_timeout
 
@@ -90,7 +90,7 @@ class TaskReader:
         kind, number, at, values = (
             text_of(event, "eventType"),
             event["eventId"] + 0,
-            seconds(event),
+            event_time(event),
             attributes(event),
         )
         match kind:

@@ -27,17 +27,17 @@ def show_held(
     rows: Sequence[HeldTask],
     commands: Mapping[str, int],
     now: float,
-    what: str,
+    if_empty: str,
     invocation: Invocation,
 ) -> None:
-    """Print what this machine holds; `what` says which, should there be none.
+    """Print what this machine holds; `if_empty` is the message if that is nothing.
 
     `commands` has the process IDs of the commands that still run, by the key of their row; `invocation` formats what
     to do about a task.
     """
     output.emit(
         [_row(held, commands.get(held.key)) for held in rows],
-        screen=lambda width: _screen(rows, commands, now, width, invocation) if rows else cell(what, "dim"),
+        screen=lambda width: _screen(rows, commands, now, width, invocation) if rows else cell(if_empty, "dim"),
         text=[_text_fields(held) for held in rows],
     )
 

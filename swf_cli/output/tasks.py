@@ -28,20 +28,20 @@ _COMMON_ABOVE = ("activity", "task list", "worker")
 """Columns that move above the table if all rows have the same value."""
 
 
-def show_execution(output: Output, found: ExecutionTasks, now: float, what: str) -> None:
-    """Print the activity tasks of an execution; `what` says which, should there be none."""
+def show_execution(output: Output, found: ExecutionTasks, now: float, if_empty: str) -> None:
+    """Print the activity tasks of an execution; `if_empty` is the message if there are none."""
     output.emit(
         [task_row(found.execution, task) for task in found.tasks],
-        screen=lambda width: _execution_screen(found, now, width, what),
+        screen=lambda width: _execution_screen(found, now, width, if_empty),
         text=[_text_fields(found.execution, task) for task in found.tasks],
     )
 
 
-def show_open_tasks(output: Output, rows: Sequence[FoundTask], now: float, what: str) -> None:
-    """Print open activity tasks of a domain; `what` says which, should there be none."""
+def show_open_tasks(output: Output, rows: Sequence[FoundTask], now: float, if_empty: str) -> None:
+    """Print open activity tasks of a domain; `if_empty` is the message if there are none."""
     output.emit(
         [task_row(row.execution, row.task) for row in rows],
-        screen=lambda width: _domain_screen(rows, now, width, what),
+        screen=lambda width: _domain_screen(rows, now, width, if_empty),
         text=[_text_fields(row.execution, row.task) for row in rows],
     )
 
@@ -61,15 +61,15 @@ def _text_fields(execution: ExecutionId, task: ActivityTask) -> tuple[Any, ...]:
     )
 
 
-def show_task_counts(output: Output, counts: Sequence[TaskCount], field: str, now: float, what: str) -> None:
-    """Print how many open tasks have each value of a field; `what` says which, should there be none."""
+def show_task_counts(output: Output, counts: Sequence[TaskCount], field: str, now: float, if_empty: str) -> None:
+    """Print how many open tasks have each value of a field; `if_empty` is the message if there are none."""
 
     def age(time: float | None) -> str:
         return "" if time is None else format_duration(now - time)
 
     def screen(width: int) -> Text:
         if not counts:
-            return cell(what, "dim")
+            return cell(if_empty, "dim")
         ages = [(age(count.oldest_scheduled_at), age(count.longest_running_since)) for count in counts]
         return table(
             (field, "scheduled", "started", "longest wait", "longest run"),
@@ -104,7 +104,7 @@ def _format_value(value: str | ActivityId | None) -> str | None:
     return value if value is None or isinstance(value, str) else format_activity(value)
 
 
-def show_one_task(output: Output, execution: ExecutionId, task: ActivityTask, now: float) -> None:
+def show_task(output: Output, execution: ExecutionId, task: ActivityTask, now: float) -> None:
     """Print everything that is known of a task."""
     output.emit(
         task_row(execution, task),
@@ -168,14 +168,14 @@ def _block(text: str | None) -> Text | None:
     return None if text is None else join(map(cell, text.removesuffix("\n").split("\n")))
 
 
-def _execution_screen(found: ExecutionTasks, now: float, width: int, what: str) -> Text:
+def _execution_screen(found: ExecutionTasks, now: float, width: int, if_empty: str) -> Text:
     """Return a row for each task, with a timeline if there is space; what all have in common stands above."""
     execution, tasks = found.execution, found.tasks
     above: list[tuple[str, Any]] = [("workflow", execution.id), ("run", execution.run_id)]
     if found.decision is not None:
         above.append(("decision task", _describe_decision(found.decision, now)))
     if not tasks:
-        return join([card(above), cell(what, "dim")], "\n\n")
+        return join([card(above), cell(if_empty, "dim")], "\n\n")
     ends = [_end(task, now) for task in tasks]
     first, last = min(task.scheduled_at for task in tasks), max(ends)
     columns: dict[str, list[Any]] = {
@@ -235,9 +235,9 @@ def _ends_in(task: ActivityTask, now: float) -> str:
     return "never"
 
 
-def _domain_screen(rows: Sequence[FoundTask], now: float, width: int, what: str) -> Text:
+def _domain_screen(rows: Sequence[FoundTask], now: float, width: int, if_empty: str) -> Text:
     if not rows:
-        return cell(what, "dim")
+        return cell(if_empty, "dim")
     names = ("workflow", "task", "activity", "task list", "state", "in state for", "worker")
     return table(
         names,
@@ -262,7 +262,7 @@ def _state_since(task: ActivityTask) -> float:
     return next((time for time in times if time is not None), task.scheduled_at)
 
 
-def show_task(output: Output, task: WorkerTask, domain: str, task_list: str, held_key: str | None) -> None:
+def show_polled_task(output: Output, task: WorkerTask, domain: str, task_list: str, held_key: str | None) -> None:
     """Print a task that was polled; as text, its token."""
     data = {**asdict(task), "domain": domain, "task_list": task_list, "held_key": held_key}
     output.emit(data, screen=lambda _: card_of(data), text=[(task.token,)])

@@ -58,7 +58,7 @@ class StartGate:
         self._check_slots = check_slots
         self._retrier = retrier
         self._clock = clock
-        self._wait = sleep
+        self._sleep = sleep
         self._condition = threading.Condition()
         self._closed_at: float | None = None
         self._retrying = 0
@@ -89,7 +89,7 @@ class StartGate:
                     if delay is None:
                         self._give_up(error)
                         raise
-                    self._sleep(delay, is_over)
+                    self._sleep_unless_over(delay, is_over)
                 else:
                     is_started = True
                     return started
@@ -137,7 +137,7 @@ class StartGate:
         if is_first:
             self._on_give_up(error)
 
-    def _sleep(self, seconds: float, is_over: Callable[[], bool]) -> None:
+    def _sleep_unless_over(self, seconds: float, is_over: Callable[[], bool]) -> None:
         end = self._clock() + seconds
         while (left := end - self._clock()) > 0 and not is_over():
-            self._wait(min(left, _TICK))
+            self._sleep(min(left, _TICK))

@@ -56,7 +56,7 @@ class WorkerContext:
     def responder(self, stop: "threading.Event", log: Log) -> Responder:
         """Return a Responder for a task."""
         return Responder(
-            self.session.no_retry,
+            self.session.single_attempt_client,
             history_for=_HISTORY_LAG,
             end_attempts=_END_ATTEMPTS,
             stop=stop,

@@ -239,7 +239,7 @@ class Worker:
                     self._context.liveness.running -= 1
                     self._busy_at = self._context.clock()
             if settlement.is_confirmed:
-                self._context.ledger.drop(received.row_key, reuse=True)
+                self._context.ledger.keep_for_next_poll(received.row_key)
 
     def _fail_incomplete(self, error: IncompleteTask) -> None:
         """Fail a task of which only the token is known, so that its decider learns of it now."""

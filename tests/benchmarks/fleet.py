@@ -121,7 +121,7 @@ class Fleet:
         self._flow = Flow(lambda operation, **arguments: engine.call(operation, arguments), DOMAIN).register()
         self._retrier: Callable[..., Retrier] = partial(Retrier, clock=time, jitter=Random(seed).random)
         self._stop = VirtualEvent(time)
-        client = SimpleNamespace(poll_client=service, no_retry=service)
+        client = SimpleNamespace(poll_client=service, single_attempt_client=service)
         self._session = cast("Session", client)
         self._ledger = Ledger(None)
 

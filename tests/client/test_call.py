@@ -93,9 +93,9 @@ def test_other_calls_are_attempted_three_times(
 def test_calls_that_their_caller_retries_are_attempted_once(
     failure: Callable[[StubService, str], None], session: Session, stub: StubService
 ) -> None:
-    """The client `no_retry`, and one for a given time, make one attempt."""
+    """The client `single_attempt_client`, and one for a given time, make one attempt."""
     failure(stub, COUNT)
-    for client in (session.no_retry, session.with_timeout(5)):
+    for client in (session.single_attempt_client, session.with_timeout(5)):
         with pytest.raises(SwfError):
             api.count_pending_tasks("l", "d", client)
     assert stub.operations() == [COUNT] * 2

@@ -439,7 +439,7 @@ REJECTIONS = [
 
 def heartbeat(session: Session) -> None:
     """Send a heartbeat."""
-    call(session.no_retry, "record_activity_task_heartbeat", taskToken="T")
+    call(session.single_attempt_client, "record_activity_task_heartbeat", taskToken="T")
 
 
 def history(session: Session) -> None:

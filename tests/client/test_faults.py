@@ -92,7 +92,7 @@ def test_a_response_without_end_is_not_read() -> None:
 
     server = FaultServer("direct", Phase("endless", "may have been executed", pour))
     with environment(**SETTINGS):
-        client = Session(endpoint_url=f"http://127.0.0.1:{server.port}").no_retry
+        client = Session(endpoint_url=f"http://127.0.0.1:{server.port}").single_attempt_client
         with pytest.raises(NetworkError, match="16 MiB") as caught:
             call(client, "count_pending_activity_tasks", domain="d", taskList={"name": "l"})
     server.close()

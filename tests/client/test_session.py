@@ -240,7 +240,7 @@ def test_the_client_for_polls_outlasts_swf(session: Session) -> None:
 
 def test_the_client_for_calls_does_not_hang(session: Session) -> None:
     """The clients for other calls connect and read within seconds."""
-    for client in (session.client, session.no_retry):
+    for client in (session.client, session.single_attempt_client):
         config: Any = client.meta.config
         assert config.connect_timeout <= 10
         assert config.read_timeout < 60
@@ -264,7 +264,7 @@ def test_botocore_clients_are_created_once(session: Session) -> None:
     """Clients with the same settings are one, also for several threads."""
     assert session.client.botocore is session.client.botocore
     assert session.with_timeout(5).botocore is session.with_timeout(5.5).botocore
-    assert session.client.botocore is not session.no_retry.botocore
+    assert session.client.botocore is not session.single_attempt_client.botocore
 
 
 def test_clients_go_on_with_other_credentials(set_env: SetEnv, stub: StubService) -> None:

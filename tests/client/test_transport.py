@@ -68,7 +68,7 @@ def test_a_server_of_another_protocol(set_env: SetEnv) -> None:
     set_env(**SETTINGS)
     try:
         with pytest.raises(NetworkError) as raised:
-            count_pending_tasks("l", "d", Session(endpoint_url=url).no_retry)
+            count_pending_tasks("l", "d", Session(endpoint_url=url).single_attempt_client)
     finally:
         server.close()
     assert raised.value.message == f"the response from {url}/ is not HTTP"

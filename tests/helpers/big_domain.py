@@ -111,7 +111,7 @@ class Recorder:
     @classmethod
     def of(cls, url: str) -> "Recorder":
         """Return one for the service at an address."""
-        return cls(Session(region="us-east-1", endpoint_url=url).no_retry.botocore)
+        return cls(Session(region="us-east-1", endpoint_url=url).single_attempt_client.botocore)
 
     def __getattr__(self, operation: str) -> Callable[..., Any]:
         def called(**arguments: Any) -> Any:

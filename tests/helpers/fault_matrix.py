@@ -317,7 +317,7 @@ def judge(transport: Transport, phase: Phase, operation: str, timeout: float = 6
             settings["AWS_CA_BUNDLE"] = str(bundle)
         stack.enter_context(environment(**settings))
         session = Session(endpoint_url=f"{scheme}://{host}", poll_read_timeout=timeout, call_read_timeout=timeout)
-        client = session.poll_client if operation.startswith("poll") else session.no_retry
+        client = session.poll_client if operation.startswith("poll") else session.single_attempt_client
         try:
             call(client, operation, **OPERATIONS[operation])
         except SwfError as error:

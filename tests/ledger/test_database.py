@@ -79,7 +79,7 @@ def use(ledger: Ledger) -> None:
         with ledger.record_poll(SOURCE, "poll") as record:
             record.assign(TASK)
         ledger.set_command(record.key, 1, "1")
-        ledger.drop(record.key, reuse=True)
+        ledger.keep_for_next_poll(record.key)
         ledger.record_poll(SOURCE, "poll").mark_lost()
         ledger.find_token("TOKEN")
         ledger.list_held()
@@ -243,7 +243,7 @@ def test_what_changed_while_the_ledger_was_disabled_is_written_later(folder: Pat
     ledger, other = open_ledger(monotonic=clock, busy_timeout=0.01), open_ledger()
     key = record_task(ledger)
     ledger.set_command(key, 4_711, "first")
-    ledger.drop(key, reuse=True)
+    ledger.keep_for_next_poll(key)
     source = replace(SOURCE, task_list="another")
     with closing(sqlite3.connect(folder / DATABASE)) as busy:
         busy.execute("BEGIN IMMEDIATE")
@@ -251,7 +251,7 @@ def test_what_changed_while_the_ledger_was_disabled_is_written_later(folder: Pat
         assert record.key == key
         assert not record.assign(TASK)
         ledger.set_command(key, 4_712, "second")
-        ledger.drop(key, reuse=True)
+        ledger.keep_for_next_poll(key)
     clock.now += 60
     assert ledger.record_poll(source, "work").assign(TASK)
     ledger.set_command(key, 4_712, "second")

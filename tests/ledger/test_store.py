@@ -78,7 +78,7 @@ def test_rows_are_listed_newest_first(open_ledger: Open) -> None:
     clock.now += 1
     lost = ledger.record_poll(SOURCE, "work")
     lost.mark_lost()
-    ledger.drop(first, reuse=True)
+    ledger.keep_for_next_poll(first)
     clock.now += 1
     again = ledger.record_poll(SOURCE, "work")
     again.mark_lost()
@@ -104,7 +104,7 @@ def test_the_command_of_a_task_is_recorded(open_ledger: Open) -> None:
     ledger.set_command(key, 4_711, "start-1")
     (held,) = ledger.list_held()
     assert (held.group, held.group_start_id) == (4_711, "start-1")
-    ledger.drop(key, reuse=True)
+    ledger.keep_for_next_poll(key)
     ledger.record_poll(SOURCE, "work").mark_lost()
     assert ledger.find_key(key).group is None
 
@@ -116,7 +116,7 @@ def test_a_command_that_is_kept_is_recorded_once(open_ledger: Open) -> None:
     for group in (4_711, 4_711, 4_712):
         ledger.set_command(key, group, f"start-{group}")
         assert other.find_key(key).group == group
-        ledger.drop(key, reuse=True)
+        ledger.keep_for_next_poll(key)
         ledger.record_poll(SOURCE, "work").assign(TASK)
         assert (other.find_key(key).group, other.find_key(key).group_start_id) == (group, f"start-{group}")
 
@@ -126,13 +126,13 @@ def test_a_row_stays_with_its_thread(open_ledger: Open) -> None:
     ledger = open_ledger()
     key = record_task(ledger, taken_by="work")
     ledger.set_command(key, 4_711, "start-4711")
-    ledger.drop(key, reuse=True)
+    ledger.keep_for_next_poll(key)
     with ThreadPoolExecutor(1) as slot:
         another = slot.submit(record_task, ledger, taken_by="work").result()
     assert another != key
     assert ledger.find_key(another).group is None
     assert record_task(ledger, taken_by="work") == key
-    ledger.drop(key, reuse=True)
+    ledger.keep_for_next_poll(key)
     ledger.close()
     assert [held.key for held in open_ledger().list_held()] == [another]
 
@@ -141,7 +141,7 @@ def test_a_lost_poll_has_no_task(open_ledger: Open) -> None:
     """A poll that was lost names no task, even if its row had one before."""
     ledger = open_ledger()
     key = record_task(ledger)
-    ledger.drop(key, reuse=True)
+    ledger.keep_for_next_poll(key)
     ledger.record_poll(SOURCE, "poll").mark_lost()
     (held,) = ledger.list_held()
     assert (held.key, held.kind) == (key, "broken_poll")
@@ -161,7 +161,7 @@ def test_a_poll_of_which_only_the_token_is_known(open_ledger: Open) -> None:
     """It is found by its key and by its token, until it is dropped."""
     ledger = open_ledger()
     key = record_task(ledger)
-    ledger.drop(key, reuse=True)
+    ledger.keep_for_next_poll(key)
     assert ledger.record_poll(SOURCE, "poll").mark_lost("ONLY")
     ledger.close()
     ledger = open_ledger()
@@ -271,7 +271,7 @@ def test_a_poll_that_received_nothing_leaves_no_record(open_ledger: Open) -> Non
 def test_a_poll_in_flight_is_in_the_database(open_ledger: Open, folder: Path) -> None:
     """The row says that it is a poll, also if it had been a task before: other versions of `swf` read it too."""
     ledger = open_ledger()
-    ledger.drop(record_task(ledger), reuse=True)
+    ledger.keep_for_next_poll(record_task(ledger))
     polls = [ledger.record_poll(SOURCE, "work") for _ in range(2)]
     assert len({poll.key for poll in polls}) == 2
     with closing(sqlite3.connect(folder / DATABASE)) as database:
@@ -304,7 +304,7 @@ def test_the_next_poll_reuses_a_row(open_ledger: Open, folder: Path) -> None:
     """A row that is dropped for reuse is the next poll's, with its task list; without a next poll it is deleted."""
     ledger, other = open_ledger(), open_ledger()
     key = record_task(ledger, taken_by="work")
-    ledger.drop(key, reuse=True)
+    ledger.keep_for_next_poll(key)
     with ledger.record_poll(replace(SOURCE, task_list="encode"), "work") as record:
         assert record.key == key
         assert record.assign(TASK)
@@ -312,7 +312,7 @@ def test_the_next_poll_reuses_a_row(open_ledger: Open, folder: Path) -> None:
     more = record_task(ledger)
     assert more != key
     for each in (key, more):
-        ledger.drop(each, reuse=True)
+        ledger.keep_for_next_poll(each)
     for left in (1, 0, 0):
         ledger.drop_reusable()
         with closing(sqlite3.connect(folder / DATABASE)) as database:
@@ -323,7 +323,7 @@ def test_closing_deletes_the_rows_kept_for_reuse(open_ledger: Open) -> None:
     """A closed task is not listed once the process that closed it has ended."""
     ledger, other = open_ledger(), open_ledger()
     for key in [record_task(ledger, replace(TASK, token=token)) for token in "ab"]:
-        ledger.drop(key, reuse=True)
+        ledger.keep_for_next_poll(key)
     ledger.close()
     assert other.list_held() == []
 
@@ -332,7 +332,7 @@ def test_a_row_that_is_gone_is_not_reused(open_ledger: Open) -> None:
     """If another process deleted a row (`swf held --prune`), the next poll is on record all the same."""
     ledger, other = open_ledger(), open_ledger()
     key = record_task(ledger)
-    ledger.drop(key, reuse=True)
+    ledger.keep_for_next_poll(key)
     other.drop(key)
     assert [held.key for held in other.list_held()] == []
     again = record_task(ledger)
@@ -524,8 +524,10 @@ def test_threads_share_a_ledger(open_ledger: Open, caplog: pytest.LogCaptureFixt
     def slot(name: str) -> None:
         for number in range(25):
             key = record_task(ledger, replace(TASK, token=f"{name}-{number}"), taken_by="work")
-            if number % 2:
-                ledger.drop(key, reuse=number % 4 == 1)
+            if number % 4 == 1:
+                ledger.keep_for_next_poll(key)
+            elif number % 4 == 3:
+                ledger.drop(key)
 
     threads = [threading.Thread(target=slot, args=(name,)) for name in "ab"]
     for thread in threads:

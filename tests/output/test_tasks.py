@@ -13,7 +13,7 @@ from swf_cli.monitor.execution import ExecutionTasks
 from swf_cli.monitor.groups import TaskCount
 from swf_cli.monitor.tasks import FoundTask
 from swf_cli.output.format import Output
-from swf_cli.output.tasks import show_execution, show_one_task, show_open_tasks, show_task_counts
+from swf_cli.output.tasks import show_execution, show_open_tasks, show_task, show_task_counts
 from tests.output.conftest import Draw
 
 RUN_ID = "22" + "aB3+/" * 8 + "xyz="
@@ -252,7 +252,7 @@ class TestOne:
             cancel_requested_at=1090.0,
             configuration=replace(HOUR, total_timeout=None, heartbeat_timeout=timedelta(seconds=30), priority=5),
         )
-        assert draw(lambda: show_one_task(Output("table"), EXECUTION, task, NOW)) == [
+        assert draw(lambda: show_task(Output("table"), EXECUTION, task, NOW)) == [
             "workflow                   video-7",
             f"run                        {RUN_ID}",
             "task                       runs",
@@ -274,7 +274,7 @@ class TestOne:
     def test_a_closed_one(self, draw: Draw) -> None:
         """How it ended, with all lines of its details."""
         end = End("failed", reason="exit 1", details="line 1\n\x1b[2Jline 2\n")
-        lines = draw(lambda: show_one_task(Output("table"), EXECUTION, replace(DONE, end=end), NOW))
+        lines = draw(lambda: show_task(Output("table"), EXECUTION, replace(DONE, end=end), NOW))
         assert lines[-4:] == [
             "input                   in.png",
             "reason                  exit 1",
@@ -282,15 +282,15 @@ class TestOne:
             "                        \\x1b[2Jline 2",
         ]
         gone = replace(DONE, end=End("gone", reason="clean up", cause="continued_as_new"))
-        lines = draw(lambda: show_one_task(Output("table"), EXECUTION, gone, NOW))
+        lines = draw(lambda: show_task(Output("table"), EXECUTION, gone, NOW))
         assert lines[-2:] == ["reason                  clean up", "workflow ended          continued as new"]
         assert "state                   gone" in lines
-        (line,) = draw(lambda: show_one_task(Output("text"), EXECUTION, gone, NOW))
+        (line,) = draw(lambda: show_task(Output("text"), EXECUTION, gone, NOW))
         assert line.split("\t")[1::7] == ["gone", "clean up"]
 
     def test_json_is_one_row(self, draw: Draw) -> None:
         """An object, as in the array of all tasks."""
-        (line,) = draw(lambda: show_one_task(Output("json"), EXECUTION, DONE, NOW))
+        (line,) = draw(lambda: show_task(Output("json"), EXECUTION, DONE, NOW))
         row = json.loads(line)
         assert (row["kind"], row["id"], row["input"]) == ("activity", "done", "in.png")
         assert row["end"] == {
@@ -316,5 +316,5 @@ class TestOne:
 def test_the_deadline_in_words(draw: Draw, settings: dict[str, Any], words: str) -> None:
     """When the task's own timeouts close it; or that none does, perhaps as long as heartbeats are sent."""
     task = replace(RUNS, configuration=PartialTaskConfiguration("gpu", **settings))
-    lines = draw(lambda: show_one_task(Output("table"), EXECUTION, task, NOW))
+    lines = draw(lambda: show_task(Output("table"), EXECUTION, task, NOW))
     assert next(line.split(maxsplit=1)[1] for line in lines if line.startswith("deadline")) == words

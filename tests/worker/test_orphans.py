@@ -63,7 +63,7 @@ class ListLedger(Ledger):
         """Return the rows."""
         return list(self.held)
 
-    def drop(self, key: str, *, reuse: bool = False) -> None:
+    def drop(self, key: str) -> None:
         """Drop a row."""
         self.held = [held for held in self.held if held.key != key]
 
@@ -224,7 +224,7 @@ WORKER_DIED = Outcome.failed("worker died")
 class FakeResponder(Responder):
     """A responder that returns the same settlement each time, and sets `stop` with the second."""
 
-    client: Any = field(default_factory=lambda: Session().no_retry)
+    client: Any = field(default_factory=lambda: Session().single_attempt_client)
     settlement: Settlement = field(default_factory=lambda: Settlement("accepted", WORKER_DIED))
     responses: list[tuple[TaskReference, Outcome]] = field(default_factory=list)
 

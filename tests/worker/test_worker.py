@@ -295,9 +295,9 @@ def test_a_ledger_that_misses_tasks(stub: StubService, workers: Workers) -> None
             known.add(key)
             return False
 
-        def drop(self, key: str, *, reuse: bool = False) -> None:
+        def keep_for_next_poll(self, key: str) -> None:
             known.discard(key)
-            super().drop(key, reuse=reuse)
+            super().keep_for_next_poll(key)
 
     workers.ledger = FailingLedger
     offer(stub, 2)

@@ -2,7 +2,7 @@
 
 from ...models import TaskReference
 from ..command import command
-from ..options import GlobalOptions, retry_option, task_options, text_or_file
+from ..options import CommonOptions, retry_option, task_options, text_or_file
 from ..usage import guess_task_option
 
 
@@ -16,7 +16,7 @@ Example:
 @text_or_file("details", "Human-readable details")
 @retry_option
 @task_options
-def cancel(common: GlobalOptions, task: TaskReference, retry_for: int, details: str | None) -> None:
+def cancel(common: CommonOptions, task: TaskReference, retry_for: int, details: str | None) -> None:
     """Report a task as cancelled, once cancellation was requested.
 
     SWF accepts this only after the workflow's decider requested the cancellation, which `swf heartbeat` reports.

@@ -2,7 +2,7 @@
 
 from ...models import TaskReference
 from ..command import command
-from ..options import GlobalOptions, retry_option, task_options, text_or_file
+from ..options import CommonOptions, retry_option, task_options, text_or_file
 from ..usage import guess_task_option
 
 
@@ -17,7 +17,7 @@ Examples:
 @text_or_file("result", "Result of the task")
 @retry_option
 @task_options
-def complete(common: GlobalOptions, task: TaskReference, retry_for: int, result: str | None) -> None:
+def complete(common: CommonOptions, task: TaskReference, retry_for: int, result: str | None) -> None:
     """Complete a task, with its result.
 
     Exits with 5 if the task is not open.

@@ -3,7 +3,7 @@
 from ...models import TaskReference
 from ..command import command, option
 from ..inputs import FailureText
-from ..options import GlobalOptions, retry_option, task_options, text_or_file
+from ..options import CommonOptions, retry_option, task_options, text_or_file
 from ..usage import guess_task_option
 
 
@@ -19,7 +19,7 @@ Examples:
 @text_or_file("details", "Human-readable details")
 @retry_option
 @task_options
-def fail(common: GlobalOptions, task: TaskReference, retry_for: int, reason: str | None, details: str | None) -> None:
+def fail(common: CommonOptions, task: TaskReference, retry_for: int, reason: str | None, details: str | None) -> None:
     """Fail a task, with a reason.
 
     The workflow's decider decides whether to retry it. Exits with 5 if the task is not open.

@@ -3,7 +3,7 @@
 from ...errors import Cancelled, ExitCode, TaskNotOpen
 from ...models import TaskReference
 from ..command import command, option
-from ..options import GlobalOptions, task_options
+from ..options import CommonOptions, task_options
 from ..params import BoundedText, Duration, WholeNumber
 from ..usage import UsageError, guess_task_option
 
@@ -21,7 +21,7 @@ Examples:
 @option("--while-pid", metavar="PID", type=WholeNumber(1), help="With --every, stop when this process ends.")
 @task_options
 def heartbeat(
-    common: GlobalOptions, task: TaskReference, details: str | None, every: int | None, while_pid: int | None
+    common: CommonOptions, task: TaskReference, details: str | None, every: int | None, while_pid: int | None
 ) -> int:
     """Send a heartbeat and report whether cancellation was requested.
 
@@ -49,6 +49,6 @@ def heartbeat(
         cancelled = True
     except TaskNotOpen as error:
         with common.ledger() as ledger:
-            raise explain_not_open(session.no_retry, task, ledger, error) from error.__cause__
+            raise explain_not_open(session.single_attempt_client, task, ledger, error) from error.__cause__
     tasks.show_heartbeat(common.output, cancel_requested=cancelled)
     return ExitCode.CANCEL_REQUESTED if cancelled else ExitCode.DONE

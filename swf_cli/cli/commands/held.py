@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ...errors import SwfError
 from ..command import command, option
-from ..options import GlobalOptions, common_options, is_given, task_lists_option
+from ..options import CommonOptions, common_options, is_given, task_lists_option
 
 if TYPE_CHECKING:
     from ...ledger.records import HeldTask
@@ -28,7 +28,7 @@ With --output text, each task is a line of fields separated by tabs:
 @task_lists_option("Only tasks of this list.")
 @option("--prune", is_flag=True, help="First remove tasks that the execution history shows as closed.")
 @common_options()
-def held(common: GlobalOptions, task_lists: tuple[str, ...], prune: bool) -> None:
+def held(common: CommonOptions, task_lists: tuple[str, ...], prune: bool) -> None:
     """List tasks that this machine polled and has not closed.
 
     Newest first. Also lists, for a week, polls whose response was lost and that may have received a task, and those
@@ -52,8 +52,8 @@ def held(common: GlobalOptions, task_lists: tuple[str, ...], prune: bool) -> Non
         import logging  # not for a completion
 
         logging.getLogger(__name__).info("received tasks are not recorded: SWF_LEDGER is off")
-    what = "no task held here matches the options" if everything else "no task is held here"
-    show_held(common.output, rows, running_commands(rows), time.time(), what, common.invocation)
+    if_empty = "no task held here matches the options" if everything else "no task is held here"
+    show_held(common.output, rows, running_commands(rows), time.time(), if_empty, common.invocation)
     asked = {"SWF_DOMAIN": is_given("domain"), "SWF_TASK_LIST": is_given("task_lists")}
     in_domain, on_lists = common.domain if asked["SWF_DOMAIN"] else "", task_lists if asked["SWF_TASK_LIST"] else ()
     hidden = len(_choose(everything, in_domain, on_lists)) - len(rows)
@@ -63,7 +63,7 @@ def held(common: GlobalOptions, task_lists: tuple[str, ...], prune: bool) -> Non
         )
 
 
-def _log_hidden(common: GlobalOptions, hidden: int, variables: list[str]) -> None:
+def _log_hidden(common: CommonOptions, hidden: int, variables: list[str]) -> None:
     """Log how many rows variables exclude, which were perhaps forgotten, and how to see them."""
     import logging  # not for a completion
 

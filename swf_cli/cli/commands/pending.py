@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from ...errors import CheckFailed, SwfError
 from ..command import command, option
-from ..options import GlobalOptions, common_options, is_given, task_lists_option
+from ..options import CommonOptions, common_options, is_given, task_lists_option
 from ..params import Duration, WholeNumber
 from ..usage import UsageError
 
@@ -37,7 +37,7 @@ array), or with --output text the lines above.
 @option("--interval", type=Duration(minimum=1), default="5s", help="Refresh interval, with --watch.")
 @common_options(domain_required=True)
 def pending(
-    common: GlobalOptions, task_lists: tuple[str, ...], maximum: int | None, watched: bool, interval: int
+    common: CommonOptions, task_lists: tuple[str, ...], maximum: int | None, watched: bool, interval: int
 ) -> None:
     """Count the tasks waiting on task lists.
 
@@ -55,7 +55,7 @@ def pending(
         _raise_first_error(monitor.refused, task_lists)
         _check(monitor.counts, maximum)
         return
-    samples = count_lists(common.session().no_retry, common.domain, task_lists, retrier=common.retrier)
+    samples = count_lists(common.session().single_attempt_client, common.domain, task_lists, retrier=common.retrier)
     show_counts(common.output, common.domain, samples)
     _raise_first_error(samples, task_lists)
     _check([sample.pending for sample in samples if sample.pending is not None], maximum)

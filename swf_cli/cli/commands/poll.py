@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from ...errors import IncompleteTask, OutputError, Signalled, SwfError
 from ...output import shell, terminal
 from ..command import command, option
-from ..options import GlobalOptions, common_options, identity_option, is_given, task_list_option
+from ..options import CommonOptions, common_options, identity_option, is_given, task_list_option
 from ..params import Duration
 from ..usage import UsageError
 
@@ -35,7 +35,7 @@ Examples:
 )
 @option("--eval", "for_eval", is_flag=True, help="Print shell assignments (SWF_TASK_TOKEN, ...) for eval.")
 @common_options(domain_required=True)
-def poll(common: GlobalOptions, task_list: str, identity: str, timeout: int | None, for_eval: bool) -> None:
+def poll(common: CommonOptions, task_list: str, identity: str, timeout: int | None, for_eval: bool) -> None:
     """Wait for a task and print it.
 
     Then complete, fail or cancel the task, and send heartbeats if it has a heartbeat timeout. `swf held` lists it
@@ -71,7 +71,7 @@ def poll(common: GlobalOptions, task_list: str, identity: str, timeout: int | No
         raise
 
 
-def _print(common: GlobalOptions, received: "ReceivedTask", for_eval: bool) -> None:
+def _print(common: CommonOptions, received: "ReceivedTask", for_eval: bool) -> None:
     import logging  # not for a completion
 
     from ...output import tasks
@@ -83,14 +83,16 @@ def _print(common: GlobalOptions, received: "ReceivedTask", for_eval: bool) -> N
                 logging.getLogger(__name__).warning(message, "they were removed")
             terminal.write_stdout(shell.shell_task(received.task))
         else:
-            tasks.show_task(common.output, received.task, common.domain, received.source.task_list, received.key)
+            tasks.show_polled_task(
+                common.output, received.task, common.domain, received.source.task_list, received.key
+            )
             _warn_of_table(common, received)
     except OutputError as error:
         message, hint = _explain_unprinted(common, received, error.message or "the reader closed the pipe")
         raise OutputError(message, hint=hint) from error
 
 
-def _explain_incomplete(common: GlobalOptions, error: IncompleteTask, endpoint: str, for_eval: bool) -> SwfError:
+def _explain_incomplete(common: CommonOptions, error: IncompleteTask, endpoint: str, for_eval: bool) -> SwfError:
     """Return the error about a task of which only the token is known; print that if the ledger does not have it."""
     reason = ("--reason", "incomplete response")
     where, command = "the task is not recorded, and stays open until it times out", None
@@ -106,7 +108,7 @@ def _explain_incomplete(common: GlobalOptions, error: IncompleteTask, endpoint: 
     return SwfError.from_error(error, f"{error.message}; {where}", command and f"to fail it at once: {command}")
 
 
-def _explain_unprinted(common: GlobalOptions, received: "ReceivedTask", reason: str) -> tuple[str, str | None]:
+def _explain_unprinted(common: CommonOptions, received: "ReceivedTask", reason: str) -> tuple[str, str | None]:
     """Return the message and the hint about a task that was received and could not be printed."""
     from ...output.cards import copyable
 
@@ -115,7 +117,7 @@ def _explain_unprinted(common: GlobalOptions, received: "ReceivedTask", reason: 
     return f"{reason}; {received.describe_location()}", hint
 
 
-def _warn_of_table(common: GlobalOptions, received: "ReceivedTask") -> None:
+def _warn_of_table(common: CommonOptions, received: "ReceivedTask") -> None:
     """Warn of a file that has a table, which --task cannot read."""
     import logging  # not for a completion
 

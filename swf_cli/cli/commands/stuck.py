@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import CheckFailed, SwfError
 from ..command import command, option
-from ..options import GlobalOptions, common_options, task_lists_option
+from ..options import CommonOptions, common_options, task_lists_option
 from ..params import Duration, Name, Number, WholeNumber
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ With --output text, each task is a line of fields separated by tabs:
 @option("--check", is_flag=True, help="Exit with 8 if a task looks stuck.")
 @common_options(domain_required=True)
 def stuck(
-    common: GlobalOptions,
+    common: CommonOptions,
     task_lists: tuple[str, ...],
     activity: str | None,
     older_than: int,
@@ -93,7 +93,7 @@ def stuck(
         raise SwfError("--check is not certain: not everything could be read")
 
 
-def _holdings(common: GlobalOptions, scan: "Scan", ledger: "Ledger") -> "Holdings":
+def _holdings(common: CommonOptions, scan: "Scan", ledger: "Ledger") -> "Holdings":
     """Return what is held here of the domain."""
     from ...ledger.records import running_commands
     from ...monitor.evidence import Holdings
@@ -108,7 +108,7 @@ def _holdings(common: GlobalOptions, scan: "Scan", ledger: "Ledger") -> "Holding
     return Holdings(here, running_commands(rows), elsewhere)
 
 
-def _close_command(common: GlobalOptions, scan: "Scan") -> list[str]:
+def _close_command(common: CommonOptions, scan: "Scan") -> list[str]:
     """Return the command line, less the execution, that closes an execution of the domain."""
     options = {
         "--domain": common.domain,

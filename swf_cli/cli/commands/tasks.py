@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from ..command import command, option
-from ..options import GlobalOptions, common_options, is_given, option_name, task_lists_option
+from ..options import CommonOptions, common_options, is_given, option_name, task_lists_option
 from ..params import BoundedText, Choice, Identifier, Name
 from ..usage import UsageError
 
@@ -68,7 +68,7 @@ and with --by:
 )
 @common_options(domain_required=True)
 def tasks(
-    common: GlobalOptions,
+    common: CommonOptions,
     workflow_id: str | None,
     run_id: str | None,
     activity_id: str | None,
@@ -116,7 +116,7 @@ def _find(scan: "Scan", workflow_id: str, run_id: str | None) -> "ExecutionId":
     return ExecutionId(workflow_id, run_id)
 
 
-def _show_domain(common: GlobalOptions, scan: "Scan", wanted: "TaskFilter", field: str | None) -> None:
+def _show_domain(common: CommonOptions, scan: "Scan", wanted: "TaskFilter", field: str | None) -> None:
     from ...monitor.tasks import count_open_tasks, find_open_tasks
     from ...output.tasks import show_open_tasks, show_task_counts
 
@@ -133,7 +133,7 @@ def _show_domain(common: GlobalOptions, scan: "Scan", wanted: "TaskFilter", fiel
 
 
 def _show_execution(
-    common: GlobalOptions,
+    common: CommonOptions,
     scan: "Scan",
     execution: "ExecutionId",
     wanted: "TaskFilter",
@@ -160,8 +160,8 @@ def _matching(wanted: "TaskFilter") -> str:
     return " matches the options" if wanted else ""
 
 
-def _show_task(common: GlobalOptions, scan: "Scan", execution: "ExecutionId", activity_id: str) -> None:
+def _show_task(common: CommonOptions, scan: "Scan", execution: "ExecutionId", activity_id: str) -> None:
     from ...monitor.tasks import read_task
-    from ...output.tasks import show_one_task
+    from ...output.tasks import show_task
 
-    show_one_task(common.output, execution, read_task(scan.scanner, execution, activity_id), scan.calls.now())
+    show_task(common.output, execution, read_task(scan.scanner, execution, activity_id), scan.calls.now())

@@ -12,7 +12,7 @@ import click
 from ...errors import CheckFailed
 from .. import completers
 from ..command import command, option
-from ..options import GlobalOptions, common_options, identity_option, task_lists_option
+from ..options import CommonOptions, common_options, identity_option, task_lists_option
 from ..params import Choice, Duration, FileName, WholeNumber
 from ..usage import UsageError
 
@@ -97,7 +97,7 @@ Examples:
 @common_options(domain_required=True)
 @click.argument("command", nargs=-1, type=click.UNPROCESSED, shell_complete=completers.programs)
 def work(
-    common: GlobalOptions,
+    common: CommonOptions,
     task_lists: tuple[str, ...],
     identity: str,
     command: tuple[str, ...],

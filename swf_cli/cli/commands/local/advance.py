@@ -8,7 +8,7 @@ import click
 
 from ....output import terminal
 from ...command import command
-from ...options import GlobalOptions, common_options
+from ...options import CommonOptions, common_options
 from ...params import Duration
 from .shared import check_loopback
 
@@ -21,7 +21,7 @@ Example:
 )
 @click.argument("duration", type=Duration())
 @common_options()
-def advance(common: GlobalOptions, duration: int) -> None:
+def advance(common: CommonOptions, duration: int) -> None:
     """Advance the clock by DURATION.
 
     Timeouts and timers that become due happen before it returns, in order, each at its own time. Polls in flight are
@@ -30,7 +30,7 @@ def advance(common: GlobalOptions, duration: int) -> None:
     from ....client.call import call
     from ....local.handler import ADVANCE_TARGET
 
-    client = common.session().no_retry
+    client = common.session().single_attempt_client
     check_loopback(client.meta.endpoint_url)
 
     def replace_target(params: dict[str, Any], **_: Any) -> None:

@@ -2,7 +2,7 @@
 
 from ....output import terminal
 from ...command import command, option
-from ...options import GlobalOptions, common_options
+from ...options import CommonOptions, common_options
 from ...params import Name
 from .shared import decider
 
@@ -18,7 +18,7 @@ Example:
     "--id", "activity_id", metavar="ID", type=Name("activity ID"), default_text="all", help="Activity ID of one task."
 )
 @common_options(domain_required=True)
-def cancel(common: GlobalOptions, workflow_id: str, activity_id: str | None) -> None:
+def cancel(common: CommonOptions, workflow_id: str, activity_id: str | None) -> None:
     """Request cancellation of the activity tasks of an execution.
 
     A task that is not started is cancelled at once. A started one shows the request in the response to its next

@@ -11,7 +11,7 @@ from ....models import ActivityId, PartialTaskConfiguration, check_text
 from ....output import terminal
 from ....output.cards import card
 from ...command import command, option
-from ...options import CommandFunction, Decorator, GlobalOptions, apply_options, common_options
+from ...options import CommandFunction, CommonOptions, Decorator, apply_options, common_options
 from ...params import BoundedText, Duration, Name, ParamType, WholeNumber, check_name
 from .shared import decider
 
@@ -110,7 +110,7 @@ Examples:
 @configuration_options
 @common_options(domain_required=True)
 def schedule(
-    common: GlobalOptions,
+    common: CommonOptions,
     configuration: PartialTaskConfiguration,
     activity: ActivityId,
     task_input: str | None,

@@ -10,7 +10,7 @@ import click
 
 from ....errors import Signalled
 from ...command import option
-from ...options import GlobalOptions
+from ...options import CommonOptions
 from ...params import Name, Number, check_name
 from ...usage import UsageError
 
@@ -82,7 +82,7 @@ def check_loopback(url: str) -> None:
         raise UsageError(message, hint="start one with `swf local serve`, and set the variables that it prints")
 
 
-def decider(common: GlobalOptions) -> "Decider":
+def decider(common: CommonOptions) -> "Decider":
     """Return a decider for the domain that the options name."""
     from ....ledger.trust import state_folder
     from ....local.decider import Decider
