@@ -25,10 +25,13 @@ def escape_controls(text: str) -> str:
 
 
 def safe_json(value: Any, indent: int | None = None, *, ascii_only: bool = False) -> str:
-    """Return a value as JSON in which each unsafe character is escaped, which means the same."""
+    """Return a value as JSON in which each unsafe character is escaped, which means the same.
+
+    Raise ValueError for a number that JSON does not have.
+    """
     if ascii_only:
-        return json.dumps(value, indent=indent)
-    text = json.dumps(value, ensure_ascii=False, indent=indent)
+        return json.dumps(value, indent=indent, allow_nan=False)
+    text = json.dumps(value, ensure_ascii=False, indent=indent, allow_nan=False)
     lines = (_escape(line, lambda char: json.dumps(char)[1:-1]) for line in text.split("\n"))
     return "\n".join(lines)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -30,13 +30,27 @@ def compile_query(expression: str) -> Any:
         query = jmespath.compile(expression)
     except JMESPathError as error:
         raise ValueError(" ".join(str(error).split())) from error
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
     nodes = [query.parsed]
     for node in nodes:
-        nodes += node["children"]
-        # jmespath itself finds this only when it has data.
-        if node["type"] == "function_expression" and node["value"] not in Functions.FUNCTION_TABLE:
-            raise ValueError(f"there is no function {node['value']}()")
+        nodes += [child for child in node["children"] if isinstance(child, dict)]  # those of a slice are numbers
+        if node["type"] == "function_expression":
+            _check_function(node["value"], len(node["children"]), Functions.FUNCTION_TABLE)
     return query
+
+
+def _check_function(name: str, arguments: int, known: Mapping[str, Mapping[str, Any]]) -> None:
+    """Raise ValueError for a function call that can't work: jmespath itself finds that only when it has data."""
+    from .progress import count_of
+
+    if name not in known:
+        raise ValueError(f"there is no function {name}()")
+    signature = known[name]["signature"]
+    is_variadic = bool(signature) and signature[-1].get("variadic", False)
+    if arguments < len(signature) or (arguments > len(signature) and not is_variadic):
+        least = "at least " if is_variadic else ""
+        raise ValueError(f"{name}() takes {least}{count_of(len(signature), 'argument')}, not {arguments}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,53 +86,46 @@ class Output:
     def emit(self, data: Any, *, screen: Callable[[int], Text], text: Iterable[Sequence[Any]]) -> None:
         """Write data to stdout, in one of its forms. Raise OutputError if that fails.
 
+        If it is the form that fails, everything is written as JSON first: it may be a task that nobody else has.
+
         Args:
             data: what JSON shows and a query searches
             screen: draws it for a terminal of a number of columns
             text: its rows and their fields, for `--output text`
         """
-        if self.query is not None:
-            self._emit_result(self._search(data))
-        elif self._format == "json":
+        try:
+            if self.query is not None:
+                formatted = self._format_result(self.query.search(data))
+            elif self._format == "json":
+                formatted = self._format_json(data)
+            elif self._format == "text":
+                formatted = "".join(f"{_format_fields(row)}\n" for row in text)
+            else:
+                formatted = self.render(screen(self.console().width))
+        except Exception as error:
             write_stdout(self._format_json(data))
-        elif self._format == "text":
-            write_stdout("".join(f"{_format_fields(row)}\n" for row in text))
-        else:
-            write_stdout(self.render(screen(self.console().width)))
+            what = f"show it as {self._format}" if self.query is None else "apply --query"
+            message = f"cannot {what}, so everything is printed as JSON: {_explain(error)}"
+            raise OutputError(message) from error
+        write_stdout(formatted)
 
-    def _emit_result(self, result: Any) -> None:
-        is_scalar = not isinstance(result, list | dict)
+    def _format_result(self, result: Any) -> str:
         if self._format == "json":
-            write_stdout(self._format_json(result))
-        elif self._format == "table" and not is_scalar:
+            return self._format_json(result)
+        if self._format == "table" and isinstance(result, list | dict):
             from .tables import table_of
 
-            write_stdout(self.render(table_of(result, self.console().width)))
-        elif isinstance(result, str):
+            return self.render(table_of(result, self.console().width))
+        if isinstance(result, str):
             # Bare: what reads it gets the very text, and there is no field that it could break.
-            write_stdout((escape_controls(result) if sys.stdout.isatty() else result) + "\n")
-        else:
-            rows = result if isinstance(result, list) else [result]
-            write_stdout("".join(f"{_format_fields([row])}\n" for row in rows))
+            return (escape_controls(result) if sys.stdout.isatty() else result) + "\n"
+        rows = result if isinstance(result, list) else [result]
+        return "".join(f"{_format_fields([row])}\n" for row in rows)
 
     def _format_json(self, data: Any) -> str:
         if self.is_repeated and not sys.stdout.isatty():
             return to_json(data) + "\n"
         return format_json(data)
-
-    def _search(self, data: Any) -> Any:
-        from jmespath.exceptions import JMESPathError, JMESPathTypeError
-
-        try:
-            return self.query.search(data)
-        except JMESPathError as error:
-            # The data may be a task that nobody else has: print it before the error.
-            write_stdout(to_json(data) + "\n")
-            reason = " ".join(str(error).split())
-            if isinstance(error, JMESPathTypeError):  # it has the value too, which is not for a log
-                reason = f"{error.function_name}() can't take a value of type {error.actual_type}"
-            message = f"--query failed, so everything is printed: {reason}"
-            raise OutputError(message) from error
 
     def render(self, drawn: Text) -> str:
         """Return what the terminal of stdout shows, with colour if it has any."""
@@ -136,6 +143,15 @@ class Output:
         if self.color == "never" or os.environ.get("NO_COLOR"):
             return Console(color_system=None, highlight=False)
         return Console(highlight=False)
+
+
+def _explain(error: Exception) -> str:
+    """Return why data could not be formatted, without the data: it is not for a log."""
+    from jmespath.exceptions import JMESPathTypeError
+
+    if isinstance(error, JMESPathTypeError):
+        return f"{error.function_name}() cannot take a value of type {error.actual_type}"
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def format_json(data: Any) -> str:

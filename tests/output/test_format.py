@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.text import Text
 
 from swf_cli.errors import OutputError
 from swf_cli.models import ActivityId, ExecutionId, WorkerTask
@@ -205,13 +206,34 @@ def test_the_result_of_a_query(monkeypatch: pytest.MonkeyPatch, query: str, text
     assert json.loads(emitted(monkeypatch, data, "json", query, terminal=True)) == json.loads("".join(lines))
 
 
+@pytest.mark.parametrize("output_format", ["table", "json", "text"])
+@pytest.mark.parametrize(
+    "expression",
+    [
+        *("abs(@)", "&n", "{a: &n}", "[&n]", "to_number('nan')", "[`1e400`]", "ceil(to_number('inf'))"),
+        *("max_by([{a: 'x'}, {a: `1`}], &a)", "[`1`, `2`] | [::0]"),
+    ],
+)
 def test_a_query_that_fails_loses_nothing(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    capsys: pytest.CaptureFixture[str], output_format: str, expression: str
 ) -> None:
-    """The data may be a task that nobody else has: it is printed, and then the error raised."""
-    with pytest.raises(OutputError, match="--query failed, so everything is printed"):
-        Output("text", compile_query("length(@)")).emit(7, screen=lambda width: pytest.fail("no"), text=[])
-    assert capsys.readouterr().out == "7\n"
+    """The data may be a task that nobody else has: whatever the result of the query is, nothing less is printed."""
+    with pytest.raises(OutputError, match=r"^cannot apply --query, so everything is printed as JSON: .") as caught:
+        Output(output_format, compile_query(expression)).emit("7", screen=lambda width: pytest.fail("no"), text=[])
+    assert "\n" not in caught.value.message
+    assert capsys.readouterr().out == '"7"\n'
+
+
+def test_a_form_that_fails_loses_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    """If a task can't be drawn, for whatever reason, it is printed as JSON."""
+
+    def screen(width: int) -> Text:
+        raise ZeroDivisionError("no such width")
+
+    with pytest.raises(OutputError) as caught:
+        Output("table").emit([{"id": 1}, {"id": 2}], screen=screen, text=[])
+    assert caught.value.message == "cannot show it as table, so everything is printed as JSON: no such width"
+    assert capsys.readouterr().out == '[{"id": 1},\n{"id": 2}]\n'
 
 
 def test_a_query_that_fails_does_not_log_the_data(capsys: pytest.CaptureFixture[str]) -> None:
@@ -220,12 +242,38 @@ def test_a_query_that_fails_does_not_log_the_data(capsys: pytest.CaptureFixture[
         Output("text", compile_query("sum(@)")).emit(
             {"input": "private"}, screen=lambda width: pytest.fail("no"), text=[]
         )
-    message = "--query failed, so everything is printed: sum() can't take a value of type object"
+    message = "cannot apply --query, so everything is printed as JSON: sum() cannot take a value of type object"
     assert caught.value.message == message
     assert capsys.readouterr().out == '{"input": "private"}\n'
 
 
-@pytest.mark.parametrize("expression", ["[", "sum(", "no_such_function(@)", "[].{a: no_such(b)}"])
+@pytest.mark.parametrize(
+    ("expression", "result"),
+    [
+        *(("[:1].n", ["a"]), ("[0:2].n", ["a", "b"]), ("[::-1].n", ["b", "a"]), ("keys([0])[:1]", ["n"])),
+        *(("[0].n[0:1]", None), ("[?n=='a'] | [0].n", "a"), ("[].{x: n, y: c}[0]", {"x": "a", "y": 1})),
+        *(
+            ("merge([0], {z: `2`})", {"n": "a", "c": 1, "z": 2}),
+            ("not_null(q, [0].c)", 1),
+            ("sort_by(@, &c)[1].n", "b"),
+        ),
+        *(("[?!q && (c > `1` || n == 'a')].c", [1, 2]), ("[][].n", ["a", "b"]), ("[*].[n, c][]", ["a", 1, "b", 2])),
+    ],
+)
+def test_every_kind_of_expression(monkeypatch: pytest.MonkeyPatch, expression: str, result: Any) -> None:
+    """Of JMESPath: slices, filters, projections, functions of any number of arguments."""
+    data = [{"n": "a", "c": 1}, {"n": "b", "c": 2}]
+    assert json.loads(emitted(monkeypatch, data, "json", expression)) == result
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        *("[", "sum(", "no_such_function(@)", "[].{a: no_such(b)}", "[:1].length()", "join(',')", "not_null()"),
+        *("length(a, b)", "[" * 3_000, "(" * 3_000, "!" * 3_000 + "a"),
+    ],
+    ids=lambda expression: expression[:20],
+)
 def test_an_invalid_query(expression: str) -> None:
     """It is rejected before there is any data."""
     with pytest.raises(ValueError, match=r"."):
