@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 # Start-up makes many objects and no garbage: collecting among them costs a fifth of a short command's time.
 _GC_THRESHOLD = 200_000
+_SIZE_DIGITS = 4  # of the columns or lines of a terminal
 
 
 def main(timing: "Timing | None" = None) -> None:
@@ -59,12 +60,13 @@ def _open_standard_streams() -> None:
     """Open the null device for each standard stream that is closed, so that no socket or file takes its place.
 
     The one for stdin can't be read and that for stdout can't be written to: an empty result, or losing data, would
-    not be an error otherwise. A terminal with 0 columns or lines is one of unknown size.
+    not be an error otherwise. A number of columns or lines that can't be a terminal's is ignored.
     """
     from .output.terminal import RawStdout
 
     for name in ("COLUMNS", "LINES"):
-        if not os.environ.get(name, "1").strip("0"):
+        size = os.environ.get(name, "1").lstrip("0")
+        if not (size.isascii() and size.isdigit() and len(size) <= _SIZE_DIGITS):
             del os.environ[name]
     for descriptor, access in enumerate((os.O_WRONLY, os.O_RDONLY, os.O_RDWR)):
         try:

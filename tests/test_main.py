@@ -63,9 +63,9 @@ def test_a_closed_pipe_ends_it_quietly(env: dict[str, str], arguments: str) -> N
 
 
 @pytest.mark.usefixtures("counting")
-@pytest.mark.parametrize("none", ["0", "00"])
-def test_no_columns_are_an_unknown_number_of_columns(none: str, env: dict[str, str]) -> None:
-    """COLUMNS=0 and LINES=0 are as good as unset: a table is not empty."""
+@pytest.mark.parametrize("none", ["0", "00", "\u00b2", "\u0663", "-5", "9" * 5_000])
+def test_columns_that_no_terminal_has_are_ignored(none: str, env: dict[str, str]) -> None:
+    """COLUMNS=0 and LINES=0 are as good as unset, and so is what rich takes for a number that Python does not."""
     table = run("pending", "-d", "y", "-t", "x", "-o", "table", env=env)
     assert run("pending", "-d", "y", "-t", "x", "-o", "table", env=env | {"COLUMNS": none, "LINES": none}) == table
     assert table.stdout
