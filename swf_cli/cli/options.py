@@ -130,7 +130,6 @@ def task_options(command: CommandFunction) -> CommandFunction:
             metavar="TOKEN",
             envvar="SWF_TASK_TOKEN",
             section=TASK,
-            type=Identifier("token"),
             help="Task token.",
         ),
         option(
@@ -162,13 +161,20 @@ def task_options(command: CommandFunction) -> CommandFunction:
         elif task_file is not None:
             task = read_task(task_file)
         elif token is not None:
-            task = TaskReference(token)
+            task = TaskReference(_check_token(token))
         else:
             raise UsageError("no task given", hint="use --task, --token or --held, or set SWF_TASK_TOKEN")
         register_token(task.token)
         return command(common, task, **arguments)
 
     return apply_options([*options, *declare_common()], with_task)
+
+
+def _check_token(token: str) -> str:
+    """Return the value of --token without whitespace; it is checked only where no option names another task."""
+    context = click.get_current_context()
+    param = next(param for param in context.command.params if param.name == "token")
+    return Identifier("token").convert(token, param, context)
 
 
 def _common(arguments: dict[str, Any]) -> CommonOptions:
