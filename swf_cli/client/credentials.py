@@ -116,9 +116,12 @@ class CredentialSource:
             # A proxy may respond for it on a machine that has none.
             hint = f"unless this is an EC2 instance, {HINT_CREDENTIALS}"
             return CredentialsUnavailable(f"{start}: {reason}", hint=hint)
-        return CredentialsError(
-            explain_missing("no AWS credentials were found", self._session), hint=HINT_CREDENTIALS
-        )
+        what, hint = "no AWS credentials were found", HINT_CREDENTIALS
+        if profile := self._session.profile:  # keys in the environment do not count if it was given as an argument
+            what += f" for profile {profile}"
+            configure = shlex.join(["aws", "configure", "--profile", profile])
+            hint = f"run `{configure}`, or choose another profile with --profile"
+        return CredentialsError(explain_missing(what, self._session), hint=hint)
 
     def _check(self, name: str, value: Any) -> None:
         source = f"from {self.describe()}"
@@ -296,7 +299,7 @@ def explain_configuration(error: Exception, session: "botocore.session.Session")
         return CredentialsError(message, hint=_HINT_PROFILE)
     if "ConfigParseError" in names:
         where = _describe_mistake(values.get("error"))
-        return CredentialsError(f"cannot parse {values.get('path')}{where}", hint=_HINT_FIX)
+        return CredentialsError(f"cannot parse {values.get('path')}{where}", hint="correct that file")
     return None
 
 

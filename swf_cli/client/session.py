@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -194,14 +195,7 @@ class Session:
 
         ignore_empty_variables(session)
         _share_role_cache(session, rejected_key)
-        region = (
-            self._region
-            or os.environ.get("AWS_REGION")
-            or os.environ.get("AWS_DEFAULT_REGION")
-            or session.get_scoped_config().get("region")
-        )
-        if not region:
-            raise AccessError(explain_missing("no region is set", session), hint=HINT_REGION)
+        region = self._find_region(session)
         use_fast_loader(session, region)
         timeout = min(_ISSUER_TIMEOUT, self._call_read_timeout)
         # For STS and SSO: SWF's clients have settings of their own.
@@ -220,12 +214,27 @@ class Session:
         source.load()
         return _Found(session, source)
 
+    def _find_region(self, session: "botocore.session.Session") -> str:
+        places = {
+            "--region": self._region,
+            **{name: os.environ.get(name) for name in ("AWS_REGION", "AWS_DEFAULT_REGION")},
+            f"profile {session.profile or 'default'}": session.get_scoped_config().get("region"),
+        }
+        place, region = next(((place, region) for place, region in places.items() if region), ("", ""))
+        if not region:
+            raise AccessError(explain_missing("no region is set", session), hint=HINT_REGION)
+        if not re.fullmatch(r"[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?", str(region)):
+            raise ConfigurationError(f"{region!r}, from {place}, is not a region such as us-east-1")
+        return str(region)
+
     def _create_client(self, found: "_Found", read_timeout: float, attempts: int) -> "botocore.client.BaseClient":
         from botocore.config import Config
 
         from .transport import track_requests
 
         session = found.session
+        if not self._endpoint_url:
+            _check_endpoint_variables(session)
         try:
             client = session.create_client(
                 "swf",
@@ -280,6 +289,19 @@ class SessionClient:
     def meta(self) -> Any:
         """The metadata of the botocore client: region, endpoint, configuration."""
         return self.botocore.meta
+
+
+def _check_endpoint_variables(session: "botocore.session.Session") -> None:
+    """Raise ConfigurationError for an environment variable that names the endpoint, and no URL."""
+    if session.get_config_variable("ignore_configured_endpoint_urls"):
+        return
+    for name in ("AWS_ENDPOINT_URL_SWF", "AWS_ENDPOINT_URL"):
+        if url := os.environ.get(name):
+            try:
+                check_endpoint_url(url)
+            except ValueError as error:
+                raise ConfigurationError(f"{name}: {error}") from error
+            return
 
 
 def _explain_setting(error: Exception, session: "botocore.session.Session") -> SwfError:

@@ -196,6 +196,11 @@ PROBLEMS: dict[str, Problem] = {
     "no secret key": ("", {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE"}, ["AWS_SECRET_ACCESS_KEY"]),
     "an SSO profile that is not signed in": (SSO_PROFILE, {"AWS_PROFILE": "sso"}, ["SSO sign-in of profile sso"]),
     "nothing": ("", {}, ["no AWS credentials were found"]),
+    "a profile without any": (
+        "[profile video]\nregion = us-east-1\n",
+        {"AWS_PROFILE": "video"},
+        ["no AWS credentials were found for profile video"],
+    ),
 }
 
 
