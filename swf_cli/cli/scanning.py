@@ -17,6 +17,7 @@ from ..output.progress import count_of, scan_progress
 from .options import CommonOptions, is_given
 
 _NOTICE_DELAY: Final = 1.0  # seconds
+_WRITE_PATIENCE: Final = 2.0  # seconds
 
 _log = logging.getLogger(__name__)
 
@@ -34,6 +35,7 @@ class Scan:
         self._color = common.output.color
         self._request = signals.StopRequest()
         self._is_done = threading.Event()
+        self._is_written = threading.Event()
         self.client = session.single_attempt_client if timeout is None else session.with_timeout(timeout)
         self.calls = ScanCalls(
             self.client,
@@ -51,6 +53,13 @@ class Scan:
         with self._request.on_signal(), scan_progress(self.scanner, older_than, self._color):
             yield self.scanner
         self._is_done.set()
+        if self._request.number:
+            threading.Thread(target=self._repeat_signal, name="repeated signal", daemon=True).start()
+
+    def _repeat_signal(self) -> None:
+        """Send the signal that ended the scan again if what was found is not written soon: nobody may read it."""
+        if not self._is_written.wait(_WRITE_PATIENCE):
+            os.kill(os.getpid(), self._request.number)
 
     def _explain_wait(self) -> None:
         """Say what is waited for after a signal, if that takes a while."""
@@ -71,6 +80,7 @@ class Scan:
 
         A check that failed has done so whatever else would be found: exit code 1 is for failures without another.
         """
+        self._is_written.set()
         progress, failure = self.calls.progress, self.calls.failure
         if progress.malformed:
             _log.info("skipped %s in lists and histories", count_of(progress.malformed, "malformed record"))

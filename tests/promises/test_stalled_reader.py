@@ -101,6 +101,28 @@ def test_a_poll_is_stopped(stub: StubService, env: dict[str, str], unread: int) 
     assert len(stub.requests) == 1
 
 
+def test_a_scan_is_stopped(stub: StubService, env: dict[str, str]) -> None:
+    """What was found before the signal is written if somebody reads it; if nobody does, the process ends all the same."""
+    rows = [{"execution": {"workflowId": "w", "runId": f"RUN-{n}"}, "startTimestamp": 1000} for n in range(999)]
+    stub.reply("ListOpenWorkflowExecutions", {"executionInfos": rows})
+    values = {
+        "activityId": "resize-1",
+        "activityType": {"name": "resize", "version": "1"},
+        "taskList": {"name": "x"},
+        "input": "x" * 32_768,
+    }
+    scheduled = {"eventId": 1, "eventTimestamp": 1000.0, "eventType": "ActivityTaskScheduled"}
+    page = {"events": [scheduled | {"activityTaskScheduledEventAttributes": values}]}
+    stub.reply("GetWorkflowExecutionHistory", page)
+    with subprocess.Popen([*FAST_SWF, "tasks", "-d", "y", "-o", "json"], env=env, stdout=subprocess.PIPE) as swf:
+        wait_until(lambda: stub.operations().count("GetWorkflowExecutionHistory") >= 10)
+        swf.send_signal(signal.SIGTERM)
+        try:
+            assert swf.wait(timeout=30) == -signal.SIGTERM
+        finally:
+            swf.kill()
+
+
 @pytest.mark.parametrize(
     ("args", "code"), [([], 2), (["poll"], 2), (["poll", "--debug"], 2), (["complete", "--token", "T"], 7)]
 )
