@@ -152,16 +152,16 @@ def _first(data: Mapping[str, Any], *keys: str) -> Any:
 def _read_configuration(data: Mapping[str, Any]) -> dict[str, Any]:
     """Return the six settings from any of SWF's three key families, without those that are not there."""
     settings: dict[str, Any] = {}
-    task_list = _first(data, "taskList", "defaultTaskList")
-    if task_list is not None:
-        settings["task_list"] = task_list["name"]
+    if (task_list := _first(data, "taskList", "defaultTaskList")) is not None:
+        settings["task_list"] = text_of(task_list, "name")
     for setting, name in _TIMEOUTS.items():
         bare = name[0].lower() + name[1:]
         timeout = _first(data, f"task{name}Timeout", f"{bare}Timeout", f"defaultTask{name}Timeout")
         if timeout is not None:
             settings[setting] = parse_timeout(timeout)
-    priority = _first(data, "taskPriority", "defaultTaskPriority")
-    if priority is not None:
+    if (priority := _first(data, "taskPriority", "defaultTaskPriority")) is not None:
+        if not re.fullmatch("-?[0-9]{1,10}", str(priority)):
+            raise ValueError(f"not an SWF priority: {priority!r}")
         settings["priority"] = int(priority)
     return settings
 

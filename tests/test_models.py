@@ -167,6 +167,22 @@ def test_a_timeout_that_is_not_swfs_is_an_error(family: dict[str, str], text: st
         PartialTaskConfiguration.from_api({family["total_timeout"]: text})
 
 
+@pytest.mark.parametrize("priority", ["", "1_0", " 1", "+1", "1.5", 1.5, True, "\u0663", "9" * 5_000])
+@any_family
+def test_a_priority_that_is_not_swfs_is_an_error(family: dict[str, str], priority: Any) -> None:
+    """Anything but a whole number in plain digits is a ValueError."""
+    with pytest.raises(ValueError, match="not an SWF priority"):
+        PartialTaskConfiguration.from_api({family["priority"]: priority})
+
+
+@pytest.mark.parametrize("task_list", ["list", {"name": None}, {"name": 5}, {}, []])
+@any_family
+def test_a_task_list_without_a_name_is_an_error(family: dict[str, str], task_list: Any) -> None:
+    """What has not the shape of SWF's TaskList is a TypeError or LookupError."""
+    with pytest.raises((TypeError, LookupError)):
+        PartialTaskConfiguration.from_api({family["task_list"]: task_list})
+
+
 @pytest.mark.parametrize(
     ("text", "timeout"),
     [
