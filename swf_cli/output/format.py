@@ -5,7 +5,6 @@ The output package alone knows rich and jmespath, which are imported when needed
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import OutputError
 from .escaping import escape_controls
-from .terminal import to_json, write_stdout
+from .terminal import is_plain, to_json, write_stdout
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -140,7 +139,7 @@ class Output:
 
         if self.color == "always":
             return Console(force_terminal=True, no_color=False, color_system="standard", highlight=False)
-        if self.color == "never" or os.environ.get("NO_COLOR"):
+        if is_plain(self.color):
             return Console(color_system=None, highlight=False)
         return Console(highlight=False)
 

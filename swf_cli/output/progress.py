@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING, Literal, cast
 
 from ..errors import SwfError
 from .escaping import escape_controls
-from .terminal import RawStderr, draws_ascii, stderr_writer
+from .terminal import RawStderr, draws_ascii, is_plain, stderr_writer
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -67,7 +67,8 @@ def live_line(line: Callable[[], str], color: str) -> Iterator[None]:
         def __rich__(self) -> Text:
             return Text(line(), style="dim", no_wrap=True, overflow=overflow)
 
-    console = Console(file=cast("IO[str]", stderr), no_color=True if color == "never" else None, highlight=False)
+    color_system: Literal["auto"] | None = None if is_plain(color) else "auto"
+    console = Console(file=cast("IO[str]", stderr), color_system=color_system, highlight=False)
     writer = stderr_writer()
     writer.show(
         Live(

@@ -45,6 +45,11 @@ def draws_ascii(encoding: str) -> bool:
     return any(name.lower() not in ("utf-8", "utf8") for name in (encoding, locale.getencoding()))
 
 
+def is_plain(color: str) -> bool:
+    """Return whether nothing is coloured, dim or bold, by --color and NO_COLOR; the option wins."""
+    return color == "never" or (color == "auto" and bool(os.environ.get("NO_COLOR")))
+
+
 def write_stdout(text: str) -> None:
     """Write data to stdout, all of it. Raise OutputError, with an empty message if the reader closed the pipe."""
     try:

@@ -102,7 +102,7 @@ def test_a_poll_is_stopped(stub: StubService, env: dict[str, str], unread: int) 
 
 
 def test_a_scan_is_stopped(stub: StubService, env: dict[str, str]) -> None:
-    """What was found before the signal is written if somebody reads it; if nobody does, the process ends all the same."""
+    """What was found before the signal is written if somebody reads it; the process ends in any case."""
     rows = [{"execution": {"workflowId": "w", "runId": f"RUN-{n}"}, "startTimestamp": 1000} for n in range(999)]
     stub.reply("ListOpenWorkflowExecutions", {"executionInfos": rows})
     values = {

@@ -527,3 +527,16 @@ def test_a_terminal_gets_a_summary_and_cards(stub: StubService, env: dict[str, s
     for value in (workflow, run_id, task_list, r"[red]a\x1b[2J\u202e", f"'{task_list}'"):
         assert value in text
     assert re.search(" executions?, ", shown.stderr)  # its progress
+
+
+@pytest.mark.usefixtures("waiting")
+@pytest.mark.parametrize(
+    ("variables", "flags", "styled"),
+    [({}, [], True), ({"NO_COLOR": "1"}, [], False), ({}, ["--color", "never"], False)],
+)
+def test_the_style_of_the_progress(
+    env: dict[str, str], variables: dict[str, str], flags: list[str], styled: bool
+) -> None:
+    """It is dim, unless NO_COLOR or --color asks for plain text."""
+    shown = invoke_on_terminal(*STUCK, *flags, env=env | variables, stderr=True)
+    assert ("\x1b[2m" in shown.stderr, "9 executions, " in shown.stderr) == (styled, True)
