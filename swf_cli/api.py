@@ -77,7 +77,7 @@ def request_task(
 
 
 class EmptyPollPauses:
-    """How long to wait after polls without a task: not at all if SWF held them, ever longer if nobody did.
+    """Delays after polls without a task: none if SWF held the poll, increasing while it answers at once.
 
     Args:
         longest: seconds, at most

@@ -134,7 +134,7 @@ class NetworkError(SwfError):
 
 
 class InvalidResponseError(NetworkError):
-    """The response is cut short or isn't SWF's: the request may have been executed."""
+    """The response is cut short or is not SWF's: the request may have been executed."""
 
 
 class IncompleteTask(SwfError):
@@ -173,7 +173,7 @@ class Signalled(BaseException):
 
 
 def explain_unexpected(error: Exception) -> tuple[str, str]:
-    """Return the message and the hint for an exception that nobody expected."""
+    """Return the message and the hint for an unexpected exception."""
     if isinstance(error, RuntimeError) and str(error) == _NO_THREAD:
         limits = "processes (`ulimit -u`) or memory (`ulimit -v`), or those of the container"
         return "cannot start another thread", f"raise the limit on {limits}"

@@ -80,7 +80,8 @@ class _Outage:
 class HeartbeatSender:
     """Sends the heartbeats of one task; a `HeartbeatScheduler` calls `send` when it is due.
 
-    A failed heartbeat is retried sooner than the interval: after 1/20 of it on network errors, 1/4 on others.
+    A failed heartbeat is retried sooner than the interval: after 1/20 of it on network errors and 1/4 on others, but
+    at least 0.1 and at most 5 seconds.
     """
 
     def __init__(
@@ -100,7 +101,7 @@ class HeartbeatSender:
         is not transient ends the heartbeats; credentials that stop working do not, since others may replace them.
         """
         self.signal: HeartbeatSignal | None = None
-        """What SWF said of the task last, if it was worth saying; TASK_CLOSED is final."""
+        """What SWF last signalled about the task; TASK_CLOSED is final."""
         self.error: SwfError | None = None
         """What ended the heartbeats, with `stop_on_rejection` or if the task is closed."""
         self.due = clock()
@@ -182,7 +183,8 @@ class HeartbeatSender:
 class AutomaticHeartbeatSender(HeartbeatSender):
     """Sends the heartbeats of a worker's task, at an interval that goes by the task's heartbeat timeout.
 
-    `interval` is in seconds; a lookup finds the timeout, a third of which is used; None never sends one.
+    `interval` is in seconds; or it is a lookup that finds the heartbeat timeout, a third of which is used; or None
+    for no heartbeats.
     """
 
     def __init__(

@@ -127,7 +127,7 @@ def format_timeout(timeout: timedelta | None) -> str:
     if not isinstance(timeout, timedelta):
         raise TypeError(f"a timeout is a timedelta, None or unset: {timeout!r}")
     if timeout < timedelta(0):
-        raise ValueError(f"a timeout can't be negative: {timeout}")
+        raise ValueError(f"a timeout cannot be negative: {timeout}")
     if timeout.microseconds:
         raise ValueError(f"a timeout is whole seconds: {timeout}")
     seconds = str(timeout // timedelta(seconds=1))

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from .ledger.store import Ledger
 
 STOP_NOTICE = (
-    "waiting up to 75 s for the poll in flight, which may still return a task; send the signal again to quit now"
+    "waiting up to 75 s for the poll in flight, which may still return a task; "
+    "send the signal again to quit immediately"
 )
 """What to log when a signal asks to stop polling."""
 
@@ -110,7 +111,7 @@ class ListRotation:
 
 
 class PollObserver:
-    """What happens to polls; this one ignores it."""
+    """Callbacks for the stages of a poll; these do nothing."""
 
     def on_poll(self) -> None:
         """A poll is about to be sent."""
@@ -224,12 +225,12 @@ class Poller:
         return NoTaskReceived(message)
 
     def was_empty(self, source: PollSource, since: float) -> bool:
-        """Return whether SWF answered a poll since then, by the poller's clock, that a list has no task."""
+        """Return whether SWF has reported a list empty at or after `since`, by the poller's clock."""
         empty_at = self._empty_at.get(source.task_list)
         return empty_at is not None and empty_at >= since
 
     def failure_since(self, source: PollSource, since: float) -> SwfError | None:
-        """Return why a poll of a list last failed; None if none has since then, by the poller's clock."""
+        """Return why a poll of a list last failed; None if none has at or after `since`, by the poller's clock."""
         failed_at, error = self._failed.get(source.task_list, (-inf, None))
         return error if failed_at >= since else None
 

@@ -265,7 +265,7 @@ def test_what_botocore_reads_as_empty_is_no_success(
         function(**given, client=wire)
         return
     with pytest.raises(
-        InvalidResponseError, match=f"^the response to {on_wire} is cut short or isn't SWF's$"
+        InvalidResponseError, match=f"^the response to {on_wire} is cut short or is not SWF's$"
     ) as caught:
         function(**given, client=wire)
     assert caught.value.possibly_executed

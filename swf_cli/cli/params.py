@@ -18,7 +18,7 @@ _LONGEST: Final = 99_999_999
 
 
 class FileName(click.Path):
-    """The name of a file or folder: any but an empty one, such as that of a variable which is not set."""
+    """A file or folder name; an empty one, as from an unset shell variable, is rejected."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the name, or fail."""
@@ -51,7 +51,7 @@ class BoundedText(ParamType):
 
 
 class Name(BoundedText):
-    """A name within SWF's limits that SWF does not reject: it would match nothing."""
+    """A name that SWF accepts: one that it rejects could match nothing."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Return the name unchanged, or fail."""
@@ -82,7 +82,7 @@ def drop_whitespace(text: str) -> str:
 
 
 class Choice(ParamType):
-    """One of some words."""
+    """One of a fixed set of words."""
 
     name = "choice"
 

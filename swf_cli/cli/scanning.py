@@ -65,7 +65,7 @@ class Scan:
         """Say what is waited for after a signal, if that takes a while."""
         self._request.event.wait()
         if not self._is_done.wait(_NOTICE_DELAY):
-            _log.info("waiting up to 20 s for the calls in flight; send the signal again to quit now")
+            _log.info("waiting up to 20 s for the calls in flight; send the signal again to quit immediately")
 
     def log_lists(self, similar_lists: Mapping[str, Sequence[str]]) -> None:
         """Log which task lists were probably meant by those that no task is on, and if a variable chose them."""

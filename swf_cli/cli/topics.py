@@ -245,8 +245,8 @@ Stopping and watching a worker
   which still runs. Allow at least 75 s plus your longest task before anything
   kills a worker.
   --alive-file FILE is touched at the start, and with every poll and heartbeat
-  that SWF answers. It stops moving while SWF cannot be reached, and, with
-  --heartbeat off, while all slots are busy.
+  that SWF answers. Its modification time does not advance while SWF cannot be
+  reached, and, with --heartbeat off, while all slots are busy.
   In a systemd unit with Type=notify, the worker is ready once its first poll is
   sent. With WatchdogSec=, it notifies systemd while its threads make progress
   and, if it is idle, SWF answers; a poll in flight is progress for 80 s.
@@ -261,8 +261,8 @@ stuck, worst first:
                runs, stop that first. If the token was lost, only the task's
                timeouts or closing its workflow ends it
   no-decider   a decision task waits, and no decider takes it
-               -> start a decider on its list, or more if others of the list
-               are taken
+               -> start a decider on its list, or more of them if other tasks
+               of the list are being taken
   decider-failing
                a decision task was taken and not completed, or timed out three
                times in a row
@@ -336,8 +336,9 @@ and has not closed.
                      their cancellation
   decision task      what a decider polls for: SWF schedules one whenever
                      something happened that the decider must handle
-  heartbeat          `swf heartbeat`. Tells SWF that work on a task goes on; the
-                     response says whether cancellation was requested
+  heartbeat          `swf heartbeat`. Tells SWF that a task is still being
+                     worked on; the response says whether cancellation was
+                     requested
   held task          `swf held`. A task that this machine polled and has not
                      closed
   lost poll          a poll whose response was lost, and with it, perhaps, the

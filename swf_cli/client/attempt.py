@@ -9,7 +9,7 @@ class Attempt(threading.local):
     """What is known of this thread's current call: how far its request got, and what became of earlier ones."""
 
     is_tracked = False
-    """Whether its connection reports that."""
+    """Whether the connection reports how much of the request it has sent."""
 
     is_signed = False
     """Whether there were credentials to sign it with; only meaningful if it is tracked."""
@@ -24,10 +24,10 @@ class Attempt(threading.local):
     """The task token in the last response: it is known even if the response is malformed."""
 
     origin = ""
-    """Scheme and host that it is for, as a URL; empty if they are not known."""
+    """Scheme and host that the call goes to, as a URL; empty if they are not known."""
 
     on_sent: Callable[[], None] | None = None
-    """Called when it was written."""
+    """Called once the request has been written."""
 
     def begin(self, *, is_tracked: bool) -> None:
         """Forget the previous call. `is_tracked`: whether connections report what they sent."""

@@ -122,7 +122,9 @@ _MAX_RETRY_AFTER: Final = 60.0  # seconds
 
 
 def record_attempt(operation: Any, response: Any = None, caught_exception: Exception | None = None, **_: Any) -> None:
-    """Record an attempt (botocore's `needs-retry` event): the error of the last does not describe earlier ones.
+    """Record whether SWF may have executed an attempt (botocore's `needs-retry` event).
+
+    The error that ends a call says nothing of earlier attempts.
 
     Raise InvalidResponseError for a response that was cut short, which older botocores notice before `check_response`
     can.

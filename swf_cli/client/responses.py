@@ -10,7 +10,7 @@ _MAX_PAGE: Final = 3_200  # bytes of a page that is not SWF's
 
 
 def check_response(response_dict: dict[str, Any], operation_model: Any, **_: Any) -> None:
-    """Raise InvalidResponseError for a response that was cut short or isn't SWF's (botocore's `before-parse` event).
+    """Raise InvalidResponseError for a response that was cut short or is not SWF's (botocore's `before-parse` event).
 
     botocore reads both as an empty response, and an empty response to a poll means "no task". An error status whose
     body isn't JSON comes from something between us and SWF: its body is replaced by one that botocore can read, with
@@ -86,5 +86,5 @@ def _describe_address(location: str) -> str:
 
 def unusable(operation: str) -> InvalidResponseError:
     """Return the error for a response to an operation that is not whole, or not SWF's."""
-    message = f"the response to {operation} is cut short or isn't SWF's"
+    message = f"the response to {operation} is cut short or is not SWF's"
     return InvalidResponseError(message, possibly_executed=True)

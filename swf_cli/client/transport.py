@@ -29,7 +29,7 @@ MAX_RESPONSE: Final = 16 * 1024 * 1024
 """Bytes; the body of a longer response is not read."""
 
 MAX_IDLE: Final = 50.0
-"""Seconds after which an idle connection is not used again: NAT gateways and firewalls drop it without a word."""
+"""Seconds after which an idle connection is not used again: NAT gateways and firewalls drop it silently."""
 
 _CHUNK: Final = 65_536  # bytes
 

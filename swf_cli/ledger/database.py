@@ -109,7 +109,7 @@ class Database:
         except FileNotFoundError:
             return False
         except OSError:
-            pass  # `run` meets it too, and reports it
+            pass  # `run` fails with it too, and reports it
         return True
 
     def transact(self, operation: Callable[["sqlite3.Connection"], T], default: T) -> T:
@@ -139,7 +139,9 @@ class Database:
             try:
                 return operation(self._connect())
             except UnicodeEncodeError as error:
-                _log.warning("cannot record text that is not UTF-8 in the ledger in %s: %s", self.folder, error)
+                _log.warning(
+                    "cannot record text that is not UTF-8 in the list of held tasks in %s: %s", self.folder, error
+                )
                 return default
             except Exception as error:
                 # Not only SQLite's own: a damaged database holds anything.
@@ -155,7 +157,7 @@ class Database:
     def _disable(self, error: Exception) -> None:
         if self.is_usable:
             self.is_usable = False
-            _log.warning("cannot use the ledger in %s: %s", self.folder, self._describe(error))
+            _log.warning("cannot use the list of held tasks in %s: %s", self.folder, self._describe(error))
         self._disabled_until = self._monotonic() + _RETRY_AFTER
         with suppress(Exception):
             self.close()  # `on_open` will write what it misses meanwhile

@@ -39,7 +39,7 @@ class HolderLock:
         return self._name
 
     def touch(self) -> None:
-        """Make the file look used, once a day."""
+        """Update the file's timestamps once a day, so that clean-up programs keep it."""
         if self._name is not None and self._monotonic() - self._touched_at > _TOUCH_INTERVAL:
             self._touched_at = self._monotonic()
             with suppress(OSError):

@@ -127,7 +127,7 @@ class Ledger:
         try:
             check_task(received)
         except ValueError as error:
-            _log.warning("the task is not recorded in the ledger: %s", error)
+            _log.warning("the task is not recorded in the list of held tasks: %s", error)
             self.drop(key)
             return False
         return self._write(key, received) and self._database.sync()
@@ -258,7 +258,7 @@ class Ledger:
             self._database.enable()
         with self._lock:
             if self._database.is_open and any(row["holder_start"] for row in self._rows.values()):
-                # This process goes on, maybe, but not with these tasks.
+                # The process may go on, but no longer works on these tasks.
                 row = next(iter(self._rows.values()))
                 self._execute("UPDATE held SET holder_start = NULL WHERE holder = ?", row["holder"])
             self._holder.release()
@@ -272,7 +272,7 @@ class Ledger:
             key = repr(row["key"])[:80]
             if key not in self._reported:
                 self._reported.add(key)
-                _log.warning("skipping row %s of the ledger in %s: %s", key, self.folder, error)
+                _log.warning("skipping row %s of the list of held tasks in %s: %s", key, self.folder, error)
             return False
         return True
 

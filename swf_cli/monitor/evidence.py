@@ -127,10 +127,10 @@ class DomainFacts:
     """How many open tasks each lost poll may have received, by the key of its row: it received one at most."""
 
     is_complete: bool = True
-    """Whether every execution was read that is old enough."""
+    """Whether every execution that is old enough was read."""
 
     evidence_is_complete: bool = True
-    """Whether workers were looked for in further executions, if there was need, and none of these failed."""
+    """Whether the search for workers in further executions succeeded, or was not needed."""
 
     def observe(
         self, tasks: Iterable[ActivityTask], decision_starts: Mapping[str, float] = MappingProxyType({})

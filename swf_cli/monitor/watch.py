@@ -44,7 +44,7 @@ class PendingSample:
     """Difference from the count before; None if one of the two is not exact."""
 
     recent: tuple[tuple[int, float], ...] = ()
-    """Exact counts of the last minute, two at least if there are, and when they were; the oldest first."""
+    """Exact counts of the last minute and their times, oldest first; at least two, if there have been two."""
 
     error: SwfError | None = None
     """Why the last attempt failed; `pending` is from an earlier one."""

@@ -1,4 +1,4 @@
-"""The JSON rows of tasks, and what is said of them in words."""
+"""Tasks as JSON rows, and their deadlines and ends in words."""
 
 from __future__ import annotations
 

@@ -37,8 +37,8 @@ def to_json(value: Any, indent: int | None = None) -> str:
 def draws_ascii(encoding: str) -> bool:
     """Return whether lines and marks are drawn in ASCII on a stream, by its encoding and the locale.
 
-    With LC_ALL=C a stream is UTF-8 too, for the data; but who sets that does not expect other characters than those
-    of the data.
+    Under LC_ALL=C streams are still UTF-8, so that data is unchanged; lines and marks are ASCII, as users of that
+    locale expect.
     """
     import locale
 
@@ -286,7 +286,7 @@ class StderrWriter:
 
 
 def describe_dropped(count: int) -> str:
-    """Return what became of messages that nobody read."""
+    """Return the message about dropped lines."""
     return f"{count:,} lines dropped: stderr was not read"
 
 

@@ -53,7 +53,7 @@ class ResultReader:
             self._size = size
             self._check(os.pread(self._descriptor, _RESULT_BYTES, 0), ended=ended)
         if self._error is not None:
-            # Nobody needs it, and the disk is others' too.
+            # It is of no more use: free the disk space.
             os.ftruncate(self._descriptor, 0)
             raise InvalidResult(self._error)
 
@@ -81,7 +81,7 @@ class LineReader:
         """Whether the file begins within a line whose beginning was skipped."""
 
     def tail(self) -> str:
-        """Return the end: what fits the details of a response, and more. It does not begin within a secret."""
+        """Return the end: if it is ASCII, at least what fits the details. It does not begin within a secret."""
         size = self._look()
         start = max(self._offset, size - _KEPT)
         data = b"" if self._is_cut else os.pread(self._descriptor, _KEPT, start)
@@ -188,7 +188,7 @@ def describe_open_error(error: OSError) -> str:
 
 
 def open_input(stack: ExitStack, data: bytes) -> int:
-    """Return a descriptor to read `data` from, which needs no reader; the stack closes it."""
+    """Return a descriptor to read `data` from, already written whether or not it is read; the stack closes it."""
     if len(data) <= _PIPE_CAPACITY:
         reader, writer = os.pipe()
         stack.callback(os.close, reader)
@@ -206,7 +206,7 @@ def open_input(stack: ExitStack, data: bytes) -> int:
 def open_unlinked(stack: ExitStack, folder: str | None = None) -> int:
     """Open a file that has no name, for appending, and return its descriptor; the stack closes it.
 
-    `folder` is where it takes its space, by default the temporary directory.
+    `folder` is the folder whose file system holds it, by default the temporary directory.
     `echo … > /dev/stderr` opens such a file anew and empties it: what follows must not leave a hole.
     """
     folder = folder or tempfile.gettempdir()

@@ -91,7 +91,7 @@ class WorkerProcess:
         return f"exit {code}" if code >= 0 else f"signal {_signal_name(-code)}"
 
     def stderr_tail(self) -> str:
-        """Return the end of stderr, more than fits the details of a response; see `LineReader.tail`."""
+        """Return the end of stderr, for the details of a response; see `LineReader.tail`."""
         return self._stderr.tail()
 
     def clear_stderr(self) -> None:

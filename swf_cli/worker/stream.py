@@ -42,7 +42,7 @@ class Recycled(Exception):
 
 
 class StreamProcess(WorkerProcess):
-    """A handler, with pipes to its stdin and from its stdout, neither of which is ever waited for."""
+    """A handler, with pipes to its stdin and from its stdout, neither of which can block the worker."""
 
     def __init__(self, command: "Sequence[str]", env: "Mapping[bytes, bytes]", executable: str) -> None:
         files, theirs = ExitStack(), ExitStack()
@@ -67,7 +67,7 @@ class StreamProcess(WorkerProcess):
             raise
         self._unsent = b""
         self._barrier: int | None = None
-        """How much of that may be sent before the handler has read all of it; None for the whole."""
+        """How many bytes of `_unsent` may be sent before the handler has read all before them; None for all."""
         self._received = b""
         self.has_closed_stdout = False
         self.responses = 0
@@ -163,7 +163,7 @@ class StreamProcess(WorkerProcess):
         return bool(poll.poll(0))
 
     def can_take_task(self) -> bool:
-        """Return whether it waits for a task: it runs, reads, and wrote nothing that nobody asked for."""
+        """Return whether it waits for a task: it runs, reads, and has written nothing unprompted."""
         if self.is_retired or self._received or self.wait(0):
             return False
         return not self._output.poll(0) and not self.has_closed_stdin()

@@ -103,7 +103,7 @@ def test_a_ledger_that_cannot_be_used_warns_once(
     use(ledger)
     (record,) = caplog.records
     assert record.levelno == logging.WARNING
-    assert record.getMessage().startswith(f"cannot use the ledger in {folder}: ")
+    assert record.getMessage().startswith(f"cannot use the list of held tasks in {folder}: ")
     assert ledger.is_usable is False
     if spoil is _newer:
         assert record.getMessage().endswith("it was written by a newer swf")
@@ -132,7 +132,7 @@ def test_a_folder_that_cannot_exist_is_said_why(
     """The reason names what can't be opened, unless that is the folder; it has no number."""
     (tmp_path / "file").touch()
     use(open_ledger(tmp_path / folder))
-    assert caplog.messages == [f"cannot use the ledger in {tmp_path / folder}: {why.format(tmp_path)}"]
+    assert caplog.messages == [f"cannot use the list of held tasks in {tmp_path / folder}: {why.format(tmp_path)}"]
 
 
 @pytest.fixture
@@ -161,7 +161,7 @@ def test_a_folder_without_permission_warns_once(mode: int, open_parent: Path) ->
     assert process.returncode == 0
     (warning,) = said.splitlines()
     why = "cannot open ledger.sqlite3: Permission denied" if mode else "Permission denied"
-    assert warning == f"WARNING cannot use the ledger in {folder}: {why}"
+    assert warning == f"WARNING cannot use the list of held tasks in {folder}: {why}"
 
 
 def test_a_lock_of_another_process_is_waited_for(
@@ -303,7 +303,7 @@ def test_a_disk_without_space_warns_once(
         kept = [ledger.record_poll(SOURCE, "poll").assign(task) for _ in range(20)]
     assert kept[0] is True
     assert kept[-1] is False
-    assert caplog.messages == [f"cannot use the ledger in {folder}: No space left on device"]
+    assert caplog.messages == [f"cannot use the list of held tasks in {folder}: No space left on device"]
     assert key in [held.key for held in other.list_held()]
 
 
@@ -313,8 +313,8 @@ def test_text_that_cannot_be_stored_warns(open_ledger: Open, caplog: pytest.LogC
     assert not ledger.record_poll(SOURCE, "poll").assign(replace(TASK, id="a\ud800"))
     ledger.record_poll(replace(SOURCE, identity="a\ud800"), "poll")
     task, poll = caplog.messages
-    assert task == "the task is not recorded in the ledger: activity ID is not UTF-8 text"
-    assert poll.startswith(f"cannot record text that is not UTF-8 in the ledger in {ledger.folder}: ")
+    assert task == "the task is not recorded in the list of held tasks: activity ID is not UTF-8 text"
+    assert poll.startswith(f"cannot record text that is not UTF-8 in the list of held tasks in {ledger.folder}: ")
     key = record_task(ledger)
     assert [held.key for held in ledger.list_held()] == [key]
     assert ledger.is_usable

@@ -60,7 +60,7 @@ def test_a_task_that_could_not_be_read_back_is_not_recorded(
     """One that is not within SWF's limits leaves no row, and no lost poll either: it was received."""
     ledger = open_ledger()
     assert not ledger.record_poll(SOURCE, "poll").assign(replace(TASK, **changed))
-    assert caplog.messages == [f"the task is not recorded in the ledger: {why}"]
+    assert caplog.messages == [f"the task is not recorded in the list of held tasks: {why}"]
     ledger.close()
     assert open_ledger().list_held() == []
 

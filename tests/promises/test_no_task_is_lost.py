@@ -600,4 +600,4 @@ def test_many_processes_close_each_task_once_on_an_unreliable_network(
     assert set(codes) <= {"complete 0", "complete 5"}
     assert rows["task"] == 0
     assert failed > 0
-    assert "cannot use the ledger" not in (tmp_path / "log").read_text()
+    assert "cannot use the list of held tasks" not in (tmp_path / "log").read_text()

@@ -102,7 +102,7 @@ def test_what_was_there_first(how: str, shared: Path, stub: StubService, env: di
     assert (result.json["token"], result.code) == (TOKEN, 0)
     warnings = [line for line in result.stderr.splitlines() if "it is no longer" not in line]
     assert len(warnings) == 1, result.stderr
-    assert warnings[0].startswith("swf: warning: cannot use the ledger in")
+    assert warnings[0].startswith("swf: warning: cannot use the list of held tasks in")
     assert str(state) in warnings[0]
     assert words.replace("NAME", "") in warnings[0]
     assert stranger(READ, shared).split() in ([], ["0"])
@@ -163,7 +163,7 @@ def test_a_worker_s_files(script: tuple[str, str], shared: Path, stub: StubServi
     worker = ("work", "-d", "d", "-t", "t", *options, "--", "sh", "-c", show)
     result = run(*worker, env=env | {"SWF_STATE_DIR": str(shared / "state"), "TMPDIR": str(shared)})
     assert result.code == 0
-    assert result.stderr.count("cannot use the ledger") == 1
+    assert result.stderr.count("cannot use the list of held tasks") == 1
     assert dict(stub.requests)[COMPLETE]["result"] == "700 0"
     assert not list(shared.glob("swf-work-*"))
 

@@ -15,7 +15,7 @@ from ..usage import UsageError
 if TYPE_CHECKING:
     from ...polling import ReceivedTask
 
-_PRINT_NOTICE: Final = "printing the task that was received; send the signal again to quit now"
+_PRINT_NOTICE: Final = "printing the task that was received; send the signal again to quit immediately"
 
 
 @command(
@@ -41,7 +41,8 @@ def poll(common: CommonOptions, task_list: str, identity: str, timeout: int | No
     Then complete, fail or cancel the task, and send heartbeats if it has a heartbeat timeout. `swf held` lists it
     until it is closed. Exits with 3 if no task was received within --timeout.
 
-    Ctrl-C waits up to 75 s for the poll in flight, which may still return a task; a second Ctrl-C quits now.
+    Ctrl-C waits up to 75 s for the poll in flight, which may still return a task; a second Ctrl-C quits
+    immediately.
     """
     if for_eval and (is_given("output") or is_given("query")):
         raise UsageError("--eval cannot be combined with --output or --query")

@@ -38,8 +38,8 @@ and with --by:
     "--workflow-id",
     metavar="ID",
     type=BoundedText("workflow ID"),
-    default_text="the whole domain",
-    help="Workflow ID.",
+    default_text="all workflows",
+    help="Only tasks of this workflow.",
 )
 @option(
     "--run-id",
@@ -48,7 +48,13 @@ and with --by:
     default_text="the open run, else the newest",
     help="Run ID.",
 )
-@option("--id", "activity_id", metavar="ID", type=BoundedText("activity ID"), help="Show everything about one task.")
+@option(
+    "--id",
+    "activity_id",
+    metavar="ID",
+    type=BoundedText("activity ID"),
+    help="Show everything about the task with this ID.",
+)
 @task_lists_option("Only tasks of this list.")
 @option("--activity", metavar="NAME", type=Name("activity name"), help="Only tasks of this activity.")
 @option("--identity", type=BoundedText("identity"), help="Only tasks that a worker of this identity started.")

@@ -107,7 +107,7 @@ def work(
 ) -> None:
     """Run COMMAND for each task, as an activity worker.
 
-    COMMAND reads the task's input from stdin. It inherits this command's environment, AWS variables included, plus
+    COMMAND reads the task's input from stdin. It inherits the worker's environment, AWS variables included, plus
     SWF_TASK_ID, SWF_ACTIVITY_NAME, SWF_WORKFLOW_ID and more (`swf help scripting`). Exit code 0 completes the task
     with stdout, or the file $SWF_RESULT_FILE, as its result; anything else fails it, with the file $SWF_REASON_FILE
     as reason and the end of stderr as details. The last line of $SWF_HEARTBEAT_FILE is sent with the next heartbeat.

@@ -256,7 +256,7 @@ def test_an_unusable_ledger_stops_nothing(spoil: str, ledger: Ledger, stub: Stub
     completed = invoke("complete", "--task", "-", env=env, stdin=polled.stdout)
     listed = invoke("held", env=env)
     assert (polled.code, completed.code, polled.json["token"]) == (0, 0, "TOKEN")
-    warning = r"swf: warning: cannot use the ledger in .*: .*\n"
+    warning = r"swf: warning: cannot use the list of held tasks in .*: .*\n"
     for result in (polled, completed):
         assert re.fullmatch("" if spoil == "off" else warning, result.stderr)
     if spoil == "off":

@@ -171,9 +171,9 @@ def test_the_poll_in_flight_is_waited_for_after_the_timeout(stub: StubService, e
     [
         ({"reset": True}, "closed"),
         ({"body": TASK, "cut": True}, "cut short"),
-        ({"body": b"<html>hello</html>"}, "isn't SWF's"),
-        ({"body": b""}, "isn't SWF's"),
-        ({"body": b"[]"}, "isn't SWF's"),
+        ({"body": b"<html>hello</html>"}, "is not SWF's"),
+        ({"body": b""}, "is not SWF's"),
+        ({"body": b"[]"}, "is not SWF's"),
         ({"status": 500, "body": b"<html>sorry</html>"}, "500"),
     ],
 )
@@ -355,7 +355,7 @@ def test_a_second_signal_while_a_task_is_printed(
         process.send_signal(number)
         _, stderr = process.communicate(timeout=10)
     (held,) = invoke("held", env=env).json
-    again = "send the signal again to quit now"
+    again = "send the signal again to quit immediately"
     assert notice == f"swf: {number.name}: printing the task that was received; {again}\n"
     message, hint = stderr.splitlines()
     where = f"the task is in `swf held` under {held['key']}"
@@ -436,7 +436,7 @@ def _signal(process: subprocess.Popen[str], number: signal.Signals) -> str:
     process.send_signal(number)
     line = process.stderr.readline()
     assert line.startswith(f"swf: {number.name}: waiting up to 75 s for the poll in flight")
-    assert "send the signal again to quit now" in line
+    assert "send the signal again to quit immediately" in line
     return line
 
 

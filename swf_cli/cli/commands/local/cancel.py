@@ -22,7 +22,7 @@ def cancel(common: CommonOptions, workflow_id: str, activity_id: str | None) -> 
     """Request cancellation of the activity tasks of an execution.
 
     A task that is not started is cancelled at once. A started one shows the request in the response to its next
-    heartbeat. Exits 5 if no such task is open.
+    heartbeat. Exits with 5 if no such task is open.
     """
     requested = decider(common).request_cancel(workflow_id, activity_id)
     terminal.print_message(f"requested cancellation of {', '.join(requested)} in workflow {workflow_id}")

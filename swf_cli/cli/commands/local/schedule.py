@@ -118,8 +118,9 @@ def schedule(
 ) -> None:
     """Schedule an activity task.
 
-    Registers the domain and types if they are missing, starts an execution and acts as its decider. Says on stderr
-    what it scheduled; with --output or --query, prints that as data. Only works with a local SWF.
+    Registers the domain and types if they are missing, starts an execution unless --workflow-id names an open
+    one, and acts as its decider. Reports the task on stderr, or prints it as data with --output or --query. Only
+    works with a local SWF.
     """
     execution, activity_id = decider(common).schedule(activity, configuration, task_input, workflow_id)
     if common.output.format or common.output.query is not None:

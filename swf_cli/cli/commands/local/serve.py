@@ -3,17 +3,33 @@
 import os
 import re
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ....output import terminal
 from ...command import command, option
-from ...params import Choice, Number, WholeNumber
+from ...params import Choice, Number, WholeNumber, parse_duration
 from .shared import domain_option, serving, speed_option
 
 if TYPE_CHECKING:
     from ....local.environment import Shell
+
+
+class Seconds(Number):
+    """A duration such as `45s` or `5m`, or a number of seconds."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the seconds, or fail."""
+        with suppress(ValueError):
+            return super().convert(float(value), param, ctx)
+        try:
+            return super().convert(parse_duration(value), param, ctx)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 def _check_access_key_id(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
@@ -41,9 +57,9 @@ Example, then in another shell:
 )
 @option(
     "--hold",
-    type=Number(0.001, 3_600),
-    default=60,
-    help="Longest time that a poll waits for a task, in seconds.",
+    type=Seconds(0.001, 3_600),
+    default="60s",
+    help="Longest time that a poll waits for a task; seconds may have a fraction.",
 )
 @speed_option
 @option("--quotas", is_flag=True, help="Enforce SWF's API rate limits.")
@@ -51,7 +67,7 @@ Example, then in another shell:
     "--deliver-to-disconnected/--no-deliver-to-disconnected",
     default=True,
     default_text="deliver",
-    help="Whether to deliver tasks to polls whose client has disconnected, as SWF does.",
+    help="Deliver tasks to polls whose client has disconnected, as SWF does.",
 )
 @option(
     "--shell",

@@ -169,6 +169,8 @@ def test_port(bare_env: dict[str, str]) -> None:
         ("--host", "no-such-host.invalid"),
         ("--host", "192.0.2.1"),
         ("--hold", "0"),
+        ("--hold", "2h"),
+        ("--hold", "5x"),
         ("--domain", ""),
         ("--domain", "x" * 257),
         ("--domain", "a:b"),
