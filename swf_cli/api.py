@@ -1,4 +1,4 @@
-"""SWF activity task management: the public functions, one per SWF operation.
+"""SWF activity task management: the public functions, one per SWF operation, and what commands use beside them.
 
 Each takes a botocore SWF client, which it neither modifies nor wraps; without one it uses a client of its own,
 created from the environment as `aws` would. Arguments are checked against SWF's limits before anything is sent

@@ -1,4 +1,7 @@
-"""Keeping secrets out of messages: AWS secret keys, session tokens, task tokens, passwords in URLs."""
+"""Keeping known secrets out of messages: AWS secret keys, session tokens, task tokens, passwords in URLs.
+
+`client.masking` removes what looks like one from messages about credentials.
+"""
 
 import re
 import threading

@@ -1,4 +1,4 @@
-"""Messages about credentials, without what may be a secret in them."""
+"""Messages about credentials, without what looks like a secret: `redaction` removes those that are known."""
 
 import re
 from typing import Final

@@ -161,8 +161,8 @@ class DomainScanner:
                     maximumPageSize=1,
                     **token,
                 )
-                for execution, _ in self._executions_of(page):
-                    return execution
+                if found := next(iter(self._executions_of(page)), None):
+                    return found[0]
                 # A page that is empty may not be the last.
                 token = {"nextPageToken": page["nextPageToken"]} if page.get("nextPageToken") else None
         raise self._not_found(workflow_id)
