@@ -153,6 +153,11 @@ def signal_group(group: int, number: int) -> bool:
     return True
 
 
+def format_kill(group: int) -> str:
+    """Return the command line that asks a process group to end: dash takes no `-TERM` before the `--`."""
+    return f"kill -s TERM -- -{group}"
+
+
 def signal_and_continue_group(group: int, number: int) -> bool:
     """Send a signal to a process group, and continue those of its processes that are stopped."""
     return signal_group(group, number) and signal_group(group, signal.SIGCONT)

@@ -11,7 +11,7 @@ from typing import Final, Literal
 from ..history import ActivityTask, DecisionTask
 from ..ledger.records import HeldTask
 from ..models import ExecutionId, format_activity
-from ..processes import host_name
+from ..processes import format_kill, host_name
 from ..times import format_duration, iso_time
 from .evidence import DomainFacts, ListActivity
 
@@ -228,7 +228,7 @@ def _diagnose_dead_holder(held: HeldTask, task: ActivityTask, started_at: float,
     if pid is not None:
         explanation = f"the worker that took it has died, but its command still runs as process {pid}"
         again = facts.invocation.format("stuck")
-        hint = f"stop the command first (`kill -TERM -- -{pid}`), then run `{again}` again"
+        hint = f"stop the command first (`{format_kill(pid)}`; KILL if it ignores TERM), then run `{again}` again"
         return Diagnosis("holder-gone", started_at, explanation, hint)
     explanation = f"the process that took it on this machine, {held.pid}, has died"
     command = _closing_command(held, task, facts)

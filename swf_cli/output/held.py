@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 from ..models import format_activity
+from ..processes import format_kill
 from ..times import format_duration, iso_time
 from .cards import cell, join
 from .format import Output
@@ -93,7 +94,8 @@ def _screen(
 
 def _advise(held: HeldTask, command_pid: int | None, invocation: Invocation) -> Text:
     if command_pid is not None:
-        kill = f"kill -TERM -- -{command_pid}"
-        return cell(f"{held.key}: its worker has died, but its command still runs. To stop the command: {kill}")
+        advice = "To stop the command, with KILL if it ignores TERM"
+        kill = format_kill(command_pid)
+        return cell(f"{held.key}: its worker has died, but its command still runs. {advice}: {kill}")
     command = invocation.format_held("fail", held.key, held.endpoint, "--reason", "worker died")
     return cell(f"{held.key}: its worker has died. To fail the task: {command}")

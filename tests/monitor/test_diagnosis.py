@@ -504,7 +504,9 @@ class TestHolders:
         found = certain(STARTED, DEAD, commands={DEAD.key: 4711})
         assert (found.reason, found.since) == ("holder-gone", NOW - 15 * MINUTE)
         assert found.explanation == ("the worker that took it has died, but its command still runs as process 4711")
-        assert found.hint == "stop the command first (`kill -TERM -- -4711`), then run `swf stuck` again"
+        assert found.hint == (
+            "stop the command first (`kill -s TERM -- -4711`; KILL if it ignores TERM), then run `swf stuck` again"
+        )
         assert not found.hint.startswith("swf ")
 
     @pytest.mark.parametrize(

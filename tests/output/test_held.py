@@ -49,7 +49,8 @@ def test_what_to_do_about_a_dead_worker(draw: Draw) -> None:
         "dddd1234: its worker has died. To fail the task: swf fail --held dddd1234 --reason 'worker died'"
     )
     assert shown(draw, "table", [DEAD], dddd1234=4711)[-1] == (
-        "dddd1234: its worker has died, but its command still runs. To stop the command: kill -TERM -- -4711"
+        "dddd1234: its worker has died, but its command still runs. "
+        "To stop the command, with KILL if it ignores TERM: kill -s TERM -- -4711"
     )
     assert "died" not in "".join(shown(draw, "table", [HELD, LOST]))
 

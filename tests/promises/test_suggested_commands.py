@@ -138,7 +138,7 @@ def test_to_look_again_once_a_command_was_stopped(service: Service, flow: Flow, 
     end(worker)
     (row,) = here.swf("stuck").json
     kill, again = re.findall("`([^`]*)`", row["hint"])
-    assert shell(kill, env=here.env).code == 0
+    assert shell(kill, env=here.env, program="sh").code == 0
     wait_until(lambda: not is_running(group))
     (row,) = here.paste(again).json
     assert row["hint"].startswith("swf fail --held ")

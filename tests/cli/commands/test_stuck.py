@@ -179,7 +179,7 @@ def test_a_labelled_domain(service: Service, flow: Flow, service_env: dict[str, 
             "(of the tasks read, 2 waiting and 1 running)"
         )
         assert hints["misspelled"].endswith("if it is misspelled: resize runs on endless")
-        assert hints["dead-but-command"].startswith(f"stop the command first (`kill -TERM -- -{command}`)")
+        assert hints["dead-but-command"].startswith(f"stop the command first (`kill -s TERM -- -{command}`; ")
         assert is_running(command)
         assert "aws swf terminate-workflow-execution --domain=media --region=us-east-1 " in hints["endless"]
         assert hints["script"].startswith("if its script is gone: swf fail --held ")
