@@ -156,12 +156,16 @@ One task
   other commands take it from that file (--task FILE, or - for stdin), by
   --token, by --held KEY, or from the variable SWF_TASK_TOKEN.
   `swf poll --eval` prints assignments for a POSIX shell; fish has no eval of
-  them: use `swf poll > task.json` there. If no task arrives, the eval returns
-  3, which stops a script running under `set -e`.
-  A result that is too long or not valid UTF-8 is wrong usage, and nothing is
-  sent. A failure is reported all the same: a reason that is too long is cut to
-  its first 256 characters, details to their last 32,768, bytes that are not
-  UTF-8 become U+FFFD, and a warning on stderr says so.
+  them: use `swf poll > task.json` there. Under `set -e`, write
+    task=$(swf poll ... --eval)
+    eval "$task"
+  which stops a script if no task arrives (3), and also if swf is killed. A loop
+  begins with  while task=$(swf poll ... --eval); do eval "$task"
+  A result that is too long or not valid UTF-8 is wrong usage (2), and nothing
+  is sent: the task is still yours to close. A failure is reported all the same:
+  a reason that is too long is cut to its first 256 characters, details to their
+  last 32,768, bytes that are not UTF-8 become U+FFFD, and a warning on stderr
+  says so.
   `swf complete`, `fail` and `cancel` retry transient errors for --retry-for. If
   a response was lost, they check the execution history: the request succeeded
   (exit code 0), the task was already closed (5), or the outcome is unknown (6).

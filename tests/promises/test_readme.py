@@ -12,12 +12,12 @@ import socket
 import subprocess
 import sys
 import tempfile
-import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from swf_cli.processes import signal_group
 from tests.helpers.cli import SWF, Result, invoke, shell, wait_until
 from tests.helpers.flow import activity, attributes_of, decision
 from tests.helpers.local_service import Service
@@ -32,8 +32,16 @@ FOR_CI = re.findall(r"<!-- (setup-and-\w+) -->\n```sh\n.*\n```", README)
 # Stand-ins for the programs that the recipes leave to the reader.
 PROGRAMS = {
     "worker.sh": RECIPES["work"],
-    "resize": 'echo "$1" >> seen.txt; if [ "$1" = broken ]; then echo oops >&2; exit 3; else echo small; fi',
-    "encode": 'case "$1" in long) exec sleep 100 ;; broken) exit 3 ;; esac',
+    "resize": """echo "$1" >> seen.txt
+case "$1" in
+broken) echo oops >&2; exit 3 ;;
+binary) printf '\\377' ;;
+*) echo small ;;
+esac""",
+    "encode": """case "$1" in
+long) trap 'kill "$!"; sleep 0.2; touch stopped; exit 3' TERM; touch started; sleep 100 & wait ;;
+broken) exit 3 ;;
+esac""",
     "page-me": 'echo "$1" >> pages.txt',
     "post-to-chat": "cat >> chat.txt",
 }
@@ -89,14 +97,20 @@ def here(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run_recipe(recipe: str, here: Path, env: dict[str, str], *changes: tuple[str, str], stdin: str = "") -> Result:
-    """Run a recipe in a folder, by the system's POSIX shell; `changes` are texts to replace in it."""
-    script = RECIPES[recipe]
+def changed_recipe(recipe: str, *changes: tuple[str, str]) -> str:
+    """Return a recipe in which texts are replaced."""
+    script: str = RECIPES[recipe]
     for old, new in changes:
         assert old in script
         script = script.replace(old, new)
+    return script
+
+
+def run_recipe(recipe: str, here: Path, env: dict[str, str], *changes: tuple[str, str], stdin: str = "") -> Result:
+    """Run a recipe in a folder, by the system's POSIX shell; `changes` are texts to replace in it."""
     path = f"{here}:{env['PATH']}"
-    return shell(f"cd {here}\n{script}", env={**env, "PATH": path}, program="sh", stdin=stdin)
+    script = f"cd {here}\n{changed_recipe(recipe, *changes)}"
+    return shell(script, env={**env, "PATH": path}, program="sh", stdin=stdin)
 
 
 def last_event(service: Service, workflow_id: str) -> tuple[str, Any]:
@@ -126,6 +140,28 @@ def test_work_recipe_fails_a_task(service: Service, service_env: dict[str, str],
     assert (attributes["reason"], attributes["details"]) == ("resize failed", "oops\n")
 
 
+def test_work_recipe_fails_a_task_whose_result_is_none(
+    service: Service, service_env: dict[str, str], here: Path
+) -> None:
+    """A result that `swf complete` rejects is no reason to leave the task open."""
+    workflow = service.schedule("video", "resize", "binary")
+    result = run_recipe("work", here, service_env)
+    assert result.code == 0
+    assert "not valid UTF-8" in result.stderr
+    kind, attributes = last_event(service, workflow)
+    assert (kind, attributes["reason"]) == ("ActivityTaskFailed", "the result is too long or not UTF-8")
+
+
+@pytest.mark.parametrize(("recipe", "program"), [("work", "resize"), ("heartbeat", "encode")])
+def test_a_killed_poll_is_no_task(service_env: dict[str, str], here: Path, recipe: str, program: str) -> None:
+    """If `swf poll` is killed before it prints anything, the script ends, and does not take the last task again."""
+    (here / program).write_text("#!/bin/sh\ntouch ran\n")
+    last_task = {"SWF_TASK_TOKEN": "TOKEN", "SWF_TASK_INPUT": "in.png"}
+    result = run_recipe(recipe, here, service_env | last_task, ("swf poll", "exec sh -c 'kill -9 $$'"))
+    assert result.code == 128 + signal.SIGKILL
+    assert not (here / "ran").exists()
+
+
 def test_file_recipe(service: Service, service_env: dict[str, str], here: Path) -> None:
     """Poll, heartbeat, complete by a file that only its owner can read."""
     workflow = service.schedule("video", "resize")
@@ -143,25 +179,43 @@ def test_heartbeat_recipe(service: Service, service_env: dict[str, str], here: P
     assert last_event(service, workflow)[0] == end
 
 
-@pytest.mark.parametrize(("how", "code", "end"), [("cancel", 0, "ActivityTaskCanceled"), ("time out", 1, "TimedOut")])
+STEPS_END = {
+    "cancel": (0, "ActivityTaskCanceled"),
+    "time out": (1, "ActivityTaskTimedOut"),
+    "SIGINT": (1, "ActivityTaskFailed"),
+    "SIGTERM": (1, "ActivityTaskFailed"),
+}
+
+
+@pytest.mark.parametrize("program", ["sh", "bash"])
+@pytest.mark.parametrize("how", STEPS_END)
 def test_heartbeat_recipe_stops_the_step(
-    service: Service, service_env: dict[str, str], here: Path, how: str, code: int, end: str
+    service: Service, service_env: dict[str, str], here: Path, program: str, how: str
 ) -> None:
-    """A step whose task is cancelled, or is closed already, is stopped; the former is answered."""
+    """If the task is cancelled or closed, or the script is to end, the step ends before the task is closed."""
     workflow = service.schedule("video", "encode", "long")
-    ended: list[Result] = []
-    script = threading.Thread(
-        target=lambda: ended.append(run_recipe("heartbeat", here, service_env, ("--every 20s", "--every 1s")))
-    )
-    script.start()
-    wait_until(lambda: "ActivityTaskStarted" in service.names("video", workflow))
-    if how == "cancel":
-        service.decide("video", workflow, decision("RequestCancelActivityTask", activityId="resize-1"))
-    else:
-        service.advance(1000)
-    script.join(30)
-    assert ended[0].code == code, ended[0].stderr
-    assert any(name.endswith(end) for name in service.names("video", workflow))
+    responses = [(f"swf {verb}", f"[ -e stopped ] && swf {verb}") for verb in ("cancel", "fail")]
+    waits = ('wait "$!"', 'touch waits; wait "$!"')
+    script = changed_recipe("heartbeat", ("--every 20s", "--every 1s"), waits, *responses)
+    env = {**service_env, "PATH": f"{here}:{Path(SWF).parent}:{service_env['PATH']}"}
+    with subprocess.Popen([program, "-c", script], env=env, cwd=here, process_group=0) as process:
+        try:
+            wait_until(lambda: (here / "started").exists() and (here / "waits").exists())
+            if how == "cancel":
+                service.decide("video", workflow, decision("RequestCancelActivityTask", activityId="resize-1"))
+            elif how == "time out":
+                service.advance(1000)
+            elif how == "SIGINT":  # Ctrl-C: to all processes
+                os.killpg(process.pid, signal.SIGINT)
+            else:
+                process.terminate()
+            process.wait(30)
+        finally:
+            signal_group(process.pid, signal.SIGKILL)
+    code, end = STEPS_END[how]
+    assert process.returncode == code
+    assert (here / "stopped").exists()
+    assert end in service.names("video", workflow)
 
 
 def test_worker_recipe(service: Service, service_env: dict[str, str], here: Path) -> None:

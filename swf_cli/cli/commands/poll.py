@@ -23,7 +23,7 @@ _PRINT_NOTICE: Final = "printing the task that was received; send the signal aga
     epilog="""\b
 Examples:
   swf poll -d video -t resize > task.json
-  eval "$(swf poll -d video -t resize --timeout 5m --eval)"
+  task=$(swf poll -d video -t resize --timeout 5m --eval) && eval "$task"
 """,
 )
 @task_list_option
