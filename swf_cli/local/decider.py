@@ -1,7 +1,7 @@
 """The decider of `swf local`: it schedules activity tasks and requests their cancellation.
 
 It is stateless: each call signals an execution, polls for the decision task that follows, and completes it. It uses
-SWF's API only.
+SWF's API only. The local SWF schedules no decision task of its executions that it would not poll for.
 """
 
 import fcntl
@@ -17,12 +17,13 @@ from ..errors import SwfError, TaskNotOpen, UnknownResource
 from ..history import attributes, open_activity_ids
 from ..ledger.trust import open_file, open_folder
 from ..models import ActivityId, ExecutionId, PartialTaskConfiguration
+from .entities import SCHEDULED_TYPE
 
 if TYPE_CHECKING:
     from ..client.session import Session
 
 
-_WORKFLOW: Final = {"name": "swf-local", "version": "1"}
+_WORKFLOW: Final = dict(zip(("name", "version"), SCHEDULED_TYPE, strict=True))
 _NAME_LENGTH: Final = 240  # of an activity's name in an activity ID, which is limited to 256 characters
 _ALREADY_EXISTS: Final = frozenset({"DomainAlreadyExistsFault", "TypeAlreadyExistsFault"})
 

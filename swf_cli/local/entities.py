@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from threading import Event
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from ..models import ExecutionId
 from .clock import Clock
@@ -25,6 +25,9 @@ TypeKind = Literal["activity", "workflow"]
 
 TypeKey = tuple[str, str]
 """Name and version of a workflow type or an activity type."""
+
+SCHEDULED_TYPE: Final[TypeKey] = ("swf-local", "1")
+"""The workflow type of `swf local schedule`, whose decider signals an execution before it decides, and then goes."""
 
 
 def timeout_seconds(timeout: str) -> float:

@@ -5,9 +5,12 @@ from functools import partial
 from typing import Any, Final
 
 from ..models import ExecutionId
-from .entities import ActivityTask, DecisionTask, Domain, Execution, Start, Timer
+from .entities import SCHEDULED_TYPE, ActivityTask, DecisionTask, Domain, Execution, Start, Timer
 from .matching import add_task, deliver
 from .service import ServiceState
+
+_AWAITED: Final = ("WorkflowExecutionStarted", "WorkflowExecutionSignaled")
+"""Events after which `swf local schedule` and `swf local cancel` poll for a decision task."""
 
 
 def finish(service: ServiceState) -> None:
@@ -129,8 +132,11 @@ def _notify_parent(service: ServiceState, child: Execution, attributes: Mapping[
 def request_decision(service: ServiceState, execution: Execution) -> None:
     """Schedule a decision task for an event that the decider must see, unless one waits that will show it.
 
-    While a decision task is started, the next is scheduled at once, but delivered after its end.
+    While a decision task is started, the next is scheduled at once, but delivered after its end. The decider of
+    `swf local schedule` needs no decision task for anything but its signals: there is nobody to take it.
     """
+    if execution.type == SCHEDULED_TYPE and execution.events[-1]["eventType"] not in _AWAITED:
+        return
     if execution.responding:
         execution.decision_requested = True
     elif execution.decision is None:

@@ -175,6 +175,23 @@ def test_an_execution_that_it_did_not_start(service: Service, service_env: dict[
     assert service.names("video", workflow_id) == before
 
 
+def test_no_decision_task_is_left(service: Service, service_env: dict[str, str]) -> None:
+    """Whatever becomes of the tasks, nothing is stuck afterwards: nobody else decides."""
+    for response in ("complete", "fail"):
+        schedule(env=service_env)
+        assert invoke(response, "--task", "-", env=service_env, stdin=json.dumps(poll(service_env))).code == 0
+    for workflow_id in ("timed-out", "withdrawn", "rejected"):
+        schedule("--workflow-id", workflow_id, "--schedule-to-start-timeout", "1m", env=service_env)
+    assert invoke("local", "cancel", "-d", "video", "--workflow-id", "withdrawn", env=service_env).code == 0
+    service.call("DeprecateActivityType", domain="video", activityType={"name": "resize", "version": "1"})
+    assert schedule("--workflow-id", "rejected", env=service_env).code == 1
+    service.advance(1200)
+    result = invoke("stuck", "-d", "video", "--check", env=service_env)
+    assert (result.json, result.code) == ([], 0)
+    assert schedule("--workflow-id", "timed-out", env=service_env, activity="other").code == 0
+    assert poll(service_env)["id"] == "other-2"
+
+
 def test_what_swf_refuses_is_told(service: Service, service_env: dict[str, str]) -> None:
     """A decision that SWF rejects: exit 1, with SWF's cause."""
     schedule(env=service_env)
