@@ -22,7 +22,7 @@ def offered(line: str, *values: CompletionItem | str, shell: str = "bash", break
     """Complete the last word of a line with these values, whatever is there; return the exit code."""
 
     @click.command(add_help_option=False)
-    @click.option("--name", shell_complete=lambda *_: list(values))
+    @click.option("--name", "-n", shell_complete=lambda *_: list(values))
     def root(name: str) -> None:
         """Do nothing."""
 
@@ -90,6 +90,18 @@ def test_nothing_is_offered_for_a_word_that_the_shell_computes(capsys: pytest.Ca
     """The word is not known before it runs, or not what readline would replace."""
     assert offered(line, "a", "ab") == 0
     assert values_of(capsys) == []
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+@pytest.mark.parametrize("word", ["-n=", "-n=v", "-n=a="])
+def test_nothing_is_offered_behind_the_equals_sign_of_a_short_option(
+    capsys: pytest.CaptureFixture[str], shell: str, word: str
+) -> None:
+    """The sign would be part of the value."""
+    assert offered(f"swf {word}", "video", CompletionItem("", type="file"), shell=shell) == 0
+    assert capsys.readouterr().out == ""
+    offered("swf -n v", "video", shell=shell)
+    assert values_of(capsys) == ["video"]
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
