@@ -138,6 +138,8 @@ Output
   one element per line; `swf pending --watch` prints one line per refresh.
   --query takes a JMESPath expression over the JSON; a single value prints bare,
   unless with --output json.
+  A task that the end of its workflow cut off is `gone`, except that in JSON its
+  `state` remains what it was, and `end.state` is `gone`.
   Times in JSON are ISO 8601 in UTC. Timeouts are whole seconds, and null means
   unlimited. Durations are written 45, 45s, 5m, 1h30m or 2d.
   With --output text, each row is a line of fields separated by tabs. Control

@@ -21,14 +21,16 @@ class TaskFilter:
     """Identity of a worker or decider."""
 
     state: str | None = None
+    """State of a task, or of its end, such as `gone`."""
 
     def matches(self, task: ActivityTask | DecisionTask) -> bool:
         """Return whether a task matches."""
+        end = task.end if isinstance(task, ActivityTask) else None
         return (
             (not self.task_lists or task.task_list in self.task_lists)
             and self.activity in (None, task.activity.name if isinstance(task, ActivityTask) else "")
             and self.identity in (None, task.identity)
-            and self.state in (None, task.state)
+            and self.state in (None, end.state if end else task.state)
         )
 
     def similar_lists(self, found: Iterable[str]) -> dict[str, list[str]]:

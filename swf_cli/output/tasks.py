@@ -150,7 +150,7 @@ def _task_card(execution: ExecutionId, task: ActivityTask, now: float) -> Text:
 
 
 def _state(task: ActivityTask) -> str:
-    return "gone" if task.end and task.end.state == "gone" else task.state.replace("_", " ")
+    return (task.end.state if task.end else task.state).replace("_", " ")
 
 
 def _time_and_age(time: float | None, now: float) -> str | None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ..scanning import Scan
 
 _OPEN_STATES: Final = ("scheduled", "started", "cancelling")
-_CLOSED_STATES: Final = ("completed", "failed", "cancelled", "timed_out")
+_CLOSED_STATES: Final = ("completed", "failed", "cancelled", "timed_out", "gone")
 
 
 @command(

@@ -87,6 +87,24 @@ def test_filters(stub: StubService, env: dict[str, str], filters: tuple[str, ...
     assert ([row["id"] for row in result.json], result.stderr, result.code) == (ids, "", 0)
 
 
+@pytest.mark.parametrize(
+    ("filters", "ids"),
+    [
+        (("--state", "gone"), ["notify", "encode-1"]),
+        (("--all", "--state", "started"), []),
+        (("--state", "scheduled"), []),
+    ],
+)
+def test_a_task_that_its_workflow_cut_off_is_gone(
+    stub: StubService, env: dict[str, str], filters: tuple[str, ...], ids: list[str]
+) -> None:
+    """It is chosen by that, and no longer by the state that it had, which its row keeps."""
+    stub.reply(HISTORY, {"events": CANCELLATION[::-1]})
+    rows = invoke(*TASKS, "video-8", "--run-id", "RUN", *filters, env=env).json
+    assert [row["id"] for row in rows] == ids
+    assert {row["end"]["state"] for row in rows} <= {"gone"}
+
+
 def test_a_run_id_may_have_been_copied_over_two_lines(stub: StubService, env: dict[str, str]) -> None:
     """Whitespace in it is dropped."""
     stub.reply(HISTORY, {"events": RETRIES[::-1]})
