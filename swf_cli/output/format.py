@@ -5,10 +5,11 @@ The output package alone knows rich and jmespath, which are imported when needed
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import OutputError
 from .escaping import escape_controls
@@ -17,6 +18,9 @@ from .terminal import is_plain, to_json, write_stdout
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
+
+_NOT_THE_REASON: Final = re.compile(r"^(Invalid|Bad) jmespath expression: |(, for expression)?:\n.*", re.I | re.S)
+"""What jmespath's messages begin with, and end with: the expression, and a caret on a line of its own."""
 
 
 def compile_query(expression: str) -> Any:
@@ -28,7 +32,7 @@ def compile_query(expression: str) -> Any:
     try:
         query = jmespath.compile(expression)
     except JMESPathError as error:
-        raise ValueError(" ".join(str(error).split())) from error
+        raise ValueError(" ".join(_NOT_THE_REASON.sub("", str(error)).split())) from error
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
     nodes = [query.parsed]

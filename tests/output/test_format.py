@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -277,6 +278,24 @@ def test_every_kind_of_expression(monkeypatch: pytest.MonkeyPatch, expression: s
 def test_an_invalid_query(expression: str) -> None:
     """It is rejected before there is any data."""
     with pytest.raises(ValueError, match=r"."):
+        compile_query(expression)
+
+
+@pytest.mark.parametrize(
+    ("expression", "reason"),
+    [
+        ("", "cannot be empty"),
+        ("[", "Incomplete expression"),
+        ("sum(", "Incomplete expression"),
+        ("a[?b=", "Unknown token '='"),
+        ("a b", 'Unexpected token: b: Parse error at column 2, token "b" (UNQUOTED_IDENTIFIER)'),
+        ("no_such_function(@)", "there is no function no_such_function()"),
+        ("[].{a: no_such(b)}", "there is no function no_such()"),
+    ],
+)
+def test_the_reason_why_a_query_is_invalid(expression: str, reason: str) -> None:
+    """It neither repeats the query nor points into it."""
+    with pytest.raises(ValueError, match=rf"^{re.escape(reason)}\.?$"):
         compile_query(expression)
 
 
