@@ -3,6 +3,7 @@
 import shutil
 import signal
 import subprocess
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,6 +13,8 @@ import pytest
 
 from tests.helpers.cli import SWF, run, shell, wait_until
 from tests.helpers.local_service import Service, local_service
+from tests.helpers.stub_service import StubService
+from tests.helpers.terminal import invoke_on_terminal
 
 SLOTS = 4
 
@@ -141,20 +144,24 @@ def test_a_script_that_cannot_be_executed_is_told_before_the_first_poll(
     assert all(word in result.stderr for word in words)
 
 
-def test_no_room_for_temporary_files_is_told_before_the_first_poll(aws_env: dict[str, str], tmp_path: Path) -> None:
-    """Without a folder for temporary files the worker does not start."""
-    env = {**aws_env, "AWS_ENDPOINT_URL_SWF": "http://127.0.0.1:9", "TMPDIR": str(tmp_path / "none")}
-    env |= {"TMP": env["TMPDIR"], "TEMP": env["TMPDIR"]}
-    full = "/dev/full"
-    assert Path(full).exists()
-    result = run("work", "-d", "media", "-t", "work", "--", "true", env=env)
-    assert result.code == 1
+def test_a_missing_temporary_directory_is_reported_before_the_first_poll(
+    stub: StubService, env: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a directory for temporary files the worker does not start."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+    args = ("work", "-d", "media", "-t", "work", "--idle-exit", "1s", "--", "true")
+    result = invoke_on_terminal(*args, env=env, stdout=False)
+    assert (result.stdout, result.code, stub.requests) == ("", 1, [])
+    assert result.stderr.splitlines() == [
+        "swf: cannot write to temporary files: No such file or directory",
+        "hint: free some space there, or set TMPDIR",
+    ]
 
 
-def test_a_limit_on_the_size_of_files_is_named(aws_env: dict[str, str]) -> None:
+def test_a_limit_on_the_size_of_files_is_named(stub: StubService, env: dict[str, str]) -> None:
     """What keeps the worker from writing temporary files may be no lack of space."""
-    result = shell("ulimit -f 0; swf work -d media -t work -- true", env=aws_env)
-    assert (result.stdout, result.code) == ("", 1)
+    result = shell("ulimit -f 0; swf work -d media -t work --idle-exit 1s -- true", env=env)
+    assert (result.stdout, result.code, stub.requests) == ("", 1, [])
     assert result.stderr.splitlines() == [
         "swf: cannot write to temporary files: File too large",
         "hint: raise the limit on the size of files (`ulimit -f`)",
