@@ -93,7 +93,7 @@ class TestOutcome:
                 raise IndexError("list index out of range")
 
         tasks.ledger = BrokenLedger(None)
-        tasks.run(f"echo $$ > {tmp_path}/sh.pid; sleep 100")
+        tasks.run(f"echo $$ > {tmp_path}/sh.pid; exec sleep 100")
         assert tasks.response() == (FAIL, {"reason": "the worker failed: IndexError: list index out of range"})
         assert not is_running(written_pids(tmp_path, 1)[0])
 
@@ -275,7 +275,7 @@ class TestHeartbeats:
             (b"x" * 100_000 + b"\nlast\n", "last"),
             (b"caf\xe9", "caf�"),
         ]
-        tasks.start(f"echo $SWF_HEARTBEAT_FILE > {tmp_path}/name; sleep 100", heartbeat=0.03)
+        tasks.start(f"echo $SWF_HEARTBEAT_FILE > {tmp_path}/name; exec sleep 100", heartbeat=0.03)
         file = heartbeat_file(tmp_path)
         for data, details in contents:
             file.write_bytes(data)
@@ -284,7 +284,7 @@ class TestHeartbeats:
     @pytest.mark.parametrize("kind", ["missing", "directory", "fifo"])
     def test_no_heartbeat_file(self, tasks: Tasks, tmp_path: Path, kind: str) -> None:
         """Without a file that can be read, heartbeats are sent without details, and are not delayed."""
-        tasks.start(f"echo $SWF_HEARTBEAT_FILE > {tmp_path}/name; sleep 100", heartbeat=0.03)
+        tasks.start(f"echo $SWF_HEARTBEAT_FILE > {tmp_path}/name; exec sleep 100", heartbeat=0.03)
         file = heartbeat_file(tmp_path)
         if kind == "directory":
             file.mkdir()

@@ -334,7 +334,7 @@ class TestShutdown:
     def test_terminate_stops_all_commands(self, stub: StubService, workers: Workers, tmp_path: Path) -> None:
         """The commands of all slots are stopped, and their tasks fail with `worker stopped`."""
         offer(stub, 2)
-        worker, running = workers.start(f"echo $$ > {tmp_path}/$$.pid; sleep 100", slots=2)
+        worker, running = workers.start(f"echo $$ > {tmp_path}/$$.pid; exec sleep 100", slots=2)
         pids = written_pids(tmp_path, 2)
         worker.shutdown.terminate()
         running.result(60)

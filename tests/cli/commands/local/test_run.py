@@ -419,7 +419,7 @@ class TestTerminal:
         prompt.expect("begun\r\n")
         prompt.child.sendline("word")
         prompt.expect("<word>", "READY> ")
-        prompt.child.sendline("swf local run -- sh -c 'echo beg''un; sleep 100' | cat")
+        prompt.child.sendline("swf local run -- sh -c 'echo beg''un; exec sleep 100' | cat")
         prompt.expect("begun\r\n")
         prompt.child.sendintr()
         prompt.expect("READY> ")
