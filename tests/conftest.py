@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from botocore import retryhandler
 from botocore.retries.standard import ExponentialBackoff
+from botocore.utils import ContainerMetadataFetcher
 from hypothesis import settings
 
 from swf_cli.client.session import Session
@@ -62,6 +63,12 @@ def instant_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let botocore retry without a delay, also the calls of older versions to STS and SSO."""
     monkeypatch.setattr(ExponentialBackoff, "delay_amount", lambda *_: 0)
     monkeypatch.setattr(retryhandler, "delay_exponential", lambda *_, **__: 0)
+
+
+@pytest.fixture
+def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let botocore ask the endpoint of a container without pauses; it asks three times."""
+    monkeypatch.setattr(ContainerMetadataFetcher, "SLEEP_TIME", 0)
 
 
 @pytest.fixture

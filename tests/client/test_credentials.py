@@ -32,6 +32,8 @@ from tests.helpers.issuer import Issuer
 from tests.helpers.operations import COMPLETE, COUNT, HEARTBEAT, HISTORY, POLL
 from tests.helpers.stub_service import StubService
 
+pytestmark = pytest.mark.usefixtures("no_pauses")
+
 KEYS = {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "sup3r-secret-key-of-mine"}
 PAST = "2020-01-01T00:00:00Z"
 SSO_PROFILE = """
@@ -61,12 +63,6 @@ def stub(stub: StubService, set_env: SetEnv) -> StubService:
     """The service that is called."""
     set_env(AWS_REGION="us-east-1", AWS_ENDPOINT_URL_SWF=stub.url)
     return stub
-
-
-@pytest.fixture(autouse=True)
-def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let botocore ask the endpoint of a container without pauses; it asks three times."""
-    monkeypatch.setattr(ContainerMetadataFetcher, "SLEEP_TIME", 0)
 
 
 @pytest.fixture

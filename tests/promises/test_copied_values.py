@@ -7,14 +7,16 @@ import subprocess
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.helpers.big_domain import open_task, start
-from tests.helpers.cli import SWF, invoke, wait_until
+from tests.helpers.cli import invoke, wait_until
 from tests.helpers.local_service import Service
 from tests.helpers.stub_service import StubService
+from tests.helpers.terminal import invoke_on_terminal
 
 pytestmark = pytest.mark.skipif(shutil.which("tmux") is None, reason="no tmux")
 
@@ -27,7 +29,7 @@ Shoot = Callable[..., list[str]]
 
 
 @pytest.fixture
-def shoot() -> Iterator[Shoot]:
+def shoot(tmp_path: Path) -> Iterator[Shoot]:
     """Return the lines of a terminal of some columns after commands, with those that it wrapped joined."""
     socket = f"swf-test-{uuid.uuid4()}"
 
@@ -36,10 +38,10 @@ def shoot() -> Iterator[Shoot]:
         return subprocess.run(command, capture_output=True, text=True, check=False).stdout
 
     def shot(columns: int, env: dict[str, str], *commands: Sequence[str]) -> list[str]:
-        swf = ["env", "-i", *(f"{name}={value}" for name, value in env.items()), SWF]
-        command = "; ".join(shlex.join([*swf, *args]) for args in commands)
+        screens = tmp_path / "screens"
+        screens.write_text("".join(invoke_on_terminal(*args, env=env, columns=columns).stdout for args in commands))
         size = ("-x", str(columns), "-y", "200")
-        tmux("new-session", "-d", "-s", "shot", *size, f"{command}; echo DONE; sleep 90")
+        tmux("new-session", "-d", "-s", "shot", *size, f"cat {screens}; echo DONE; exec sleep 90")
         lines: list[str] = []
 
         def is_done() -> bool:
@@ -50,7 +52,7 @@ def shoot() -> Iterator[Shoot]:
         tmux("kill-session", "-t", "shot")
         return lines
 
-    tmux("new-session", "-d", "-s", "open", "sleep 600")  # the server ends with its last session
+    tmux("new-session", "-d", "-s", "open", "exec sleep 600")  # the server ends with its last session
     yield shot
     tmux("kill-server")
 

@@ -4,13 +4,14 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from tests.helpers.aws import SETTINGS
-from tests.helpers.cli import FAST_SWF, SWF, TASK, invoke, run, wait_until
+from tests.helpers.cli import SWF, TASK, invoke, wait_until
 from tests.helpers.fault_matrix import authority
 from tests.helpers.forward_proxy import ForwardProxy
 from tests.helpers.issuer import Issuer
@@ -248,29 +249,35 @@ def container(bare_env: dict[str, str], stub: StubService) -> Iterator[tuple[dic
     issuer.close()
 
 
+@pytest.mark.usefixtures("no_pauses")
 def test_a_credential_endpoint_that_fails_for_a_while(
     container: tuple[dict[str, str], Issuer], stub: StubService
 ) -> None:
     """A response is retried until there are credentials."""
     env, issuer = container
     stub.reply(COMPLETE)
-    args = ("complete", "--token", "T", "--retry-for", "60s")
-    with subprocess.Popen([*FAST_SWF, *args], env=env, stderr=subprocess.PIPE, text=True) as response:
+
+    def recover() -> None:
         wait_until(lambda: len(issuer.requests) >= 4)  # botocore asks three times
         issuer.status = 200
-        _, errors = response.communicate(timeout=60)
-    assert response.returncode == 0, errors
-    assert "it responded with status 500; retrying in" in errors
-    assert "secret" not in errors
+
+    with ThreadPoolExecutor() as pool:
+        recovery = pool.submit(recover)
+        result = invoke("complete", "--token", "T", "--retry-for", "60s", env=env)
+        recovery.result()
+    assert result.code == 0, result.stderr
+    assert "it responded with status 500; retrying in" in result.stderr
+    assert "secret" not in result.stderr
     assert stub.access_keys == ["AKIDISSUED"]
 
 
+@pytest.mark.usefixtures("no_pauses")
 def test_a_credential_endpoint_that_keeps_failing(
     container: tuple[dict[str, str], Issuer], stub: StubService
 ) -> None:
     """Exit code 7, and the endpoint is named."""
     env, issuer = container
-    result = run("complete", "--token", "T", "--retry-for", "0", env=env)
+    result = invoke("complete", "--token", "T", "--retry-for", "0", env=env)
     assert (result.code, stub.requests) == (7, [])
     assert f"cannot get credentials from container endpoint {issuer.url}/role" in result.stderr
 

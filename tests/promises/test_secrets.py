@@ -188,6 +188,7 @@ def test_a_process_that_prints_something_else(
         assert shown_in(result.stderr) == []
 
 
+@pytest.mark.usefixtures("no_pauses")
 def test_what_authorizes_at_a_containers_endpoint(bare_env: dict[str, str], tmp_path: Path) -> None:
     """Neither the URL's query nor the token in a file is shown, also not by what botocore and urllib3 log."""
     token = "the-token-of-this-container"
