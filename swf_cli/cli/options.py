@@ -68,7 +68,7 @@ class CommonOptions:
             profile=self.profile,
             region=self.region,
             endpoint_url=self.endpoint_url,
-            **self.timing.read_timeouts,
+            **self.timing.session,
             **settings,
         )
 

@@ -9,8 +9,8 @@ from typing import Any
 class Timing:
     """How long calls and retries wait. A program that runs the command line, such as a test, may pass other times."""
 
-    read_timeouts: Mapping[str, Any] = field(default_factory=dict)
-    """`poll_read_timeout` and `call_read_timeout` of `Session`, in seconds."""
+    session: Mapping[str, Any] = field(default_factory=dict)
+    """Arguments of `Session`: `poll_read_timeout` and `call_read_timeout`, in seconds, and `clock`."""
 
     first_delay: float = 1.0
     """Seconds before the first retry, at most."""

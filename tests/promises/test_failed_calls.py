@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.aws import SETTINGS
-from tests.helpers.cli import SWF, TASK, invoke, wait_until
+from tests.helpers.cli import FAST_SWF, SWF, TASK, invoke, wait_until
 from tests.helpers.fault_matrix import authority
 from tests.helpers.forward_proxy import ForwardProxy
 from tests.helpers.issuer import Issuer
@@ -221,7 +221,7 @@ def test_keys_that_are_rotated_during_heartbeats(service: Service, credentials: 
         token = invoke("poll", *HERE, "-o", "text", env=env).stdout.strip()
         with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as step:
             args = ("heartbeat", "--token", token, "--every", "1s", "--while-pid", str(step.pid))
-            with subprocess.Popen([SWF, *args], env=env, stdout=subprocess.PIPE, text=True) as heartbeats:
+            with subprocess.Popen([*FAST_SWF, *args], env=env, stdout=subprocess.PIPE, text=True) as heartbeats:
                 wait_until(lambda: HEARTBEAT in proxy.operations)
                 proxy.valid_key = "NEWKEY"
                 wait_until(lambda: proxy.rejected >= 1)
