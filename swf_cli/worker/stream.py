@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 _LONGEST_LINE: Final = 1_048_576  # bytes
 _CHUNK: Final = 65_536  # bytes
-_LONGEST_END: Final = 1.0  # seconds
 _WITHHELD: Final = 2  # bytes of the end of a task: a brace and a newline, without which nobody takes it for whole
 _CANCEL_REQUEST: Final = b'{"cancel_requested": true}\n'
 
@@ -172,8 +171,13 @@ class StreamProcess(WorkerProcess):
 class StreamExecutor:
     """Passes the tasks of a slot to a handler, which is started when needed and replaced when it ends."""
 
-    def __init__(self, context: "WorkerContext") -> None:
+    def __init__(self, context: "WorkerContext", longest_end: float = 1.0) -> None:
+        """Use a handler for the tasks of a slot.
+
+        One that closes its stdin or stdout gets the grace period to exit, and at least `longest_end` seconds.
+        """
         self._context = context
+        self._longest_end = longest_end
         self._handler: StreamProcess | None = None
         self._last: TaskRunner | None = None
         """The last task that was passed to it: what it writes to stderr before the next one is about that task."""
@@ -205,7 +209,7 @@ class StreamExecutor:
 
     def _exchange(self, runner: "TaskRunner", handler: StreamProcess) -> Outcome | None:
         try:
-            outcome = _Exchange(runner, handler).run()
+            outcome = _Exchange(runner, handler, self._longest_end).run()
         except ProtocolError as error:
             self._stop(handler)
             return Outcome.failed(str(error), handler.stderr_tail())
@@ -275,8 +279,9 @@ class StreamExecutor:
 class _Exchange:
     """One task at a handler."""
 
-    def __init__(self, runner: "TaskRunner", handler: StreamProcess) -> None:
+    def __init__(self, runner: "TaskRunner", handler: StreamProcess, longest_end: float) -> None:
         self._runner = runner
+        self._longest_end = max(runner.context.config.grace, longest_end)
         self._handler = handler
         self._details: str | None = None
         self._cancelled_at: float | None = None
@@ -359,7 +364,7 @@ class _Exchange:
         if self._closed_at is None:
             self._closed_at = time.monotonic()
         # A process that ends closes its files a moment before.
-        if time.monotonic() - self._closed_at >= max(self._runner.context.config.grace, _LONGEST_END):
+        if time.monotonic() - self._closed_at >= self._longest_end:
             raise ProtocolError(f"the handler closed its {'stdin' if has_stopped_reading else 'stdout'}")
 
     def _is_to_stop(self) -> bool:
