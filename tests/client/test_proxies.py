@@ -2,7 +2,9 @@
 
 import socket
 from collections.abc import Mapping
+from itertools import cycle
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -40,16 +42,21 @@ UNUSABLE = {
 }
 
 
-@pytest.mark.parametrize(("url", "why"), UNUSABLE.items(), ids=UNUSABLE)
-@pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy"])
-def test_an_unusable_setting_is_named(variable: str, url: str, why: str, set_env: SetEnv) -> None:
+def in_turn(values: list[Any]) -> list[Any]:
+    """Return each unusable URL with one of the values, and the first URL with all of them."""
+    urls = list(UNUSABLE)
+    return [*zip(urls[1:], cycle(values)), *((urls[0], value) for value in values)]
+
+
+@pytest.mark.parametrize(("url", "variable"), in_turn(["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy"]))
+def test_an_unusable_setting_is_named(url: str, variable: str, set_env: SetEnv) -> None:
     """The error names the variable, not the password; nothing is sent and nothing retries it."""
     set_env(**SETTINGS, **{variable: url})
     session = Session(endpoint_url=f"{variable.lower().partition('_')[0]}://swf.test")
     for use in (count, complete, poll):
         with pytest.raises(ConnectionSettingError) as raised:
             use(session)
-        assert raised.value.message == f"cannot use the proxy in {variable}: {why}"
+        assert raised.value.message == f"cannot use the proxy in {variable}: {UNUSABLE[url]}"
         assert raised.value.hint == f"set {variable} to http://HOST:PORT, or add swf.test to NO_PROXY"
         assert not raised.value.possibly_executed
 
@@ -62,9 +69,9 @@ def test_the_lower_case_variable_wins(set_env: SetEnv) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", [("poll", "-t", "l"), ("pending", "-t", "l"), ("complete", "--token", "T"), ("tasks",)]
+    ("url", "command"),
+    in_turn([("poll", "-t", "l"), ("pending", "-t", "l"), ("complete", "--token", "T"), ("tasks",)]),
 )
-@pytest.mark.parametrize("url", UNUSABLE)
 def test_no_command_shows_the_password(url: str, command: tuple[str, ...], bare_env: dict[str, str]) -> None:
     """One line and a hint, exit code 1, no retry; neither with --debug, where exceptions below are shown too."""
     env = {**bare_env, **SETTINGS, "https_proxy": url, "SWF_LEDGER": "off"}

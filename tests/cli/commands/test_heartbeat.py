@@ -141,8 +141,7 @@ def test_a_task_that_closes_ends_the_heartbeats(stub: StubService, env: dict[str
     error_line(run(*EVERY, env=env), 5, "it was closed, or it timed out")
 
 
-@pytest.mark.parametrize("every", [[], ["--every", "1s"]], ids=["once", "repeatedly"])
-@pytest.mark.parametrize("named", ["token", "task", "held"])
+@pytest.mark.parametrize(("named", "every"), [("token", []), ("task", []), ("held", []), ("held", ["--every", "1s"])])
 @pytest.mark.parametrize("is_readable", [True, False], ids=["", "no history"])
 def test_how_a_closed_task_ended(
     is_readable: bool, named: str, every: list[str], stub: StubService, env: dict[str, str], tmp_path: Path

@@ -8,7 +8,7 @@ import pytest
 
 from swf_cli.local import demo
 from tests.helpers.cli import run
-from tests.helpers.terminal import on_terminal, without_escapes
+from tests.helpers.terminal import invoke_on_terminal
 
 
 def test_it_walks_through_the_main_job(bare_env: dict[str, str], tmp_path: Path) -> None:
@@ -30,11 +30,11 @@ def test_it_walks_through_the_main_job(bare_env: dict[str, str], tmp_path: Path)
     assert run("held", env=bare_env).json == []
 
 
-def test_a_terminal_gets_tables(bare_env: dict[str, str]) -> None:
-    """On a terminal the commands print tables."""
-    shown = without_escapes(on_terminal("local", "demo", env=bare_env).stdout)
-    assert re.search(r"demo +resize +1\b", shown)
-    assert re.search(r"demo +resize +0\b", shown)
+def test_a_terminal_is_that_of_the_steps(monkeypatch: pytest.MonkeyPatch, bare_env: dict[str, str]) -> None:
+    """On a terminal the commands print on it, tables for instance."""
+    monkeypatch.setattr(demo, "STEPS", (("One.", "test -t 1"),))
+    result = invoke_on_terminal("local", "demo", env=bare_env)
+    assert (result.code, result.stderr) == (0, "")
 
 
 def test_it_stops_at_a_step_that_fails(
