@@ -74,38 +74,58 @@ def ran(here: Path) -> list[Path]:
     return list(here.parent.rglob("ran*"))
 
 
-@pytest.mark.parametrize("recipe", ["work", "heartbeat", "worker"])
-@pytest.mark.parametrize("first", range(0, len(HOSTILE), 4))
-def test_a_task_of_hostile_values(
-    recipe: str, first: int, stub: StubService, env: dict[str, str], here: Path
-) -> None:
-    """The program gets id, activity, workflow ID and input byte for byte, and the task is completed."""
-    activity_id, activity, workflow_id, task_input = HOSTILE[first : first + 4]
-    task = {
-        "taskToken": "TOKEN",
+TASKS = [HOSTILE[first : first + 4] for first in range(0, len(HOSTILE), 4)]
+"""Id, activity, workflow ID and input of tasks."""
+
+
+def hostile_task(activity_id: str, activity: str, workflow_id: str, task_input: str) -> dict[str, Any]:
+    """Return SWF's response to a poll that receives such a task."""
+    return {
+        "taskToken": f"TOKEN {activity_id}",
         "activityId": activity_id,
         "activityType": {"name": activity, "version": "1"},
         "workflowExecution": {"workflowId": workflow_id, "runId": "RUN"},
         "startedEventId": 6,
         "input": task_input,
     }
-    stub.reply(POLL, task)
-    stub.reply(POLL, {})
+
+
+@pytest.mark.parametrize("recipe", ["work", "heartbeat"])
+@pytest.mark.parametrize("values", TASKS)
+def test_a_task_of_hostile_values(
+    recipe: str, values: tuple[str, str, str, str], stub: StubService, env: dict[str, str], here: Path
+) -> None:
+    """The program gets id, activity, workflow ID and input byte for byte, and the task is completed."""
+    activity_id, activity, workflow_id, task_input = values
+    stub.reply(POLL, hostile_task(*values))
     stub.reply(HEARTBEAT, {"cancelRequested": False})
     stub.reply(COMPLETE)
-    environ = env | {"SWF_IDENTITY": workflow_id}
-    script = RECIPES[recipe].replace("--idle-exit 5m", "--max-tasks 1").replace("--every 20s", "--every 1s")
     path = f"{here}:{env['PATH']}"
-    result = shell(f"cd {here}\n{script}", env=environ | {"PATH": path}, program="sh")
+    script = RECIPES[recipe].replace("--every 20s", "--every 1s")
+    result = shell(f"cd {here}\n{script}", env=env | {"SWF_IDENTITY": workflow_id, "PATH": path}, program="sh")
     assert result.code == 0, result.stderr
-    seen = (here / "seen").read_text().split("\0")[:-1]
-    if recipe == "worker":  # `read` of a shell strips what surrounds a line; the variables are the values
-        assert seen[1:4] == [activity_id, activity, workflow_id]
-        assert seen[0] == task_input.strip()
-    else:
-        assert seen == [task_input, activity_id, activity, workflow_id]
+    assert (here / "seen").read_text().split("\0")[:-1] == [task_input, activity_id, activity, workflow_id]
     assert dict(stub.requests)[POLL]["identity"] == workflow_id
     assert COMPLETE in stub.operations()
+    assert ran(here) == []
+
+
+def test_a_worker_of_hostile_values(stub: StubService, env: dict[str, str], here: Path) -> None:
+    """Its commands get the same, but `read` of a shell strips what surrounds a line."""
+    for values in TASKS:
+        stub.reply(POLL, hostile_task(*values))
+    stub.reply(POLL, {})
+    stub.reply(COMPLETE)
+    script = RECIPES["worker"].replace("--idle-exit 5m", f"--max-tasks {len(TASKS)}")
+    for program in PROGRAMS:
+        (here / program).write_text(f"#!/bin/sh\n{RECORD.replace('> seen', '> seen.$$')}\n")
+    path = f"{here}:{env['PATH']}"
+    result = shell(f"cd {here}\n{script}", env=env | {"SWF_IDENTITY": HOSTILE[0], "PATH": path}, program="sh")
+    assert result.code == 0, result.stderr
+    seen = [tuple(file.read_text().split("\0")[:-1]) for file in here.glob("seen.*")]
+    assert sorted(seen) == sorted((task_input.strip(), *names) for *names, task_input in TASKS)
+    assert {arguments["identity"] for operation, arguments in stub.requests if operation == POLL} == {HOSTILE[0]}
+    assert stub.operations().count(COMPLETE) == len(TASKS)
     assert ran(here) == []
 
 
