@@ -1,6 +1,5 @@
 """What is known of the real service, from recordings, its documentation and issues, as tables."""
 
-import base64
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -13,35 +12,6 @@ from swf_cli.local.server import LocalServer
 from tests.helpers.cli import wait_until
 from tests.helpers.flow import NOW, Flow, RealTime, activity, attributes_of, decision, over
 from tests.helpers.wire import Refused, Wire, port_of
-
-# --- Shapes
-
-SHAPES = [
-    # what, how many characters, how it begins
-    ("run ID", (46, 46), ""),
-    ("activity token", (300, 576), "AAAAKgAAAAEAAAAAAAAAA"),
-    ("decision token", (300, 576), "AAAAKgAAAAEAAAAAAAAAA"),
-    ("page token", (1001, 2048), "AAAAKgAAAAEAAAAAAAAAA"),
-]
-
-
-@pytest.mark.parametrize(("what", "length", "prefix"), SHAPES)
-def test_shapes(flow: Flow, what: str, length: tuple[int, int], prefix: str) -> None:
-    """IDs and tokens have the lengths recorded, and are base64."""
-    execution = flow.schedule()
-    flow.signal()
-    found = {
-        "run ID": execution["runId"],
-        "activity token": flow.poll()["taskToken"],
-        "decision token": flow.poll_decision()["taskToken"],
-        "page token": flow.call(
-            "GetWorkflowExecutionHistory", domain=flow.domain, execution=execution, maximumPageSize=1
-        )["nextPageToken"],
-    }[what]
-    assert length[0] <= len(found) <= length[1]
-    assert found.startswith(prefix)
-    assert base64.b64decode(found[2:] if what == "run ID" else found, validate=True)
-
 
 # --- Sizes
 

@@ -279,11 +279,6 @@ class TestBadRequests:
         assert answer.startswith(b"HTTP/1.1 400 ")
         assert SERIALIZATION.encode() in answer
 
-    def test_a_made_up_page_token(self, wire: Wire) -> None:
-        """It is a ValidationException."""
-        with refused(VALIDATION, "Invalid token"):
-            wire.call("ListDomains", registrationStatus="REGISTERED", nextPageToken="made up")
-
     def test_a_client_that_hangs_up_in_the_middle(self, server: LocalServer, wire: Wire) -> None:
         """The server keeps serving, and prints nothing on stderr."""
         for begun in (b"", b"POST / HT", head(server) + b"Content-Length: 9\r\n\r\n{", b"\x16\x03\x01\x00"):

@@ -58,8 +58,9 @@ class TestShape:
         """A task token has 300 to 576 characters of base64, with `+`, `/` and `=`, and SWF's beginning."""
         flow.start()
         flow.decide(*(activity(str(number)) for number in range(20)))
-        tokens = [flow.poll()["taskToken"] for _ in range(20)]
-        assert len(set(tokens)) == 20
+        flow.signal()
+        tokens = [flow.poll_decision()["taskToken"], *(flow.poll()["taskToken"] for _ in range(20))]
+        assert len(set(tokens)) == 21
         for token in tokens:
             assert 300 <= len(token) <= 576
             assert token.startswith("AAAAKgAAAAEAAAAAAAAAA")
