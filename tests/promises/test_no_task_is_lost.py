@@ -159,7 +159,7 @@ def test_no_signal_loses_a_task(aws_env: dict[str, str], deliver_to_disconnected
             assert too_early or process.returncode in (0, -which), (process.returncode, which, stderr)
             return execution, stdout
 
-        with ThreadPoolExecutor(6) as pool:
+        with ThreadPoolExecutor(12) as pool:
             done = list(pool.map(trial, range(trials)))
         rows = held(aws_env)
         listed = {row["execution"]["run_id"] for row in rows if row["kind"] == "task"}

@@ -89,7 +89,8 @@ import json, os, sys, time
 json.loads(sys.stdin.readline())
 for message in json.loads(os.environ["MESSAGES"]):
     print(json.dumps(message), flush=True)
-    time.sleep(float(os.environ["PAUSE"]))
+    if "heartbeat" in message:
+        time.sleep(float(os.environ["PAUSE"]))
 """
 SCRIPT = """
 echo "$PROGRESS" >"$SWF_HEARTBEAT_FILE"
@@ -111,7 +112,7 @@ def fail_with_cut_texts(stub: StubService, env: dict[str, str], form: str, secre
     messages = json.dumps([{"heartbeat": progress}, failed])
     texts = {"PROGRESS": progress, "REASON": reason, "DETAILS": details, "MESSAGES": messages, "PAUSE": pause}
     options = ("--max-tasks", "1", "--heartbeat", "1s")
-    result = run("work", "-d", "d", "-t", "t", *options, *FORMS[form], env=env | texts)
+    result = invoke("work", "-d", "d", "-t", "t", *options, *FORMS[form], env=env | texts)
     assert result.code == 0, result.stderr
     sent = dict(stub.requests)
     return {"progress": sent.get(HEARTBEAT, {}).get("details", ""), **sent[FAIL]}

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.helpers.cli import Result, invoke, run
+from tests.helpers.cli import Result, invoke
 from tests.helpers.local_service import Service
 from tests.helpers.operations import FAIL
 from tests.helpers.stub_service import StubService
@@ -15,8 +15,8 @@ from tests.helpers.terminal import error_line
 def test_fail_closes_a_task_with_its_reason(service: Service, service_env: dict[str, str]) -> None:
     """The history shows the given reason and details as the task's end."""
     workflow_id = service.schedule("fail", "x")
-    task = run("poll", "-d", "fail", "-t", "x", env=service_env).stdout
-    ended = run("fail", "--task", "-", "--reason", "bad", "--details", "very", env=service_env, stdin=task)
+    task = invoke("poll", "-d", "fail", "-t", "x", env=service_env).stdout
+    ended = invoke("fail", "--task", "-", "--reason", "bad", "--details", "very", env=service_env, stdin=task)
     assert ended == Result("", "", 0)
     failed = next(e for e in service.history("fail", workflow_id) if e["eventType"] == "ActivityTaskFailed")
     attributes = failed["activityTaskFailedEventAttributes"]

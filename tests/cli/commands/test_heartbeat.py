@@ -62,7 +62,7 @@ def test_details_are_sent_as_they_were_given(
 
 def test_over_long_details_are_refused_before_anything_is_sent(stub: StubService, env: dict[str, str]) -> None:
     """Heartbeat details over 2,048 characters exit 2, with one line that names the option and the limit."""
-    result = run("heartbeat", "--token", "T", "--details", "d" * 2_049, env=env)
+    result = invoke("heartbeat", "--token", "T", "--details", "d" * 2_049, env=env)
     error_line(result, 2, "--details:", "2,049", "2,048")
     assert stub.requests == []
 
@@ -130,7 +130,7 @@ def test_a_cancellation_ends_the_heartbeats(
 ) -> None:
     """If cancellation is requested: one line, exit code 4; the process still runs, and its parent is to stop it."""
     stub.reply(HEARTBEAT, {"cancelRequested": True})
-    result = run(*EVERY, "--while-pid", str(work.pid), env=env)
+    result = invoke(*EVERY, "--while-pid", str(work.pid), env=env)
     assert result == Result('{"cancel_requested": true}\n', "", 4)
     assert (stub.operations(), work.poll()) == ([HEARTBEAT], None)
 
@@ -138,7 +138,7 @@ def test_a_cancellation_ends_the_heartbeats(
 def test_a_task_that_closes_ends_the_heartbeats(stub: StubService, env: dict[str, str]) -> None:
     """If the task is closed: nothing on stdout, exit code 5."""
     stub.fault(HEARTBEAT, "UnknownResourceFault", "Unknown activity")
-    error_line(run(*EVERY, env=env), 5, "it was closed, or it timed out")
+    error_line(invoke(*EVERY, env=env), 5, "it was closed, or it timed out")
 
 
 @pytest.mark.parametrize(("named", "every"), [("token", []), ("task", []), ("held", []), ("held", ["--every", "1s"])])
@@ -167,7 +167,7 @@ def test_a_transient_fault_is_logged_and_the_next_heartbeat_is_sent(stub: StubSe
     """A heartbeat that fails is logged, and does not end the others."""
     stub.fault(HEARTBEAT, "LimitExceededFault", "too many")
     stub.reply(HEARTBEAT, {"cancelRequested": True})
-    result = run(*EVERY, env=env)
+    result = invoke(*EVERY, env=env)
     assert (result.stdout, result.code) == ('{"cancel_requested": true}\n', 4)
     assert result.stderr == (
         f"swf: heartbeat failed: {HEARTBEAT}: too many (LimitExceededFault)\n"

@@ -59,8 +59,8 @@ def held_keys(env: dict[str, str]) -> list[str]:
 def test_a_task_that_was_polled_is_listed_until_it_is_closed(service: Service, service_env: dict[str, str]) -> None:
     """From the poll on, the task is an object with the keys that scripts rely on, in their order; then gone."""
     workflow_id = service.schedule("video", "resize", "PRIVATE-INPUT")
-    task = run("poll", "-d", "video", "-t", "resize", "--identity", "me", env=service_env).json
-    result = run("held", env=service_env)
+    task = invoke("poll", "-d", "video", "-t", "resize", "--identity", "me", env=service_env).json
+    result = invoke("held", env=service_env)
     assert (result.stderr, result.code) == ("", 0)
     (held,) = result.json
     assert list(held) == KEYS
@@ -82,8 +82,8 @@ def test_a_task_that_was_polled_is_listed_until_it_is_closed(service: Service, s
         "endpoint": service.url,
         "command_pid": None,
     }
-    assert run("complete", "--token", task["token"], "--result", "PRIVATE-RESULT", env=service_env).code == 0
-    assert run("held", env=service_env).json == []
+    assert invoke("complete", "--token", task["token"], "--result", "PRIVATE-RESULT", env=service_env).code == 0
+    assert invoke("held", env=service_env).json == []
     kept = b"".join(path.read_bytes() for path in Path(service_env["SWF_STATE_DIR"]).iterdir())
     assert b"PRIVATE" not in kept
 
@@ -92,7 +92,7 @@ def test_a_lost_poll_has_no_token(stub: StubService, env: dict[str, str]) -> Non
     """A poll that may have received a task is listed with the same keys; what is not known is null."""
     stub.reply("PollForActivityTask", reset=True)
     run("poll", "-d", "y", "-t", "x", "--identity", "me", "--timeout", "0", env=env)
-    (held,) = run("held", env=env).json
+    (held,) = invoke("held", env=env).json
     assert list(held) == KEYS
     unknown = ("token", "id", "activity", "execution", "task_started_execution_history_event_id")
     assert {held[key] for key in unknown} == {None}
@@ -101,8 +101,8 @@ def test_a_lost_poll_has_no_token(stub: StubService, env: dict[str, str]) -> Non
 
 def test_nothing_is_held(bare_env: dict[str, str]) -> None:
     """It needs no ledger, region or credentials: an empty list, no text, and nothing is created."""
-    assert run("held", env=bare_env) == Result("[]\n", "", 0)
-    assert run("held", "-o", "text", env=bare_env) == Result("", "", 0)
+    assert invoke("held", env=bare_env) == Result("[]\n", "", 0)
+    assert invoke("held", "-o", "text", env=bare_env) == Result("", "", 0)
     assert on_terminal("held", env=bare_env).code == 0
     assert not Path(bare_env["SWF_STATE_DIR"]).exists()
 
@@ -162,9 +162,10 @@ def test_filters(
 def test_a_screen_without_rows_says_why(ledger: Ledger, bare_env: dict[str, str]) -> None:
     """Whether nothing is held, or nothing that matches."""
     put(ledger)
-    assert run("held", "-d", "vidoe", "-o", "table", env=bare_env).stdout == "no task held here matches the options\n"
+    args = ("held", "-d", "vidoe", "-o", "table")
+    assert invoke(*args, env=bare_env).stdout == "no task held here matches the options\n"
     empty = bare_env | {"SWF_STATE_DIR": f"{bare_env['SWF_STATE_DIR']}/none"}
-    assert run("held", "-d", "vidoe", "-o", "table", env=empty).stdout == "no task is held here\n"
+    assert invoke(*args, env=empty).stdout == "no task is held here\n"
 
 
 @pytest.mark.parametrize("columns", [60, 80, 140])
@@ -207,13 +208,13 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
     worker = subprocess.run([sys.executable, "-c", script], cwd=Path(__file__).parents[3], check=False)
     assert worker.returncode == -signal.SIGKILL
-    (held,) = run("held", env=service_env).json
+    (held,) = invoke("held", env=service_env).json
     assert (held["taken_by"], held["holder_alive"]) == ("work", False)
     shown = without_escapes(on_terminal("held", env=service_env, columns=140).stdout).splitlines()
     assert shown[1].endswith("dead")
     command = f"swf fail --held {held['key']} --reason 'worker died'"
     assert shown[-1] == f"{held['key']}: its worker has died. To fail the task: {command}"
-    assert run("fail", "--held", held["key"], "--reason", "worker died", env=service_env) == Result("", "", 0)
+    assert invoke("fail", "--held", held["key"], "--reason", "worker died", env=service_env) == Result("", "", 0)
     assert held_keys(service_env) == []
 
 

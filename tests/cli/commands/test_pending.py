@@ -20,7 +20,7 @@ def test_one_list_is_one_object_in_a_pipe(service: Service, service_env: dict[st
     result = run("pending", "--task-list", "x", "--domain", "pending-one", env=service_env)
     assert result.stdout == '{"domain": "pending-one", "task_list": "x", "count": 3, "truncated": false}\n'
     assert (result.stderr, result.code) == ("", 0)
-    assert run("pending", "-t", "x", "-d", "pending-one", "-o", "text", env=service_env).stdout == "3\n"
+    assert invoke("pending", "-t", "x", "-d", "pending-one", "-o", "text", env=service_env).stdout == "3\n"
 
 
 def test_several_lists_are_shown_in_the_order_asked(service: Service, service_env: dict[str, str]) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import pexpect
 import pytest
 
-from tests.helpers.cli import SWF, Result, run, wait_until
+from tests.helpers.cli import SWF, Result, invoke, wait_until
 from tests.helpers.local_service import Service
 from tests.helpers.processes import started
 from tests.helpers.stub_service import StubService
@@ -74,7 +74,7 @@ def test_max_ends_it(stub: StubService, env: dict[str, str]) -> None:
     """With --max it goes on until a count exceeds that, prints this last one, and exits 8."""
     for count in (3, 4):
         stub.reply(OPERATION, {"count": count})
-    result = run(*WATCH, "--max", "3", env=env)
+    result = invoke(*WATCH, "--max", "3", env=env)
     assert [json.loads(line)["count"] for line in result.stdout.splitlines()] == [3, 4]
     error_line(Result("", result.stderr, result.code), 8, "3", "work")
 
@@ -85,14 +85,14 @@ def test_max_ends_it(stub: StubService, env: dict[str, str]) -> None:
 def test_an_error_that_is_not_transient_ends_it(stub: StubService, env: dict[str, str], name: str, code: int) -> None:
     """An unknown domain, no permission, expired credentials: one error with its exit code."""
     stub.fault(OPERATION, name, "the reason why")
-    error_line(run(*WATCH, env=env), code, "the reason why")
+    error_line(invoke(*WATCH, env=env), code, "the reason why")
 
 
 def test_one_of_several_lists_that_is_refused(stub: StubService, env: dict[str, str]) -> None:
     """The others are printed, as without --watch, and the error names the list."""
     stub.reply(OPERATION, {"count": 5})
     stub.fault(OPERATION, "OperationNotPermittedFault", "not you")
-    result = run(*WATCH, "-t", "upload", env=env)
+    result = invoke(*WATCH, "-t", "upload", env=env)
     counts = {row["task_list"]: row["count"] for row in json.loads(result.stdout)}
     assert sorted(counts.values(), key=str) == [5, None]
     (refused,) = (name for name, count in counts.items() if count is None)
@@ -109,5 +109,5 @@ def test_one_of_several_lists_that_is_refused(stub: StubService, env: dict[str, 
 )
 def test_bad_input_is_rejected(stub: StubService, env: dict[str, str], args: list[str], words: list[str]) -> None:
     """An interval that makes no sense, or without --watch, exits 2 before anything is sent."""
-    error_line(run("pending", "-d", "media", "-t", "work", *args, env=env), 2, *words)
+    error_line(invoke("pending", "-d", "media", "-t", "work", *args, env=env), 2, *words)
     assert stub.requests == []

@@ -600,15 +600,16 @@ def test_without_a_task_eval_fails_and_leaves_no_task_behind(
         stub.fault(POLL, {1: "UnknownResourceFault", 7: "AccessDeniedException"}[code], "no")
     else:
         stub.reply(POLL, {})
+    result = invoke(*arguments.split(), env=env)
+    assert result.code == code
     script = f"""
         export {" ".join(f"{name}=before" for name in VARIABLES)}
-        text="$(swf {arguments})" || echo "process $?"
         (set -e; eval "$text"; echo went on)
         eval "$text" || echo "eval $?"
         for name in {" ".join(VARIABLES)}; do eval "echo \\${{$name-gone}}"; done
     """
-    lines = shell(script, env=env, program=program).stdout.splitlines()
-    assert lines == [f"process {code}", f"eval {code}", *["gone"] * len(VARIABLES)]
+    lines = shell(script, env=env | {"text": result.stdout}, program=program).stdout.splitlines()
+    assert lines == [f"eval {code}", *["gone"] * len(VARIABLES)]
 
 
 @pytest.mark.parametrize("option", [("--output", "json"), ("-o", "text"), ("--query", "id")])

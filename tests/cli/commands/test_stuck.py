@@ -155,7 +155,7 @@ def test_a_labelled_domain(service: Service, flow: Flow, service_env: dict[str, 
         decide(flow, "signal")
         start(flow, "young", open_task(task_list="nobody's"))
 
-        result = run(*STUCK, env=service_env)
+        result = invoke(*STUCK, env=service_env)
         assert (result.stderr, result.code) == ("", 0)
         assert reasons(result) == {
             "dead-worker": "holder-gone",
@@ -187,12 +187,12 @@ def test_a_labelled_domain(service: Service, flow: Flow, service_env: dict[str, 
         assert list(safe) == ["dead-worker", "dead-asked"]
         before = {name: service.names("media", name) for name in [*hints, "live-worker", "fine"]}
         for workflow, hint in safe.items():
-            assert run(*shlex.split(hint)[1:], env=service_env) == Result("", "", 0)
+            assert invoke(*shlex.split(hint)[1:], env=service_env) == Result("", "", 0)
             closed = "ActivityTaskCanceled" if workflow == "dead-asked" else "ActivityTaskFailed"
             assert closed in service.names("media", workflow)
         after = {name: service.names("media", name) for name in before}
         assert [name for name in before if before[name] != after[name]] == list(safe)
-        assert reasons(run(*STUCK, env=service_env)).keys() == hints.keys() - safe.keys()
+        assert reasons(invoke(*STUCK, env=service_env)).keys() == hints.keys() - safe.keys()
 
 
 def test_a_decider_that_fails_again_and_again(service: Service, flow: Flow, service_env: dict[str, str]) -> None:
@@ -331,8 +331,8 @@ def test_check_is_for_alarms(service_env: dict[str, str]) -> None:
 
 def test_a_domain_with_nothing_open(service: Service, flow: Flow, service_env: dict[str, str]) -> None:
     """Nothing is stuck: an empty array, no line of text, a sentence on a terminal; exit 0."""
-    assert run(*STUCK, "--check", env=service_env) == Result("[]\n", "", 0)
-    assert run(*STUCK, "-o", "text", env=service_env) == Result("", "", 0)
+    assert invoke(*STUCK, "--check", env=service_env) == Result("[]\n", "", 0)
+    assert invoke(*STUCK, "-o", "text", env=service_env) == Result("", "", 0)
     shown = on_terminal(*STUCK, env=service_env).stdout
     assert shown == "Nothing looks stuck: 0 executions and 0 open tasks read.\n"
 

@@ -65,8 +65,8 @@ def test_text_is_a_line_for_each_task(stub: StubService, env: dict[str, str]) ->
     stub.reply(HISTORY, {"events": CANCELLATION[::-1]})
     args = ("--run-id", "RUN", "-o", "text")
     fields = ("resize", "started", "gpu", "video-7", "RUN", "resize 1", "host-c:3", "2026-11-24T02:01:00Z", "")
-    assert run(*TASKS, "video-7", *args, env=env) == Result("\t".join(fields) + "\n", "", 0)
-    assert run(*TASKS, "video-8", *args, env=env) == Result("", "", 0)
+    assert invoke(*TASKS, "video-7", *args, env=env) == Result("\t".join(fields) + "\n", "", 0)
+    assert invoke(*TASKS, "video-8", *args, env=env) == Result("", "", 0)
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,7 @@ class TestDomain:
     def test_a_misspelled_list_is_named(self, service_env: dict[str, str], args: tuple[str, ...]) -> None:
         """No task is on that list, but on one with nearly the same name, or one that begins with it."""
         of = ("--workflow-id", "second") if args == ("--all",) else ()
-        result = run("tasks", "-d", "media", "-t", "wor", "-t", "otehr", "-t", "no", *args, *of, env=service_env)
+        result = invoke("tasks", "-d", "media", "-t", "wor", "-t", "otehr", "-t", "no", *args, *of, env=service_env)
         found = "swf: no task was found on {}; did you mean {}?\n"
         assert result == Result("[]\n", found.format("wor", "work") + found.format("otehr", "other"), 0)
 
@@ -239,7 +239,7 @@ def test_an_execution_without_tasks(service: Service, service_env: dict[str, str
     """An empty array, or a line on a terminal; and the decision task that waits, if one does."""
     flow = service.flow("media")
     start(flow, "w")
-    assert run(*TASKS, "w", env=service_env) == Result("[]\n", "", 0)
+    assert invoke(*TASKS, "w", env=service_env) == Result("[]\n", "", 0)
     assert "no open activity task (--all shows closed ones too)" in on_terminal(*TASKS, "w", env=service_env).stdout
     flow.start("dead", taskList={"name": "deciders"})
     service.advance(630)

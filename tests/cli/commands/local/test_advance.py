@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.helpers.cli import invoke, run
+from tests.helpers.cli import invoke
 from tests.helpers.local_service import Service, local_service
 from tests.helpers.terminal import error_line
 
@@ -12,10 +12,10 @@ from tests.helpers.terminal import error_line
 def test_timeouts_come_due(service: Service, service_env: dict[str, str]) -> None:
     """When it returns, a task that timed out on the way has its event; stderr shows the clock."""
     workflow_id = service.schedule("video", "x", scheduleToStartTimeout="600", scheduleToCloseTimeout="NONE")
-    result = run("local", "advance", "9m", env=service_env)
+    result = invoke("local", "advance", "9m", env=service_env)
     assert (result.stdout, result.code) == ("", 0)
     assert "ActivityTaskTimedOut" not in service.names("video", workflow_id)
-    shown = datetime.fromisoformat(run("local", "advance", "2m", env=service_env).stderr.split()[-1])
+    shown = datetime.fromisoformat(invoke("local", "advance", "2m", env=service_env).stderr.split()[-1])
     assert "ActivityTaskTimedOut" in service.names("video", workflow_id)
     expected = datetime.now(UTC) + timedelta(minutes=11)
     assert abs((shown - expected).total_seconds()) < 60

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers.cli import Result, invoke, run
+from tests.helpers.cli import Result, invoke
 from tests.helpers.flow import attributes_of
 from tests.helpers.local_service import Service
 from tests.helpers.terminal import error_line
@@ -25,13 +25,13 @@ def test_from_request_to_cancelled(service: Service, video_env: dict[str, str], 
     """After a request `swf heartbeat` exits 4 and `swf cancel` succeeds."""
     schedule(video_env)
     task = tmp_path / "task.json"
-    task.write_text(run("poll", env=video_env).stdout)
-    assert run("heartbeat", "--task", str(task), env=video_env).json == {"cancel_requested": False}
-    asked = run("local", "cancel", "--workflow-id", "w", env=video_env)
+    task.write_text(invoke("poll", env=video_env).stdout)
+    assert invoke("heartbeat", "--task", str(task), env=video_env).json == {"cancel_requested": False}
+    asked = invoke("local", "cancel", "--workflow-id", "w", env=video_env)
     assert asked == Result("", "swf: requested cancellation of resize-1 in workflow w\n", 0)
-    heartbeat = run("heartbeat", "--task", str(task), env=video_env)
+    heartbeat = invoke("heartbeat", "--task", str(task), env=video_env)
     assert (heartbeat.json, heartbeat.code) == ({"cancel_requested": True}, 4)
-    assert run("cancel", "--task", str(task), "--details", "half way", env=video_env) == Result("", "", 0)
+    assert invoke("cancel", "--task", str(task), "--details", "half way", env=video_env) == Result("", "", 0)
     event = next(e for e in service.history("video", "w") if e["eventType"] == "ActivityTaskCanceled")
     assert attributes_of(event)["details"] == "half way"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from swf_cli.local import demo
-from tests.helpers.cli import run
+from tests.helpers.cli import invoke, run
 from tests.helpers.terminal import invoke_on_terminal
 
 
@@ -27,7 +27,7 @@ def test_it_walks_through_the_main_job(bare_env: dict[str, str], tmp_path: Path)
     assert '{"cancel_requested": false}' in result.stdout
     assert result.stdout.endswith(f"[]\n\n{demo.END}")
     assert list((tmp_path / "tmp").iterdir()) == []
-    assert run("held", env=bare_env).json == []
+    assert invoke("held", env=bare_env).json == []
 
 
 def test_a_terminal_is_that_of_the_steps(monkeypatch: pytest.MonkeyPatch, bare_env: dict[str, str]) -> None:
