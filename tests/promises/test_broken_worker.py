@@ -55,24 +55,12 @@ def remove_script(script: Path, temporary: Path) -> None:
     script.unlink()
 
 
-def remove_interpreter(script: Path, temporary: Path) -> None:
-    """Replace the command by one whose interpreter does not exist."""
-    script.with_name("new").write_text("#!/no/such/interpreter\n")
-    script.with_name("new").chmod(0o755)
-    script.with_name("new").replace(script)
-
-
-def remove_permission(script: Path, temporary: Path) -> None:
-    """Make the command one that may not be executed."""
-    script.chmod(0o644)
-
-
 def remove_temporary_folder(script: Path, temporary: Path) -> None:
     """Remove the folder for temporary files."""
     shutil.rmtree(temporary)
 
 
-@pytest.mark.parametrize("break_it", [remove_script, remove_interpreter, remove_permission, remove_temporary_folder])
+@pytest.mark.parametrize("break_it", [remove_script, remove_temporary_folder])
 def test_a_broken_worker_fails_one_task_per_slot_at_most(
     break_it: Callable[[Path, Path], None], aws_env: dict[str, str], script: Path, tmp_path: Path
 ) -> None:
