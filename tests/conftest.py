@@ -146,8 +146,8 @@ def env(aws_env: dict[str, str], stub: StubService) -> dict[str, str]:
 
 @pytest.fixture
 def service() -> Iterator[Service]:
-    """A local SWF that holds each poll for a second."""
-    with local_service() as service:
+    """A local SWF that holds each poll for a fifth of a second."""
+    with local_service(hold=0.2) as service:
         yield service
 
 

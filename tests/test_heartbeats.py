@@ -642,6 +642,7 @@ class TestSendHeartbeats:
         accept_heartbeats(stub)
 
         def has_ended(seconds: float) -> bool:
+            time.sleep(seconds / 40)
             return len(stub.requests) >= 3
 
         assert send_heartbeats(session, "TOKEN", "page 7", every=0.01, has_ended=has_ended) is False
@@ -667,6 +668,7 @@ class TestSendHeartbeats:
         stub.reply(HEARTBEAT, reset=True)
 
         def has_ended(seconds: float) -> bool:
+            time.sleep(seconds / 40)
             return len(stub.requests) >= 4
 
         with pytest.raises(NetworkError) as caught:
@@ -682,6 +684,7 @@ class TestSendHeartbeats:
         stub.fault(HEARTBEAT, "ThrottlingException", "slow")
 
         def has_ended(seconds: float) -> bool:
+            time.sleep(seconds / 40)
             return bool(caplog.messages)
 
         assert send_heartbeats(session, "TOKEN", None, every=0.01, has_ended=has_ended) is False

@@ -141,7 +141,7 @@ def test_handlers_of_hostile_names(stub: StubService, env: dict[str, str], here:
     stub.reply(POLL, {})
     stub.reply(FAIL)
     stub.reply(COMPLETE)
-    script = RECIPES["handlers"].replace("--idle-exit 5m", "--idle-exit 1s").replace("--jobs 8", "--jobs 1")
+    script = RECIPES["handlers"].replace("--idle-exit 5m", f"--max-tasks {len(names)}")
     result = shell(f"cd {here}\n{script}", env=env, program="sh")
     assert result.code == 0, result.stderr
     failed = {arguments["taskToken"]: arguments["reason"] for kind, arguments in stub.requests if kind == FAIL}

@@ -21,6 +21,8 @@ from swf_cli.processes import signal_group
 from tests.helpers.cli import SWF, Result, invoke, shell, wait_until
 from tests.helpers.flow import activity, attributes_of, decision
 from tests.helpers.local_service import Service
+from tests.helpers.operations import COUNT
+from tests.helpers.stub_service import StubService
 from tests.helpers.terminal import installed, on_terminal, without_escapes
 
 README = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
@@ -221,7 +223,7 @@ def test_heartbeat_recipe_stops_the_step(
 def test_worker_recipe(service: Service, service_env: dict[str, str], here: Path) -> None:
     """The program is run once for each task, with its input, and how it ends closes the task."""
     workflows = [service.schedule("video", "resize", name) for name in ("in.png", "it's $(touch gone)", "broken")]
-    result = run_recipe("worker", here, service_env, ("--idle-exit 5m", "--idle-exit 1s"))
+    result = run_recipe("worker", here, service_env, ("--idle-exit 5m", "--max-tasks 3"))
     assert (result.code, result.stdout) == (0, "")
     assert "2 completed, 1 failed" in result.stderr
     *done, failed = [last_event(service, workflow) for workflow in workflows]
@@ -230,7 +232,7 @@ def test_worker_recipe(service: Service, service_env: dict[str, str], here: Path
     assert not (here / "gone").exists()
 
 
-def test_alarm_recipe(service: Service, service_env: dict[str, str], here: Path) -> None:
+def test_alarm_recipe(service: Service, service_env: dict[str, str], stub: StubService, here: Path) -> None:
     """The alarm is silent below the limit, and pages when it is passed or the count can't be had."""
     service.schedule("video", "resize")
     assert run_recipe("alarm", here, service_env).stdout == ""
@@ -238,7 +240,8 @@ def test_alarm_recipe(service: Service, service_env: dict[str, str], here: Path)
     for _ in range(100):
         service.schedule("video", "resize")
     run_recipe("alarm", here, service_env)
-    run_recipe("alarm", here, {**service_env, "AWS_ENDPOINT_URL_SWF": "http://127.0.0.1:9"})
+    stub.fault(COUNT, "UnknownResourceFault", "Unknown domain")
+    run_recipe("alarm", here, {**service_env, "AWS_ENDPOINT_URL_SWF": stub.url})
     pages = "swf pending exited with 8: resize\t101\nupload\t0\nswf pending exited with 1: resize\t\nupload\t\n"
     assert (here / "pages.txt").read_text() == pages
 
@@ -351,7 +354,7 @@ def test_handlers_recipe(service: Service, service_env: dict[str, str], here: Pa
         options = ("-d", "video", "-t", task_list, "--activity", name, "--workflow-id", name, "--input", "in.png")
         made = invoke("local", "schedule", *options, env=service_env)
         assert made.code == 0, made.stderr
-    result = run_recipe("handlers", here, service_env, ("--idle-exit 5m", "--idle-exit 1s"))
+    result = run_recipe("handlers", here, service_env, ("--idle-exit 5m", "--max-tasks 3"))
     assert result.code == 0, result.stderr
     assert last_event(service, "resize")[1]["result"] == "resize in.png"
     assert last_event(service, "upload")[1]["result"] == "upload in.png"

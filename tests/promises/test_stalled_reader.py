@@ -30,8 +30,8 @@ def calls() -> list[str]:
 
 @pytest.fixture
 def service(calls: list[str]) -> Iterator[Service]:
-    """A local SWF that holds polls for a second."""
-    with local_service(hold=1, log=calls.append) as service:
+    """A local SWF that holds polls for a fifth of a second."""
+    with local_service(hold=0.2, log=calls.append) as service:
         yield service
 
 
