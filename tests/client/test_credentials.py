@@ -380,7 +380,7 @@ def test_a_file_that_is_not_needed_need_not_be_readable(stub: StubService, set_e
 
 def test_a_secret_is_registered_before_it_can_be_shown(stub: StubService, set_env: SetEnv) -> None:
     """A reply that repeats the session token is shown without it."""
-    token = "IQoJb3JpZ2luX2VjE" * 20
+    token = "IQoJb3JpZ2luX2VjE" + "aB3+" * 80
     set_env(**KEYS, AWS_SESSION_TOKEN=token)
     stub.fault(COUNT, "ValidationException", f"odd header: {token}")
     with pytest.raises(SwfError) as raised:
