@@ -98,18 +98,18 @@ def test_a_command_that_is_away_for_a_while_costs_nothing(
     with local_service(hold=1) as service:
         env = {**aws_env, "AWS_ENDPOINT_URL_SWF": service.url}
         workflow_ids = [service.schedule("media", "work", heartbeatTimeout="2") for _ in range(8)]
-        with worker(env, str(script), options=("--heartbeat", "1s", "--max-tasks", "60")) as process:
+        with worker(env, str(script), options=("--heartbeat", "1s", "--max-tasks", "28")) as process:
             # A shell that was started just before would not find its script any more.
             wait_until(lambda: ends(service, workflow_ids).total() == 8)
             away = script.rename(script.with_name("away"))
-            workflow_ids += [service.schedule("media", "work", heartbeatTimeout="2") for _ in range(52)]
+            workflow_ids += [service.schedule("media", "work", heartbeatTimeout="2") for _ in range(20)]
             assert process.stderr is not None
             assert any("polling is suspended" in line for line in process.stderr)
             wait_until(lambda: "retrying in 1" in process.stderr.readline())  # type: ignore[union-attr]
             away.rename(script)
             _, errors = process.communicate(timeout=60)
     assert process.returncode == 0, errors
-    assert ends(service, workflow_ids) == {"ActivityTaskCompleted": 60}
+    assert ends(service, workflow_ids) == {"ActivityTaskCompleted": 28}
 
 
 @pytest.mark.parametrize(

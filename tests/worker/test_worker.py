@@ -43,6 +43,24 @@ class Hold(threading.Event):
         return super().wait(0.05)
 
 
+class LoopClock(FakeClock):
+    """A clock that counts how often a worker's loop reads it: twice each time, or once while a task runs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._reads = 0
+
+    def __call__(self) -> float:
+        """Return the time."""
+        self._reads += threading.current_thread().name.startswith("ThreadPoolExecutor")
+        return super().__call__()
+
+    def await_loop(self) -> None:
+        """Wait until the loop has looked at whether the worker is idle at this time."""
+        reads = self._reads
+        wait_until(lambda: self._reads >= reads + 4)
+
+
 class Workers:
     """Workers on the list `work` of the domain `media`, each in a thread of its own."""
 
@@ -166,16 +184,18 @@ class TestSlots:
 
     def test_idle_exit(self, stub: StubService, workers: Workers, tmp_path: Path) -> None:
         """It stops once it has been without a task for that time; while one runs, the time does not count."""
-        clock = workers.clock = FakeClock()
+        clock = workers.clock = LoopClock()
         offer(stub, 1)
         worker, running = workers.start(until(tmp_path / "go"), slots=2, idle_exit=60)
         wait_until(lambda: worker.stats.running == 1)
         clock.now += 100
-        self._await_polls(stub)
+        clock.await_loop()
+        assert not worker.shutdown.draining.is_set()
         (tmp_path / "go").touch()
         wait_until(lambda: worker.stats.running == 0)
         clock.now += 59
-        self._await_polls(stub)
+        clock.await_loop()
+        assert not worker.shutdown.draining.is_set()
         clock.now += 1
         running.result(60)
         assert worker.stats.ended == {"completed": 1}
@@ -230,11 +250,6 @@ class TestSlots:
             stub.fault(POLL, "ThrottlingException", "slow down")
         with pytest.raises(SwfError, match=r"^every poll of b failed: "):
             workers.run("true", idle_exit=0)
-
-    def _await_polls(self, stub: StubService) -> None:
-        """Wait until an idle slot has polled for longer than the worker takes to notice that it is idle."""
-        count = polls(stub)
-        wait_until(lambda: polls(stub) >= count + 7)
 
 
 INCOMPLETE = {name: value for name, value in TASK.items() if name != "activityType"}
