@@ -109,7 +109,7 @@ class TestEnvironment:
         """With --speed timeouts come sooner, and `swf local advance` needs no waiting at all."""
         scheduled = "swf local schedule -t x --activity resize --schedule-to-start-timeout"
         wait = "until [ $(swf pending -t x -o text) = 0 ]; do :; done; echo timed out"
-        fast = run("local", "run", "--speed", "1000", "sh", "-c", f"{scheduled} 10m; {wait}", env=tmp_env)
+        fast = run("local", "run", "--speed", "1000", "sh", "-c", f"{scheduled} 1m; {wait}", env=tmp_env)
         assert fast.stdout == "timed out\n"
         script = f"{scheduled} 1d; swf pending -t x -o text; swf local advance 1d; swf pending -t x -o text"
         advanced = run("local", "run", "sh", "-c", script, env=tmp_env)
