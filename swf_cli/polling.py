@@ -15,7 +15,15 @@ from typing import TYPE_CHECKING, Final
 
 from .api import EmptyPollPauses, poll_once
 from .client.attempt import attempt
-from .errors import CredentialsUnavailable, IncompleteTask, NetworkError, NoTaskReceived, Signalled, SwfError
+from .errors import (
+    ConnectionSettingError,
+    CredentialsError,
+    IncompleteTask,
+    NetworkError,
+    NoTaskReceived,
+    Signalled,
+    SwfError,
+)
 from .invocation import Invocation
 from .ledger.records import PollSource, Taker
 from .models import WorkerTask
@@ -32,7 +40,7 @@ STOP_NOTICE = (
 )
 """What to log when a signal asks to stop polling."""
 
-_NEVER_CONNECTED: Final = (NetworkError, CredentialsUnavailable)
+_NEVER_CONNECTED: Final = (NetworkError, CredentialsError, ConnectionSettingError)
 _LONGEST_DELAY: Final = 60.0  # seconds; as long as SWF holds a poll, so that returning pollers stay spread
 _SPREAD_AFTER: Final = 3  # failures
 _LONGEST_PAUSE: Final = 1.0  # seconds after a poll that nobody held
@@ -241,7 +249,7 @@ class Poller:
 
     def _note_failure(self, error: SwfError, seconds: float) -> None:
         """Raise the error if SWF was never reached."""
-        self.is_connected |= error.possibly_executed or not isinstance(error, _NEVER_CONNECTED)
+        self.is_connected |= has_reached_swf(error)
         if not self.is_connected:
             raise error
         self._observer.on_failure(error)
@@ -287,6 +295,11 @@ class Poller:
             if task is None:
                 return None
             return ReceivedTask(task, source, record.key, record.assign(task))
+
+
+def has_reached_swf(error: SwfError) -> bool:
+    """Return whether a call that failed reached SWF, with credentials that it accepts."""
+    return error.possibly_executed or not isinstance(error, _NEVER_CONNECTED)
 
 
 def _describe_failure(error: SwfError, source: PollSource) -> str:

@@ -7,8 +7,10 @@ from dataclasses import replace
 
 from ..ledger.records import HeldTask, PollSource, command_pid
 from ..ledger.store import Ledger
+from ..polling import has_reached_swf
 from ..processes import end_groups, host_name
 from ..responding import Outcome, Responder, Settlement, may_drop
+from ..retry import Log
 from .task_runner import TaskLog
 
 _WORKER_DIED = "worker died"
@@ -61,19 +63,24 @@ def fail_orphans(
 ) -> None:
     """Fail the tasks among orphans, so that their deciders learn of it now.
 
-    Each is tried once, and stays in the ledger if it can't be closed; so do those that are left when `stop` is set.
-    Those that are closed are logged here, the others by the responder's log.
+    Each is tried once, and stays in the ledger if it can't be closed; so do those left when `stop` is set, or
+    when SWF can't be reached and the responder is to stop. The responder's log gets what is about not reaching SWF.
     """
-    for held in (orphan for orphan in orphans if orphan.token is not None):
-        if stop.is_set():
-            return
+    tasks = [orphan for orphan in orphans if orphan.token is not None]
+    log: Log = _log
+    while tasks and not stop.is_set():
+        held = tasks.pop(0)
         log = TaskLog(held, held.task_list, responder.log)
         settlement = replace(responder, log=log).respond(held.reference, Outcome.failed(_WORKER_DIED))
+        log = _log if settlement.error is None or has_reached_swf(settlement.error) else responder.log
         if may_drop(held, settlement, held.reference, responder.client):
             ledger.drop(held.key)
-            log = TaskLog(held, held.task_list)
         if settlement.status == "accepted":
             count(settlement)
-        log.event(
+        TaskLog(held, held.task_list, log).event(
             settlement.event, "left by a worker that died (%s, process %s): %s", held.identity, held.pid, settlement
         )
+        if settlement.status == "undelivered" and responder.stop.is_set():
+            break
+    if tasks:
+        log.warning("tasks of dead workers that stay open, see `swf held`: %d", len(tasks))

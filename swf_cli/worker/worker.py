@@ -143,7 +143,7 @@ class Worker:
         orphans = stop_commands(orphans, self._context.config.grace, self.shutdown.killing)
         responder = self._context.responder(self.shutdown.draining, _LogOnceConnected(_log, self._poller))
         responder = replace(responder, retry_for=_ORPHAN_RETRIES, gate=None)
-        fail_orphans(orphans, self._context.ledger, responder, stop=self.shutdown.draining, count=self._count_orphan)
+        fail_orphans(orphans, self._context.ledger, responder, stop=self.shutdown.killing, count=self._count_orphan)
 
     def _check_files(self) -> None:
         """Raise SwfError if the temporary directory or the alive file can't be written to."""

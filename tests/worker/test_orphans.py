@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from swf_cli.client.session import Session
-from swf_cli.errors import NetworkError, TaskNotOpen
+from swf_cli.errors import AccessError, CredentialsError, NetworkError, SwfError, TaskNotOpen
 from swf_cli.history import End
 from swf_cli.ledger.records import HeldTask, PollSource
 from swf_cli.ledger.store import Ledger
@@ -258,8 +258,8 @@ def test_orphans_are_failed(
     assert responder.responses == [(orphan.reference, WORKER_DIED) for orphan in orphans[:2]]
     assert (len(ledger.list_held()), counts) == (left, [settlement] * counted)
     line = f"left by a worker that died (them, process 1): {settlement}"
-    assert caplog.messages == [line, line]
-    about = [vars(record)["task"] for record in caplog.records]
+    assert caplog.messages == [line, line, "tasks of dead workers that stay open, see `swf held`: 1"]
+    about = [vars(record)["task"] for record in caplog.records[:2]]
     assert [(task["workflow_id"], task["id"], task["task_list"]) for task in about] == [
         ("video-7", "resize-1", "work")
     ] * 2
@@ -278,13 +278,49 @@ def test_an_orphan_of_which_only_the_token_is_known(caplog: pytest.LogCaptureFix
     assert TextFormatter().format(record).startswith("swf: left by a worker that died (them, process 1): failed")
 
 
-def test_stopped_before_the_first() -> None:
-    """A worker that is stopping fails no orphans: they are left to the next one."""
-    ledger, responder, stop = (
-        ListLedger(ORPHAN),
-        FakeResponder(),
-        threading.Event(),
-    )
+def test_stopped_before_the_first(log: pytest.LogCaptureFixture) -> None:
+    """A worker that is to end at once fails no orphans: they are left to the next one, and that is logged."""
+    ledger, responder, stop = ListLedger(ORPHAN), FakeResponder(), threading.Event()
     stop.set()
     fail_orphans([ORPHAN], ledger, responder, stop=stop, count=lambda settlement: None)
     assert (responder.responses, ledger.list_held()) == ([], [ORPHAN])
+    assert log.messages == ["tasks of dead workers that stay open, see `swf held`: 1"]
+
+
+@pytest.mark.parametrize(
+    ("settlement", "attempts"),
+    [
+        (Settlement("accepted", WORKER_DIED), 3),
+        (Settlement("rejected", WORKER_DIED, error=AccessError("not authorized")), 3),
+        (Settlement("undelivered", WORKER_DIED, error=NetworkError("connection refused")), 1),
+    ],
+    ids=lambda value: value.status if isinstance(value, Settlement) else str(value),
+)
+def test_worker_that_shuts_down(settlement: Settlement, attempts: int) -> None:
+    """Its commands were stopped, so each orphan is tried once; but no further one if SWF can't be reached."""
+    orphans = [replace(ORPHAN, key=f"k{n}", token=f"T{n}") for n in range(3)]
+    ledger, responder = ListLedger(*orphans), FakeResponder(settlement=settlement)
+    responder.stop.set()
+    fail_orphans(orphans, ledger, responder, stop=threading.Event(), count=lambda settlement: None)
+    assert len(responder.responses) == attempts
+
+
+@pytest.mark.parametrize(
+    ("error", "is_logged"),
+    [
+        (AccessError("not authorized"), True),
+        (TaskNotOpen("no open task"), True),
+        (NetworkError("connection refused"), False),
+        (NetworkError("connection reset", possibly_executed=True), True),
+        (CredentialsError("no credentials"), False),
+    ],
+    ids=str,
+)
+def test_what_is_logged_before_the_first_poll_was_answered(
+    log: pytest.LogCaptureFixture, error: SwfError, is_logged: bool
+) -> None:
+    """What SWF replied is logged at once; that it can't be reached ends the worker with one error."""
+    elsewhere = logging.getLogger("elsewhere")
+    responder = FakeResponder(settlement=Settlement("rejected", WORKER_DIED, error=error), log=elsewhere)
+    fail_orphans([ORPHAN], ListLedger(ORPHAN), responder, stop=responder.stop, count=lambda settlement: None)
+    assert len(log.messages) == is_logged

@@ -1,6 +1,9 @@
 """A worker within the test's process: how many tasks it works on, when it stops, and what failing polls do."""
 
 import logging
+import os
+import signal
+import subprocess
 import sys
 import threading
 import traceback
@@ -9,6 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from subprocess import PIPE
 from typing import Any
 
 import pytest
@@ -20,6 +24,7 @@ from swf_cli.ledger.records import HeldTask
 from swf_cli.ledger.store import Ledger
 from swf_cli.models import WorkerTask
 from swf_cli.polling import poll_source
+from swf_cli.processes import start_id
 from swf_cli.retry import Retrier
 from swf_cli.worker.config import WorkerConfig
 from swf_cli.worker.handlers import FixedCommand
@@ -541,10 +546,13 @@ class TestOrphans:
     def leave(self, workers: Workers) -> Callable[..., None]:
         """Record a task of a worker that has ended."""
 
-        def leave(**change: Any) -> None:
+        def leave(command: int | None = None, **change: Any) -> None:
             source = replace(poll_source(workers.session, "media", "work", "them"), **change)
             with Ledger(workers.state) as ledger:
-                ledger.record_poll(source, "work").assign(WorkerTask.from_api(TASK))
+                record = ledger.record_poll(source, "work")
+                record.assign(WorkerTask.from_api(TASK))
+                if command is not None:
+                    ledger.set_command(record.key, command, start_id(command))
 
         return leave
 
@@ -584,15 +592,40 @@ class TestOrphans:
         assert (worker.stats.ended, workers.held()) == ({}, [])
 
     def test_orphan_that_may_not_be_closed(
-        self, stub: StubService, workers: Workers, leave: Callable[[], None]
+        self, stub: StubService, workers: Workers, leave: Callable[[], None], caplog: pytest.LogCaptureFixture
     ) -> None:
-        """It keeps no worker from ending, and is left to the next one."""
+        """It keeps no worker from ending, and is left to the next one.
+
+        That is logged, also if SWF still holds the first poll at that moment.
+        """
         leave()
+        tried = threading.Event()
         stub.reset()
-        offer(stub, 0)
+        stub.reply(POLL, NO_TASK, wait=tried)
         stub.fault(FAIL, "AccessDeniedException", "not authorized")
-        worker = workers.run("true", idle_exit=0)
+        worker, running = workers.start("true", idle_exit=0)
+        wait_until(lambda: "left by a worker that died" in caplog.text)
+        tried.set()
+        running.result(60)
         assert (worker.stats.ended, stub.operations().count(FAIL), len(workers.held())) == ({}, 1, 1)
+
+    def test_worker_that_drains(self, stub: StubService, workers: Workers, leave: Callable[..., None]) -> None:
+        """It stopped the command of a dead worker, and so fails its task, too."""
+        with subprocess.Popen(["sh", "-c", "trap '' TERM; echo; sleep 100"], process_group=0, stdout=PIPE) as command:
+            assert command.stdout is not None
+            command.stdout.readline()
+            leave(command=command.pid)
+            polled = threading.Event()
+            stub.reset()
+            stub.reply(POLL, NO_TASK, wait=polled)
+            stub.reply(FAIL)
+            worker, running = workers.start("true", grace=0.1)
+            wait_until(lambda: POLL in stub.operations())
+            worker.shutdown.drain()
+            polled.set()
+            running.result(60)
+            assert command.wait(60) == -signal.SIGKILL
+        assert (reasons(stub), workers.held()) == (["worker died"], [])
 
     @pytest.mark.parametrize(("profile", "left"), [(None, 0), ("another", 1)])
     def test_deleted_execution(
@@ -625,7 +658,13 @@ class TestOrphans:
         assert "slow down" in caplog.messages[0]
         assert workers.held() == []
 
-    @pytest.mark.parametrize("fault", ["UnknownResourceFault", "UnrecognizedClientException"])
+    @pytest.mark.parametrize(
+        ("fault", "logged"),
+        [
+            ("UnknownResourceFault", [f"left by a worker that died (them, process {os.getpid()})"]),
+            ("UnrecognizedClientException", []),
+        ],
+    )
     def test_start_that_fails(
         self,
         stub: StubService,
@@ -634,8 +673,12 @@ class TestOrphans:
         own_session: Session,
         caplog: pytest.LogCaptureFixture,
         fault: str,
+        logged: list[str],
     ) -> None:
-        """If SWF refuses the first poll, that is the only error; orphans are left to the next worker."""
+        """If SWF refuses the first poll, that is the only error; orphans are left to the next worker.
+
+        What it says of an orphan is logged, too.
+        """
         workers.session = own_session
         leave()
         refused = threading.Event()
@@ -647,7 +690,7 @@ class TestOrphans:
         refused.set()
         with pytest.raises(SwfError):
             running.result(60)
-        assert caplog.messages == []
+        assert [m.partition(":")[0] for m in caplog.messages] == logged
         assert len(workers.held()) == 1
 
     def test_tasks_of_a_live_worker(self, stub: StubService, workers: Workers, tmp_path: Path) -> None:
