@@ -37,7 +37,7 @@ _log = logging.getLogger(__name__)
 
 
 class Recycled(Exception):
-    """A handler that had done tasks before exited with 0, and never read the task that was written to it."""
+    """A handler that had done tasks before ended, and never read the task that was written to it."""
 
 
 class StreamProcess(WorkerProcess):
@@ -340,11 +340,11 @@ class _Exchange:
         for _ in range(_LONGEST_LINE // _CHUNK):
             if outcome := self._read(handler.exchange(0)):
                 return outcome
-        handler.is_retired = True
         if runner.is_over():
             return None
-        if handler.responses and handler.returncode() == 0 and self._is_unread():
+        if handler.responses and self._is_unread():
             raise Recycled
+        handler.is_retired = True
         runner.forward_stderr(handler, ended=True)
         if handler.unfinished_line:
             runner.log.warning("the handler's last line has no newline: %s", excerpt(handler.unfinished_line))

@@ -464,18 +464,38 @@ class TestRecycling:
         assert warnings == ["the handler ended between two tasks (exit 3)"]
 
     @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere it is not known what is in a pipe")
-    @pytest.mark.parametrize(("code", "operation"), [(0, COMPLETE), (3, FAIL)])
-    def test_exit_just_as_a_task_arrives(self, handlers: Handlers, code: int, operation: str) -> None:
-        """A task that a handler which recycles itself never read goes to the next one; not that of one that fails."""
+    @pytest.mark.parametrize(
+        ("end", "how"),
+        [("sys.exit(0)", None), ("sys.exit(3)", "exit 3"), ("os.kill(os.getpid(), 9)", "signal SIGKILL")],
+    )
+    def test_end_just_as_a_task_arrives(
+        self, handlers: Handlers, caplog: pytest.LogCaptureFixture, end: str, how: str | None
+    ) -> None:
+        """A task that a handler never read goes to the next one; with another code than 0, its end is logged."""
         handlers.use(
             f"""
             if not os.path.exists("first"):
-                mark("first"); read(); say(result="one"); select.select([0], [], []); sys.exit({code})
+                mark("first"); read(); say(result="one"); select.select([0], [], []); {end}
             while read(): say(result="two")
             """
         )
         assert handlers.result() == "one"
-        assert handlers.run()[0] == operation
+        assert handlers.result() == "two"
+        warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+        assert warnings == ([] if how is None else [f"the handler ended between two tasks ({how})"])
+
+    @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere it is not known what is in a pipe")
+    def test_handlers_that_all_end_just_as_a_task_arrives(self, handlers: Handlers) -> None:
+        """The second one that does fails the task: no handler may be able to read it."""
+        handlers.use(
+            """
+            if not os.path.exists("first"):
+                mark("first"); read(); say(result="one")
+            select.select([0], [], []); sys.exit(3)
+            """
+        )
+        assert handlers.result() == "one"
+        assert handlers.run() == (FAIL, {"reason": "exit 3"})
 
     def test_handler_that_closes_stdin_after_its_task(self, handlers: Handlers) -> None:
         """Its response counts; the next task goes to another one."""
