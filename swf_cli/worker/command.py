@@ -84,7 +84,7 @@ class CommandExecutor:
         context, task = runner.context, runner.task
         command, executable = context.config.programs.find(task.activity.name)
         try:
-            env = {**context.environ, **runner.environment(), **files.create(context.scratch.path())}
+            env = {**context.environ, **runner.environment(), **context.scratch.create(files)}
             return CommandProcess(command, env, task.input or "", executable)
         except OSError as error:
             raise explain_start_error(error, executable) from error

@@ -10,6 +10,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -28,33 +29,52 @@ _HEARTBEAT, _RESULT, _REASON = "-heartbeat", "-result", "-reason"
 class ScratchDir:
     """A private folder, created when first needed and again if something deletes or replaces it.
 
-    It lies in `parent`, the state folder, or else in the temporary directory. While a process uses it, it holds a
-    lock there, so that the folders of dead processes can be told apart and removed.
+    It lies in `parent`, the state folder; while that can't hold what is needed, in the temporary directory. While a
+    process uses it, it holds a lock there, so that the folders of dead processes can be told apart and removed.
     """
 
     def __init__(self, parent: Path | None) -> None:
         self._parent = parent
         self._lock = threading.Lock()
-        self._path = ""
-        self._descriptor = -1
+        self._locks: dict[str, int] = {}
+        """The descriptor of the lock of each folder in use, by its path, the preferred one first."""
 
-    def path(self) -> str:
-        """Return its path, which is absolute. Raise OSError if it can't be created, or has no space for a result."""
-        with self._lock:
-            if not self._path or not _is_private_folder(self._path):
-                self._close()
-                self._create()
-            check_space(self._path)
-            return self._path
+    def create(self, files: "TaskFiles") -> dict[bytes, bytes]:
+        """Create the files of a task; return the environment variables that name them.
+
+        Raise OSError if they can't be created, or there is no space for a result.
+        """
+        tried: set[str] = set()
+        while True:
+            folder, is_new = self._find(tried)
+            try:
+                return files.create(folder)
+            except OSError:
+                if is_new:
+                    raise
+                tried.add(folder)
 
     def remove(self) -> None:
         """Remove it with everything in it."""
         with self._lock:
-            if self._path and _is_private_folder(self._path):
-                shutil.rmtree(self._path, ignore_errors=True)
-            self._close()
+            for path in list(self._locks):
+                if _is_private_folder(path):
+                    shutil.rmtree(path, ignore_errors=True)
+                self._forget(path)
 
-    def _create(self) -> None:
+    def _find(self, tried: Collection[str]) -> tuple[str, bool]:
+        """Return the path of a folder with space for a result that was not tried, and whether it is new."""
+        with self._lock:
+            for path in list(self._locks):
+                if not _is_private_folder(path):
+                    self._forget(path)
+                elif path not in tried:
+                    with suppress(OSError):
+                        check_space(path)
+                        return path, False
+            return self._create(), True
+
+    def _create(self) -> str:
         if self._parent is not None:
             with suppress(OSError):  # an untrusted folder, of which the ledger has warned, or a full disk
                 parent = self._parent.absolute()  # a command may change its folder
@@ -63,28 +83,27 @@ class ScratchDir:
                     _remove_abandoned(parent, folder)
                 finally:
                     os.close(folder)
-                check_space(str(parent))
-                self._create_in(parent, _PREFIX)
-                return
-        self._create_in(Path(tempfile.gettempdir()), "swf-work-")
+                return self._create_in(parent, _PREFIX)
+        return self._create_in(Path(tempfile.gettempdir()), "swf-work-")
 
-    def _create_in(self, parent: Path, prefix: str) -> None:
+    def _create_in(self, parent: Path, prefix: str) -> str:
+        check_space(str(parent))
         path = parent / f"{prefix}{secrets.token_hex(8)}"
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
             make_folder(path)
-            self._descriptor = os.open(path / _LOCK, flags, 0o600)
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+            self._locks[str(path)] = os.open(path / _LOCK, flags, 0o600)
+            fcntl.flock(self._locks[str(path)], fcntl.LOCK_EX)
         except OSError as error:  # without the random name, so that equal failures have equal reasons
             shutil.rmtree(path, ignore_errors=True)
-            self._close()
+            self._forget(str(path))
             raise OSError(error.errno, error.strerror, str(parent)) from error
-        self._path = str(path)
+        return str(path)
 
-    def _close(self) -> None:
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-        self._descriptor, self._path = -1, ""
+    def _forget(self, path: str) -> None:
+        descriptor = self._locks.pop(path, None)
+        if descriptor is not None:
+            os.close(descriptor)
 
 
 class TaskFiles:
@@ -97,8 +116,11 @@ class TaskFiles:
         """Create them, empty, in a private folder; return the environment variables that name them."""
         self.remove()
         self._prefix = os.path.join(folder, secrets.token_hex(8))
-        for suffix in (_RESULT, _REASON):
-            _create_file(self._prefix + suffix)
+        try:
+            for suffix in (_RESULT, _REASON):
+                _create_file(self._prefix + suffix)
+        except OSError as error:  # without the random name, so that equal failures have equal reasons
+            raise OSError(error.errno, error.strerror, folder) from error
         return {
             b"SWF_HEARTBEAT_FILE": os.fsencode(self._prefix + _HEARTBEAT),
             b"SWF_RESULT_FILE": os.fsencode(self._prefix + _RESULT),

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from swf_cli.client.session import Session
@@ -20,7 +21,7 @@ from swf_cli.worker.config import WorkerConfig
 from swf_cli.worker.handlers import FixedCommand, Programs
 from swf_cli.worker.liveness import Liveness
 from swf_cli.worker.process import encode_environ
-from swf_cli.worker.scratch import ScratchDir
+from swf_cli.worker.scratch import ScratchDir, TaskFiles
 from swf_cli.worker.shutdown import Shutdown
 from swf_cli.worker.start_gate import StartGate
 from swf_cli.worker.task_runner import TaskExecutor, TaskRunner, WorkerContext
@@ -117,3 +118,11 @@ class Tasks:
         self._pool.shutdown()
         for context in self._contexts:
             context.scratch.remove()
+
+
+def folder_of(scratch: ScratchDir) -> Path:
+    """Return the folder in which the files of the next task are created."""
+    files = TaskFiles()
+    variables = scratch.create(files)
+    files.remove()
+    return Path(os.fsdecode(variables[b"SWF_RESULT_FILE"])).parent

@@ -11,7 +11,7 @@ from swf_cli.worker.command import CommandExecutor
 from swf_cli.worker.handlers import FixedCommand, HandlerFolder, NoHandlerError, StartError
 from tests.helpers.cli import wait_until
 from tests.helpers.operations import COMPLETE, FAIL
-from tests.helpers.worker_tasks import Tasks
+from tests.helpers.worker_tasks import Tasks, folder_of
 
 AddHandler = Callable[..., Path]
 
@@ -232,7 +232,7 @@ class TestTasks:
         tasks.submit(context, CommandExecutor(), "in.png").result(60)
         operation, response = tasks.response()
         assert (operation, "its interpreter does not exist" in response["reason"]) == (FAIL, True)
-        assert os.listdir(context.scratch.path()) == ["lock"]
+        assert os.listdir(folder_of(context.scratch)) == ["lock"]
 
     def test_new_version_while_a_task_runs(self, tasks: Tasks, folder: Path, add: AddHandler) -> None:
         """A deploy that replaces a handler has effect on the next task, and none on the one that runs."""

@@ -4,8 +4,10 @@ import errno
 import logging
 import os
 import stat
+import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,7 +18,7 @@ from swf_cli.worker.files import InvalidResult
 from swf_cli.worker.scratch import ScratchDir, TaskFiles
 from tests.helpers.operations import CANCEL, COMPLETE, FAIL
 from tests.helpers.processes import written_pids
-from tests.helpers.worker_tasks import Tasks
+from tests.helpers.worker_tasks import Tasks, folder_of
 
 log = logging.getLogger("swf_cli.worker")
 
@@ -253,6 +255,17 @@ class TestCommands:
         assert not any(map(os.path.lexists, files))
 
 
+def refusing(call: Callable[..., None], folders: list[str]) -> Callable[..., None]:
+    """Return a function of `os` that creates nothing below some folders."""
+
+    def refuse(path: str, *args: Any) -> None:
+        if any(str(path).startswith(folder) for folder in folders):
+            raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT), path)
+        call(path, *args)
+
+    return refuse
+
+
 class TestScratchDir:
     """The folder of these files."""
 
@@ -260,7 +273,7 @@ class TestScratchDir:
         """Nobody else can enter it, and the end of the worker removes it."""
         tmp_path.chmod(0o700)
         scratch = ScratchDir(tmp_path)
-        path = Path(scratch.path())
+        path = folder_of(scratch)
         assert path.parent == tmp_path
         assert stat.S_IMODE(path.stat().st_mode) == 0o700
         (path / "left").mkdir()
@@ -272,15 +285,15 @@ class TestScratchDir:
         """If a command deletes or replaces it, the next task has a new one."""
         tmp_path.chmod(0o700)
         scratch = ScratchDir(tmp_path)
-        path = Path(scratch.path())
+        path = folder_of(scratch)
         if how == "opened to everybody":
             path.chmod(0o777)
         else:
             path.rename(tmp_path / "elsewhere")
         if how == "replaced by a link":
             path.symlink_to(tmp_path / "elsewhere")
-        assert scratch.path() != str(path)
-        assert stat.S_IMODE(os.lstat(scratch.path()).st_mode) == 0o700
+        assert folder_of(scratch) != path
+        assert stat.S_IMODE(os.lstat(folder_of(scratch)).st_mode) == 0o700
         scratch.remove()
 
     @pytest.fixture
@@ -298,25 +311,64 @@ class TestScratchDir:
         return full
 
     def test_full_disk(self, tmp_path: Path, full: set[str]) -> None:
-        """No command starts whose result might not fit; a worker that starts later uses the temporary directory."""
+        """The temporary directory is used meanwhile; files that are on it already go on being used."""
         tmp_path.chmod(0o700)
         scratch, later = ScratchDir(tmp_path), ScratchDir(tmp_path)
-        path = scratch.path()
+        running = TaskFiles()
+        result = Path(os.fsdecode(scratch.create(running)[b"SWF_RESULT_FILE"]))
         full.add(str(tmp_path))
-        with pytest.raises(OSError, match="No space left on device") as caught:
-            scratch.path()
-        assert caught.value.filename == path
-        assert Path(later.path()).parent == Path(tempfile.gettempdir())
+        others = [folder_of(scratch), folder_of(scratch), folder_of(later)]
+        assert [folder.parent for folder in others] == [Path(tempfile.gettempdir())] * 3
+        assert others[0] == others[1]
+        result.write_text("done")
+        assert running.read_result(log) == "done"
+        running.remove()
+        assert not result.exists()
         full.clear()
-        assert scratch.path() == path
+        assert folder_of(scratch) == result.parent
         scratch.remove()
         later.remove()
+        assert not any(folder.exists() for folder in (result.parent, *others))
+
+    def test_all_disks_are_full(self, tmp_path: Path, full: set[str], monkeypatch: pytest.MonkeyPatch) -> None:
+        """No command starts whose result might not fit. Each retry has the same reason, and leaves nothing behind."""
+        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+        state = tmp_path / "state"
+        scratch = ScratchDir(state)
+        folder = folder_of(scratch)
+        full.add(str(tmp_path))
+        for _ in range(2):
+            with pytest.raises(OSError, match="No space left on device") as caught:
+                folder_of(scratch)
+            assert caught.value.filename == str(tmp_path)
+        assert list(state.iterdir()) == [folder]
+        scratch.remove()
+
+    @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere files are not created with mknod")
+    def test_folder_without_room_for_files(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Such as for lack of inodes, or over a quota, which the free space does not show."""
+        state, temporary = tmp_path / "state", tmp_path / "tmp"
+        temporary.mkdir()
+        monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+        scratch, refused = ScratchDir(state), [str(state)]
+        assert folder_of(scratch).parent == state
+        for name in ("mkdir", "mknod"):
+            monkeypatch.setattr(os, name, refusing(getattr(os, name), refused))
+        assert folder_of(scratch).parent == temporary
+        refused.append(str(temporary))
+        folder = next(temporary.iterdir())
+        with pytest.raises(OSError, match="Disk quota exceeded") as caught:
+            folder_of(scratch)
+        assert caught.value.filename == str(temporary)
+        assert list(temporary.iterdir()) == [folder]
+        monkeypatch.undo()
+        scratch.remove()
 
     def test_relative_folder(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """A command that changes its folder finds its files all the same."""
         monkeypatch.chdir(tmp_path)
         scratch = ScratchDir(Path("state"))
-        assert Path(scratch.path()).parent == tmp_path / "state"
+        assert folder_of(scratch).parent == tmp_path / "state"
         scratch.remove()
 
     @pytest.fixture
@@ -338,7 +390,7 @@ class TestScratchDir:
         tmp_path.chmod(0o700)
         refused.add(str(tmp_path))
         scratch = ScratchDir(tmp_path)
-        assert Path(scratch.path()).parent == Path(tempfile.gettempdir())
+        assert folder_of(scratch).parent == Path(tempfile.gettempdir())
         assert list(tmp_path.iterdir()) == []
         scratch.remove()
 
@@ -350,7 +402,7 @@ class TestScratchDir:
         refused.add(str(tmp_path))
         for parent in (None, tmp_path / "state"):
             with pytest.raises(OSError, match="No space left on device") as caught:
-                ScratchDir(parent).path()
+                folder_of(ScratchDir(parent))
             assert caught.value.filename == str(tmp_path)
         assert [path.name for path in tmp_path.rglob("*")] == ["state"]
 
@@ -361,7 +413,7 @@ class TestScratchDir:
             (tmp_path / name).mkdir(mode=0o700)
             os.utime(tmp_path / name, (time.time() - age,) * 2)
         scratch = ScratchDir(tmp_path)
-        scratch.path()
+        folder_of(scratch)
         scratch.remove()
         assert [path.name for path in tmp_path.iterdir()] == ["scratch-new"]
 
@@ -373,9 +425,9 @@ class TestScratchDir:
         (dead / "lock").touch()
         (dead / "result").touch()
         live, other = ScratchDir(tmp_path), ScratchDir(tmp_path)
-        path = live.path()
-        other.path()
+        path = folder_of(live)
+        folder_of(other)
         assert not dead.exists()
-        assert Path(path).exists()
+        assert path.exists()
         live.remove()
         other.remove()
