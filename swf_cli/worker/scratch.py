@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import os
+import re
 import secrets
 import shutil
 import stat
@@ -14,6 +15,7 @@ from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
+from weakref import WeakSet
 
 from ..ledger.trust import make_folder, open_folder
 from ..models import MAX_BYTES_PER_CHARACTER, fit_text, max_length
@@ -23,6 +25,9 @@ from .files import InvalidResult, check_space, describe_open_error
 _PREFIX: Final = "scratch-"
 _LOCK: Final = "lock"
 _MAX_AGE_WITHOUT_LOCK: Final = 60.0  # seconds
+_NAME_LENGTH: Final = 16  # characters
+_TASK_FILE: Final = re.compile(f"[0-9a-f]{{{_NAME_LENGTH}}}-")
+_TASKS_PER_SWEEP: Final = 250
 _HEARTBEAT, _RESULT, _REASON = "-heartbeat", "-result", "-reason"
 
 
@@ -38,12 +43,21 @@ class ScratchDir:
         self._lock = threading.Lock()
         self._locks: dict[str, int] = {}
         """The descriptor of the lock of each folder in use, by its path, the preferred one first."""
+        self._files: WeakSet[TaskFiles] = WeakSet()
+        """The files of tasks, also of some that are over."""
+        self._until_sweep = _TASKS_PER_SWEEP
 
     def create(self, files: "TaskFiles") -> dict[bytes, bytes]:
         """Create the files of a task; return the environment variables that name them.
 
         Raise OSError if they can't be created, or there is no space for a result.
         """
+        with self._lock:
+            self._files.add(files)
+            self._until_sweep -= 1
+            is_due = not self._until_sweep
+        if is_due:
+            self._sweep()
         tried: set[str] = set()
         while True:
             folder, is_new = self._find(tried)
@@ -61,6 +75,20 @@ class ScratchDir:
                 if _is_private_folder(path):
                     shutil.rmtree(path, ignore_errors=True)
                 self._forget(path)
+
+    def _sweep(self) -> None:
+        """Remove what tasks that are over left behind: a child may write late, or a command put a folder there."""
+        left = [(folder, name) for folder in list(self._locks) for name in _list_task_files(folder)]
+        with self._lock:  # after the look at the folder, so that it has all tasks whose files were there
+            self._until_sweep = _TASKS_PER_SWEEP
+            running = {files.prefix for files in self._files}
+        for folder, name in left:
+            if os.path.join(folder, name[:_NAME_LENGTH]) not in running:
+                path = os.path.join(folder, name)
+                try:
+                    os.unlink(path)
+                except OSError:
+                    shutil.rmtree(path, ignore_errors=True)
 
     def _find(self, tried: Collection[str]) -> tuple[str, bool]:
         """Return the path of a folder with space for a result that was not tried, and whether it is new."""
@@ -110,34 +138,35 @@ class TaskFiles:
     """The files through which a command reports: its progress, its result, the reason of its failure."""
 
     def __init__(self) -> None:
-        self._prefix = ""
+        self.prefix = ""
+        """What their paths begin with, while they may be there."""
 
     def create(self, folder: str) -> dict[bytes, bytes]:
         """Create them, empty, in a private folder; return the environment variables that name them."""
         self.remove()
-        self._prefix = os.path.join(folder, secrets.token_hex(8))
+        self.prefix = os.path.join(folder, secrets.token_hex(_NAME_LENGTH // 2))
         try:
             for suffix in (_RESULT, _REASON):
-                _create_file(self._prefix + suffix)
+                _create_file(self.prefix + suffix)
         except OSError as error:  # without the random name, so that equal failures have equal reasons
             raise OSError(error.errno, error.strerror, folder) from error
         return {
-            b"SWF_HEARTBEAT_FILE": os.fsencode(self._prefix + _HEARTBEAT),
-            b"SWF_RESULT_FILE": os.fsencode(self._prefix + _RESULT),
-            b"SWF_REASON_FILE": os.fsencode(self._prefix + _REASON),
+            b"SWF_HEARTBEAT_FILE": os.fsencode(self.prefix + _HEARTBEAT),
+            b"SWF_RESULT_FILE": os.fsencode(self.prefix + _RESULT),
+            b"SWF_REASON_FILE": os.fsencode(self.prefix + _REASON),
         }
 
     def remove(self) -> None:
         """Remove them."""
-        if self._prefix:
+        if self.prefix:
             for suffix in (_HEARTBEAT, _RESULT, _REASON):
                 with suppress(OSError):
-                    os.unlink(self._prefix + suffix)
-            self._prefix = ""
+                    os.unlink(self.prefix + suffix)
+            self.prefix = ""
 
     def read_heartbeat(self, maximum: int) -> str | None:
         """Return the last line of the heartbeat file, at most this many characters; None if there is none."""
-        prefix = self._prefix  # `remove` may be called meanwhile, by another thread
+        prefix = self.prefix  # `remove` may be called meanwhile, by another thread
         if not prefix:
             return None
         with suppress(OSError):
@@ -154,7 +183,7 @@ class TaskFiles:
 
     def _result_status(self) -> os.stat_result | None:
         with suppress(OSError):
-            return os.lstat(self._prefix + _RESULT)
+            return os.lstat(self.prefix + _RESULT)
         return None
 
     def read_result(self, log: Log) -> str | None:
@@ -170,7 +199,7 @@ class TaskFiles:
         if _is_empty(status):  # most commands do not write it
             return None
         try:
-            data = _read(self._prefix + _RESULT, MAX_BYTES_PER_CHARACTER * maximum + 2)
+            data = _read(self.prefix + _RESULT, MAX_BYTES_PER_CHARACTER * maximum + 2)
             is_over = len(data) > MAX_BYTES_PER_CHARACTER * maximum + 1  # then the last character may be cut in half
             text = data.decode("utf-8", "replace" if is_over else "strict").removesuffix("\n")
         except UnicodeDecodeError:
@@ -188,7 +217,7 @@ class TaskFiles:
         """
         maximum = max_length("reason")
         try:
-            data = _read(self._prefix + _REASON, MAX_BYTES_PER_CHARACTER * maximum + 2)
+            data = _read(self.prefix + _REASON, MAX_BYTES_PER_CHARACTER * maximum + 2)
         except OSError as error:
             log.warning("the reason file cannot be read: %s", describe_open_error(error))
             return None
@@ -199,6 +228,13 @@ class TaskFiles:
         if len(text) > maximum:
             log.info("the reason is longer than %d characters; the rest is cut off", maximum)
         return fit_text("reason", text) or None
+
+
+def _list_task_files(folder: str) -> list[str]:
+    """Return the names in a folder that are of files of tasks, or of what a command made of such a name."""
+    with suppress(OSError):
+        return [name for name in os.listdir(folder) if _TASK_FILE.match(name)]
+    return []
 
 
 def _is_empty(status: os.stat_result) -> bool:

@@ -364,6 +364,31 @@ class TestScratchDir:
         monkeypatch.undo()
         scratch.remove()
 
+    def test_what_tasks_left_behind(self, tmp_path: Path) -> None:
+        """Such as a child that wrote late, or a folder instead of a file: it is removed now and then.
+
+        Files of running tasks stay, and so does what is not known to be of a task that is over.
+        """
+        tmp_path.chmod(0o700)
+        scratch, running = ScratchDir(tmp_path), TaskFiles()
+        results = []
+        for files in (TaskFiles(), TaskFiles(), running):
+            results.append(Path(os.fsdecode(scratch.create(files)[b"SWF_RESULT_FILE"])))
+            if files is not running:
+                files.remove()
+        late, replaced, kept = results
+        late.write_text("late")
+        late.with_name(late.name + ".tmp").write_text("late")
+        (replaced / "folder").mkdir(parents=True)
+        kept.with_name(kept.name + ".tmp").write_text("soon")
+        kept.with_name("sedY0mR5x").write_text("soon")
+        for _ in range(500):
+            folder_of(scratch)
+        reason = kept.name.replace("-result", "-reason")
+        left = {"lock", "sedY0mR5x", kept.name, f"{kept.name}.tmp", reason}
+        assert {path.name for path in kept.parent.iterdir()} == left
+        scratch.remove()
+
     def test_relative_folder(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """A command that changes its folder finds its files all the same."""
         monkeypatch.chdir(tmp_path)
