@@ -103,6 +103,9 @@ class Settlement:
     error: SwfError | None = None
     """What to raise, if `respond` or `deliver` was to close the task and did not."""
 
+    is_hidden: bool = False
+    """Whether it is `not_open` for lack of the permission to read the history: nobody will ever know more."""
+
     @property
     def event(self) -> str:
         """One word: `completed`, `failed`, `cancelled`, `closed` (elsewhere) or `unconfirmed`."""
@@ -209,8 +212,8 @@ class Responder:
         """Wait for the history to show the end of a task that is not open."""
         if settlement.status != "not_open":
             return settlement
-        end, _ = self._await_end(task, attempts=self.end_attempts)
-        return replace(settlement, status="closed", end=end) if end else settlement
+        end, _, is_hidden = self._await_end(task, attempts=self.end_attempts)
+        return replace(settlement, status="closed" if end else "not_open", end=end, is_hidden=is_hidden)
 
     def _replace_rejected(self, outcome: Outcome, error: SwfError, retrier: Retrier) -> Outcome | None:
         """Return a response that SWF is more likely to accept, or None to send the same again."""
@@ -246,7 +249,7 @@ class Responder:
     ) -> Settlement:
         if lost is None and not isinstance(failure, UnknownResource):
             return Settlement("undelivered" if isinstance(failure, TRANSIENT) else "rejected", outcome, error=failure)
-        end, why_not = self._await_end(task, attempts=inf if may_match else 1, time_left=time_left)
+        end, why_not, is_hidden = self._await_end(task, attempts=inf if may_match else 1, time_left=time_left)
         is_deleted = end == DELETED
         if lost is None and end in (None, DELETED) and not isinstance(failure, TaskNotOpen):
             failure = _caused_by(self._explain_rejected_cancel(task, failure), failure)
@@ -266,10 +269,16 @@ class Responder:
             return Settlement(
                 "unknown", outcome, error=_caused_by(OutcomeUnknown.from_error(lost, message, hint), failure)
             )
-        return Settlement("not_open" if isinstance(failure, TaskNotOpen) else "rejected", outcome, error=failure)
+        if isinstance(failure, TaskNotOpen):
+            return Settlement("not_open", outcome, error=failure, is_hidden=is_hidden)
+        return Settlement("rejected", outcome, error=failure)
 
-    def _await_end(self, task: TaskReference, *, attempts: float, time_left: float = inf) -> tuple[End | None, str]:
-        """Read how the task ended, waiting for it to show up; else return why it is not known.
+    def _await_end(
+        self, task: TaskReference, *, attempts: float, time_left: float = inf
+    ) -> tuple[End | None, str, bool]:
+        """Read how the task ended, waiting for it to show up.
+
+        If it is not known, return None, why, and whether that is for lack of the permission to read the history.
 
         History is eventually consistent: what is not in it yet may appear. A read that fails with a transient error
         is none of the `attempts`.
@@ -282,16 +291,16 @@ class Responder:
                 why_not = "the history does not show the task closed"
                 reads += 1
             except LookupError as error:
-                return None, str(error)
+                return None, str(error), False
             except TRANSIENT as error:
                 end, why_not = None, f"the history could not be read: {error.message}"
             except AccessError as error:
-                return None, f"the history could not be read: {error.message}"
+                return None, f"the history could not be read: {error.message}", True
             except SwfError as error:
                 end, why_not = None, f"the history could not be read: {error.message}"
                 reads += 1
             if end is not None or reads >= attempts or not retrier.wait(why_not):
-                return end, why_not
+                return end, why_not, False
 
     def _explain_rejected_cancel(self, task: TaskReference, rejection: SwfError) -> UnknownResource:
         """Distinguish a task without a cancellation request from a closed one: SWF's fault is the same."""
@@ -315,9 +324,7 @@ class Responder:
 def close_task(responder: Responder, task: TaskReference, outcome: Outcome, ledger: "Ledger") -> None:
     """Close a task, and drop it from the ledger once it is closed. Return only if SWF accepted this response.
 
-    The ledger knows the execution of a task that this machine received, if `task` does not. If SWF knows neither the
-    token nor the execution, the task is dropped only if the execution and the client's profile, region and endpoint
-    are those on record: another account may have a domain of the same name.
+    The ledger knows the execution of a task that this machine received, if `task` does not. See `may_drop`.
 
     Raises:
         TaskNotOpen: the task was closed by something else, or SWF does not know the token
@@ -330,10 +337,11 @@ def close_task(responder: Responder, task: TaskReference, outcome: Outcome, ledg
         task = held.reference
     settlement = responder.respond(task, outcome)
     error = settlement.error
-    if held is not None and settlement.is_confirmed:
-        if error is not None and not may_drop(held, settlement, task, responder.client):
+    if held is not None:
+        if may_drop(held, settlement, task, responder.client):
+            ledger.drop(held.key)
+        elif error is not None and settlement.is_confirmed:
             raise _explain_kept(error, held)
-        ledger.drop(held.key)
     if error is not None:
         raise error
 
@@ -341,10 +349,10 @@ def close_task(responder: Responder, task: TaskReference, outcome: Outcome, ledg
 def may_drop(held: "HeldTask", settlement: Settlement, task: TaskReference, client: "Client") -> bool:
     """Return whether a row of the ledger can be dropped, since its task is certainly closed.
 
-    If SWF does not know the execution, only if the row has that execution, and the client's profile, region and
-    endpoint.
+    If all that SWF says is that it does not know the token, and maybe not the execution either, only if the row has
+    that execution, and the client's profile, region and endpoint: another account may have a domain of the same name.
     """
-    if settlement.end != DELETED:
+    if settlement.end != DELETED and not settlement.is_hidden:
         return settlement.is_confirmed
     if task != held.reference or not isinstance(client, SessionClient):
         return False

@@ -261,6 +261,38 @@ def test_a_task_that_another_account_may_know_is_kept(
     assert harness.held() == ["TOKEN"]
 
 
+@pytest.mark.parametrize(
+    ("fault", "different", "is_held"),
+    [
+        ("AccessDeniedException", {}, False),
+        ("AccessDeniedException", {"profile": "another"}, True),
+        ("AccessDeniedException", {"region": "eu-west-3"}, True),
+        ("AccessDeniedException", {"endpoint": "https://another.example"}, True),
+        ("UnknownResourceFault", {}, True),  # such as of a domain that only another account has
+        (None, {}, True),
+    ],
+)
+def test_a_task_whose_history_may_not_be_read(
+    fault: str | None,
+    different: dict[str, str],
+    is_held: bool,
+    harness: Harness,
+    stub: StubService,
+    here: dict[str, Any],
+) -> None:
+    """SWF's word about the token is all that there is: enough where the task came from, and not elsewhere."""
+    stub.fault(COMPLETE, "UnknownResourceFault", "Unknown activity")
+    if fault is None:
+        stub.reply(HISTORY, {"events": [STARTED]})
+    else:
+        stub.fault(HISTORY, fault, "no")
+    harness.record(**here | different)
+    with pytest.raises(TaskNotOpen, match="the task is not open: ") as caught:
+        harness.close_task(COMPLETED)
+    assert not isinstance(caught.value, TaskClosed)
+    assert harness.held() == (["TOKEN"] if is_held else [])
+
+
 def test_a_client_of_unknown_origin_drops_nothing(harness: Harness, stub: StubService, here: dict[str, Any]) -> None:
     """A botocore client of a caller's own has no profile to compare."""
     delete_execution(stub)

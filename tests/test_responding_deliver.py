@@ -276,6 +276,18 @@ class TestNotOpen:
         assert (settlement.status, str(settlement.end)) == ("closed", "its workflow execution no longer exists")
         assert (stub.operations(), stop.waits) == ([HISTORY], [])
 
+    @pytest.mark.parametrize(
+        ("fault", "is_hidden"), [("AccessDeniedException", True), ("UnknownResourceFault", False)]
+    )
+    def test_history_cannot_be_read(
+        self, stub: StubService, responder: Responder, fault: str, is_hidden: bool
+    ) -> None:
+        """Only for lack of a permission, it will never show more."""
+        stub.fault(COMPLETE, "UnknownResourceFault", "no open task")
+        stub.fault(HISTORY, fault, "no")
+        for settlement in (responder.deliver(TASK, DONE), responder.find_closed(TASK)):
+            assert (settlement.status, settlement.is_hidden) == ("not_open", is_hidden)
+
     @pytest.mark.parametrize("kind", ["TimedOut", None])
     def test_find_closed(self, stub: StubService, responder: Responder, kind: str | None) -> None:
         """The end of a task that a heartbeat found closed is read from the history; no response is sent."""

@@ -238,7 +238,7 @@ class Worker:
                     self.stats.running -= 1
                     self._context.liveness.running -= 1
                     self._busy_at = self._context.clock()
-            if settlement.is_confirmed:
+            if settlement.is_confirmed or settlement.is_hidden:  # SWF gave us the token, so its word is enough
                 self._context.ledger.keep_for_next_poll(received.row_key)
 
     def _fail_incomplete(self, error: IncompleteTask) -> None:

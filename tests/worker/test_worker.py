@@ -539,6 +539,18 @@ class TestPolls:
             running.result(60)
 
 
+@pytest.mark.parametrize(("fault", "left"), [("AccessDeniedException", 0), ("UnknownResourceFault", 1)])
+def test_task_that_was_closed_elsewhere(stub: StubService, workers: Workers, fault: str, left: int) -> None:
+    """A worker that may not read histories does not keep it on record: SWF, which assigned it, rejects its token."""
+    stub.reset()
+    offer(stub, 1)
+    stub.fault(COMPLETE, "UnknownResourceFault", "no open task")
+    stub.fault(HISTORY, fault, "no")
+    worker = workers.run("true", max_tasks=1)
+    assert worker.stats.ended == {"closed elsewhere": 1}
+    assert len(workers.held()) == left
+
+
 class TestOrphans:
     """Tasks of a worker that died."""
 
@@ -628,16 +640,32 @@ class TestOrphans:
         assert (reasons(stub), workers.held()) == (["worker died"], [])
 
     @pytest.mark.parametrize(("profile", "left"), [(None, 0), ("another", 1)])
+    @pytest.mark.parametrize(
+        ("fault", "message"),
+        [
+            ("UnknownResourceFault", "Unknown execution: WorkflowExecution=[workflowId=video-7, runId=RUN]"),
+            ("AccessDeniedException", "not authorized"),
+        ],
+    )
     def test_deleted_execution(
-        self, stub: StubService, workers: Workers, leave: Callable[..., None], profile: str | None, left: int
+        self,
+        stub: StubService,
+        workers: Workers,
+        leave: Callable[..., None],
+        profile: str | None,
+        left: int,
+        fault: str,
+        message: str,
     ) -> None:
-        """What SWF does not know any more is dropped, but not with another profile, maybe of another account."""
+        """What SWF does not know any more is dropped, but not with another profile, maybe of another account.
+
+        The same holds if SWF does not say whether it knows it.
+        """
         leave(profile=profile)
         stub.reset()
         offer(stub, 0)
         stub.fault(FAIL, "UnknownResourceFault", "no open task")
-        unknown = "Unknown execution: WorkflowExecution=[workflowId=video-7, runId=RUN]"
-        stub.fault(HISTORY, "UnknownResourceFault", unknown)
+        stub.fault(HISTORY, fault, message)
         workers.run("true", idle_exit=0)
         assert len(workers.held()) == left
 
