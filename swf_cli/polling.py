@@ -191,7 +191,10 @@ class Poller:
         """
         deadline = inf if timeout is None else self._clock() + timeout
         retrier = self._retrier(
-            longest=_LONGEST_DELAY, spread_after=_SPREAD_AFTER, timeout=inf if timeout is None else timeout
+            longest=_LONGEST_DELAY,
+            spread_after=_SPREAD_AFTER,
+            timeout=inf if timeout is None else timeout,
+            stop=stop,
         )
         pauses = EmptyPollPauses(_LONGEST_PAUSE, retrier=self._retrier)
         while not stop.is_set():
@@ -217,7 +220,7 @@ class Poller:
                 self._note_failure(failure, self._clock() - began)
                 message = _describe_failure(failure, source)
                 delay = retrier.next_delay(failure, message) or inf
-                if delay == inf:  # there is no time for another poll
+                if delay == inf:  # there is to be no other poll
                     _log.info("%s", message)
             if delay and stop.wait(min(delay, max(0.0, deadline - self._clock()))):
                 return None

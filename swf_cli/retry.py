@@ -93,7 +93,7 @@ class Retrier:
         delay = self._backoff()
         self.failures += 1
         left = self.time_left()
-        if self.failures >= self._attempts or delay >= left:
+        if self.failures >= self._attempts or delay >= left or self._stop.is_set():
             return None
         if isinstance(error, SwfError):
             # If the service asks for more time than is left, the last attempt is made at the very end.
@@ -145,7 +145,9 @@ class AccessGate:
             if is_first:
                 self._open_at = self._clock() + self._wait_for
             open_at = self._open_at
-        if is_first:
+        if is_first and stop.is_set():
+            log.info("%s", error.message)
+        elif is_first:
             log.info("%s; retrying in %g s", error.message, self._wait_for, extra={"event": "retry"})
         is_stopped = stop.wait(max(0.0, open_at - self._clock()))
         if is_first and not is_stopped and not isinstance(error, CredentialsError):

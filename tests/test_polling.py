@@ -506,6 +506,17 @@ def test_whether_a_service_was_reached(
 # --- it is never abandoned
 
 
+def test_a_poll_that_fails_after_a_stop_is_logged(
+    harness: Harness, stub: StubService, log: pytest.LogCaptureFixture
+) -> None:
+    """No other poll follows, and none is announced."""
+    stub.reply(POLL, reset=True, action=harness.stop.set)
+    assert harness.receive() is None
+    (message,) = log.messages
+    assert message.startswith("poll failed: ")
+    assert "retrying" not in message
+
+
 def test_after_a_stop_no_poll_starts(harness: Harness, stub: StubService) -> None:
     """If it is stopped before it begins, it does not poll at all."""
     harness.stop.set()

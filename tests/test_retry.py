@@ -128,11 +128,12 @@ def test_without_limits_it_goes_on() -> None:
     assert retrier.time_left() == inf
 
 
-def test_a_stop_ends_the_retries() -> None:
-    """Once `stop` is set, there is no further attempt."""
+def test_a_stop_ends_the_retries(log: pytest.LogCaptureFixture) -> None:
+    """Once `stop` is set, there is no further attempt, and none is announced."""
     stop = threading.Event()
     stop.set()
     assert not Retrier(first=600, longest=600, stop=stop).wait(ERROR)
+    assert log.messages == []
 
 
 def test_a_stop_ends_a_wait_that_has_begun() -> None:
@@ -245,8 +246,9 @@ def test_other_credentials_are_looked_for_after_the_wait(clock: FakeClock, error
     assert looks == [began + 30.0] * renewals
 
 
-def test_a_stop_ends_the_wait_for_credentials() -> None:
-    """A worker that is stopped does not wait for credentials."""
+def test_a_stop_ends_the_wait_for_credentials(log: pytest.LogCaptureFixture) -> None:
+    """A worker that is stopped does not wait for credentials, and does not say so; the error is logged."""
     stop = threading.Event()
     stop.set()
     assert not AccessGate().wait(EXPIRED, stop)
+    assert log.messages == ["the security token is expired"]
