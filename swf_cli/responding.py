@@ -28,6 +28,7 @@ from .history import End
 from .models import TaskReference, fit_text, replace_surrogates
 from .retry import TRANSIENT, AccessGate, Log, Retrier
 from .task_ends import DELETED, find_end
+from .times import format_duration
 
 if TYPE_CHECKING:
     from .client.session import Client
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from .ledger.store import Ledger
 
 _LONGEST_DELAY: Final = 8.0  # seconds between attempts
+_DAY: Final = 86_400.0  # seconds
 _CANCELLATIONS: Final = 5  # attempts of a cancellation that SWF rejects although it was requested
 _REJECTED: Final = "SWF rejected the response"
 _OTHERS: Final = {
@@ -125,7 +127,7 @@ class Settlement:
             case "closed" | "not_open":
                 return f"was closed elsewhere: {self.end or (self.error and self.error.message) or 'reason unknown'}"
             case "undelivered":
-                return "not closed: the response was not delivered"
+                return f"not closed: the response was not delivered: {self.error and self.error.message}"
         return str(self.error and self.error.message)
 
 
@@ -171,7 +173,7 @@ class Responder:
                 if error.possibly_executed and lost is None:
                     lost = error
                 may_match |= error.possibly_executed or isinstance(error, ServiceError)
-                if not retrier.wait(error):
+                if not _wait(retrier, error):
                     return self._settle(task, outcome, error, lost, retrier.time_left(), may_match=may_match)
             except SwfError as error:
                 return self._settle(task, outcome, error, lost, retrier.time_left(), may_match=may_match)
@@ -235,7 +237,7 @@ class Responder:
     def _wait(self, error: SwfError, retrier: Retrier) -> bool:
         if isinstance(error, AccessError) and self.gate is not None:
             return self.gate.wait(error, self.stop, self.log)
-        return retrier.wait(error)
+        return _wait(retrier, error)
 
     def _settle(
         self,
@@ -299,7 +301,13 @@ class Responder:
             except SwfError as error:
                 end, why_not = None, f"the history could not be read: {error.message}"
                 reads += 1
-            if end is not None or reads >= attempts or not retrier.wait(why_not):
+            delay = None if end is not None or reads >= attempts else retrier.next_delay(why_not)
+            if delay is None:
+                return end, why_not, False
+            if retrier.failures == 1:
+                limit = min(retrier.time_left(), _DAY)
+                self.log.info("%s; reading it again for up to %s", why_not, format_duration(limit))
+            if self.stop.wait(delay):
                 return end, why_not, False
 
     def _explain_rejected_cancel(self, task: TaskReference, rejection: SwfError) -> UnknownResource:
@@ -368,6 +376,10 @@ def _explain_kept(error: SwfError, held: "HeldTask") -> TaskNotOpen:
         f"endpoint {held.endpoint}"
     )
     return _caused_by(TaskNotOpen.from_error(error, message, hint), error)
+
+
+def _wait(retrier: Retrier, error: SwfError) -> bool:
+    return retrier.wait(error, f"response failed: {error.message}")
 
 
 def _caused_by(error: E, cause: BaseException) -> E:

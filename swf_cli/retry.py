@@ -80,9 +80,9 @@ class Retrier:
         """Note that an attempt succeeded: the next delay is the first one again."""
         self.failures = 0
 
-    def wait(self, error: SwfError | str) -> bool:
-        """Wait before the next attempt, after one that failed with `error`. Return whether there is to be one."""
-        delay = self.next_delay(error)
+    def wait(self, error: SwfError | str, message: str | None = None) -> bool:
+        """Wait as `next_delay` says, after an attempt that failed with `error`. Return whether there is to be one."""
+        delay = self.next_delay(error, message)
         return delay is not None and not self._stop.wait(delay)
 
     def next_delay(self, error: SwfError | str, message: str | None = None) -> float | None:

@@ -520,14 +520,19 @@ def test_the_same_end_by_another_process_is_not_ours(harness: Harness, stub: Stu
 
 @pytest.mark.usefixtures("lost")
 def test_history_that_lags_is_read_again(harness: Harness, stub: StubService, log: pytest.LogCaptureFixture) -> None:
-    """History is eventually consistent: an end that only the third attempt shows is in time; the log is spared."""
+    """History is eventually consistent: an end that only the third attempt shows is in time.
+
+    The log says that the response failed, and once what takes so long.
+    """
     stub.reply(HISTORY, {"events": [STARTED]})
     stub.fault(HISTORY, "ThrottlingException", "Rate exceeded")
     stub.reply(HISTORY, {"events": [closing("ActivityTaskCompleted", result="ok"), STARTED]})
     harness.close_task(COMPLETED, REFERENCE)
     assert stub.operations() == [COMPLETE, COMPLETE, *[HISTORY] * 3]
     assert harness.stop.waits == [1.0, 1.0, 2.0]
-    assert len(log.messages) == 1
+    failed, waiting = log.messages
+    assert failed.startswith("response failed: Connection was closed ")
+    assert waiting == "the history does not show the task closed; reading it again for up to 59s"
 
 
 @pytest.mark.usefixtures("lost")
@@ -794,7 +799,7 @@ def test_without_a_gate_an_access_error_is_retried(
     stub.fault(COMPLETE, "AccessDeniedException", "not for you")
     stub.reply(COMPLETE)
     assert harness.responder().deliver(REFERENCE, COMPLETED).status == "accepted"
-    assert log.messages == [f"{COMPLETE}: not for you (AccessDeniedException); retrying in 1.0 s"]
+    assert log.messages == [f"response failed: {COMPLETE}: not for you (AccessDeniedException); retrying in 1.0 s"]
 
 
 def test_a_stop_abandons_a_response(harness: Harness, stub: StubService) -> None:
@@ -883,7 +888,11 @@ def test_an_outcome_matches_the_end_it_causes(outcome: Outcome, end: End, matche
             False,
         ),
         (Settlement("not_open"), "was closed elsewhere: reason unknown", False),
-        (Settlement("undelivered", error=NetworkError("no")), "not closed: the response was not delivered", False),
+        (
+            Settlement("undelivered", error=NetworkError("no")),
+            "not closed: the response was not delivered: no",
+            False,
+        ),
         (Settlement("rejected", error=AccessError("no access")), "no access", False),
         (Settlement("unknown", error=OutcomeUnknown("who knows")), "who knows", False),
     ],
