@@ -86,7 +86,9 @@ class StartGate:
                         self._is_short_until = self._clock() + _SHORTAGE
                     retrier = retrier or self._close(error, log)
                     delay = retrier.next_delay(f"cannot start the command: {error}")
-                    if delay is None:
+                    if delay is None:  # the last attempt is made at the very end
+                        delay = retrier.time_left()
+                    if delay <= 0:
                         self._give_up(error)
                         raise
                     self._sleep_unless_over(delay, is_over)
