@@ -130,7 +130,7 @@ class StartGate:
         if is_opened and is_started:
             _log.info("commands can be started again")
         elif is_opened and not self._has_given_up:
-            _log.info("polling again: the tasks whose commands could not be started are over")
+            _log.info("the tasks whose commands could not be started are over")
 
     def _give_up(self, error: OSError) -> None:
         with self._condition:

@@ -113,7 +113,7 @@ def test_polling_goes_on_once_no_start_is_retried(harness: Harness, log: pytest.
     waiting.start()
     waiting.join(60)
     assert not waiting.is_alive()
-    assert log.messages[-1] == "polling again: the tasks whose commands could not be started are over"
+    assert log.messages[-1] == "the tasks whose commands could not be started are over"
 
 
 def test_another_program_that_starts_does_not_open_it(harness: Harness, log: pytest.LogCaptureFixture) -> None:
