@@ -2,7 +2,7 @@
 
 import json
 import logging
-from typing import Any
+from typing import Any, Final
 
 from ..ledger.records import PollSource
 from ..models import WorkerTask, check_text, fit_text, max_length, replace_surrogates
@@ -11,6 +11,15 @@ from ..responding import Outcome
 from ..retry import Log
 
 _log = logging.getLogger(__name__)
+
+
+def _make_object(pairs: list[tuple[str, Any]]) -> Any:
+    """Return the dictionary of a JSON object; if a key is repeated, the pairs, which are nothing of the protocol."""
+    found = dict(pairs)
+    return found if len(found) == len(pairs) else pairs
+
+
+_DECODER: Final = json.JSONDecoder(object_pairs_hook=_make_object)
 
 
 class ProtocolError(Exception):
@@ -33,9 +42,11 @@ def parse_line(line: bytes, log: Log = _log) -> Outcome | str:
     A reason or details over SWF's limits are cut, and the log says so. Raise ProtocolError if the line is neither.
     """
     try:
-        message: Any = json.loads(line.decode("utf-8"))
-    except (ValueError, RecursionError):
+        message = _DECODER.decode(line.decode("utf-8"))
+    except ValueError:
         raise ProtocolError(f"the handler wrote a line that is not JSON: {excerpt(line)}") from None
+    except RecursionError:
+        raise ProtocolError(f"the handler wrote a line that is nested too deeply: {excerpt(line)}") from None
     if isinstance(message, dict) and len(message) == 1:
         match message:
             case {"heartbeat": str(text)}:
