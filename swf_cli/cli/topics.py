@@ -223,8 +223,8 @@ Handlers that keep running: `swf work --stream -- COMMAND`
   used again: its stdin is closed, and it must ignore a `cancel_requested` that
   it has not read yet.
   Respond exactly once to each task, and read the next line only when you are
-  ready for it: a second response fails the next task or, if that was already
-  read, counts as its response.
+  ready for it: a second response may fail that task or the next one or, if the
+  next one was already read, count as its response.
   A handler that exits before it has responded, or writes any other line, fails
   the task and is replaced. Between tasks it may exit with 0. When the worker
   stops, it closes the handler's stdin, and the handler has --grace to exit.
