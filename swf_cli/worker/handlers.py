@@ -58,7 +58,7 @@ class HandlerFolder:
         """Return the activities that there are programs for."""
         _check_folder(self._path)
         return sorted(
-            entry.name
+            _activity_of(entry.name)
             for entry in os.scandir(self._path)
             if _is_plain(entry.name) and os.path.isfile(entry.path) and os.access(entry.path, os.X_OK)
         )
@@ -69,7 +69,7 @@ class HandlerFolder:
         A task of such an activity keeps the worker from polling, and ends it after the grace period.
         """
         broken = {}
-        for name in sorted(filter(_is_plain, os.listdir(self._path))):
+        for name in sorted(map(_activity_of, filter(_is_plain, os.listdir(self._path)))):
             try:
                 find_program(self.find(name)[1])
             except NoHandlerError:
@@ -86,31 +86,45 @@ class HandlerFolder:
         """
         try:
             _check_folder(self._path)
-            status = self._status_of(activity_name)
+            file_name = _file_name_of(activity_name)
+            status = self._status_of(file_name)
             if status is None or not stat.S_ISREG(status.st_mode):
                 raise NoHandlerError(f"no handler for {activity_name}")
         except OSError as error:
             raise StartError(error.errno, error.strerror, error.filename) from error
-        path = str(self._path / activity_name)
+        path = str(self._path / file_name)
         if status.st_mode & stat.S_IWOTH:
             raise StartError(errno.EACCES, "it is writable by everybody", path)
         return [path], path
 
-    def _status_of(self, activity_name: str) -> os.stat_result | None:
-        """Return what there is for an activity, None for nothing. Raise OSError if that can't be determined."""
-        if not _is_plain(activity_name):
+    def _status_of(self, file_name: str) -> os.stat_result | None:
+        """Return what has a name, None for nothing. Raise OSError if that can't be determined."""
+        if not _is_plain(file_name):
             return None
-        path = self._path / activity_name
+        path = self._path / file_name
         try:
             return path.stat()
-        except UnicodeEncodeError:
-            return None
         except OSError as error:
             if error.errno == errno.ENAMETOOLONG:
                 return None
             if error.errno != errno.ENOENT or path.is_symlink() or not self.names():
                 raise  # such as of a link whose target is being replaced, or a volume that is not mounted
             return None
+
+
+def _file_name_of(activity: str) -> str:
+    """Return the name of an activity's file as Python has it: its bytes are UTF-8, whatever the locale.
+
+    A name that UTF-8 can't encode, which SWF has none of, is that of no file.
+    """
+    try:
+        return os.fsdecode(activity.encode("utf-8", "surrogateescape"))
+    except UnicodeEncodeError:
+        return ""
+
+
+def _activity_of(file_name: str) -> str:
+    return os.fsencode(file_name).decode("utf-8", "surrogateescape")
 
 
 def _is_plain(name: str) -> bool:

@@ -2,6 +2,8 @@
 
 import errno
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -111,6 +113,20 @@ class TestFind:
         """It runs without arguments, by its whole path."""
         path = add("resize")
         assert HandlerFolder(folder).find("resize") == ([str(path)], str(path))
+
+    @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names of files are UTF-8 in any locale")
+    def test_locale_that_is_not_utf8(self, folder: Path, add: AddHandler) -> None:
+        """Names of activities are UTF-8 there too."""
+        add("été")
+        script = (
+            "import os, sys; from pathlib import Path; from swf_cli.worker.handlers import HandlerFolder\n"
+            "folder = HandlerFolder(Path(sys.argv[1]))\n"
+            "assert (folder.names(), folder.find_broken()) == (['\\xe9t\\xe9'], {})\n"
+            "print(sys.getfilesystemencoding(), os.path.samefile(folder.find('\\xe9t\\xe9')[1], sys.argv[2]))"
+        )
+        env = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+        command = [sys.executable, "-c", script, str(folder), str(folder / "été")]
+        assert subprocess.check_output(command, env=env, text=True) == "ascii True\n"
 
     def test_relative_folder(self, folder: Path, add: AddHandler, monkeypatch: pytest.MonkeyPatch) -> None:
         """The current folder is one: its programs are not searched for on the PATH."""
