@@ -134,10 +134,11 @@ def report_error(message: str, hint: str | None, traceback: Sequence[str] = ()) 
 
 
 def log_handlers(activities: Sequence[str], broken: Mapping[str, OSError]) -> None:
-    """Log the activities that a worker has handlers for, and the files beside them that can't be started."""
+    """Log the activities that a worker has handlers for, and the files in their folder that can't be started."""
     log = logging.getLogger("swf_cli")
-    fields = {"handlers": list(activities)}
-    log.info("%s", f"handlers: {', '.join(activities)}", extra={"event": "handlers", "fields": fields})
+    usable = [name for name in activities if name not in broken]
+    fields = {"handlers": usable}
+    log.info("%s", f"handlers: {', '.join(usable) or 'none'}", extra={"event": "handlers", "fields": fields})
     for name, error in broken.items():
         log.warning("%s in the handlers folder cannot be started: %s", name, error.strerror)
 

@@ -1,5 +1,6 @@
 """The log on stderr."""
 
+import errno
 import json
 import logging
 import os
@@ -219,13 +220,17 @@ class TestSummary:
         assert line["reasons"] == {"exit 3": 2, "no disk": 1, "no reason": 1}
 
     def test_handlers(self, capfd: pytest.CaptureFixture[str]) -> None:
-        """Their activities, at the start."""
+        """Their activities, at the start; those that can't be started are only warned of."""
+        broken = {"encode": OSError(errno.EACCES, "Permission denied")}
         configure_logging()
-        log_handlers(["resize", "upload"], {})
+        log_handlers(["encode", "resize", "upload"], broken)
+        log_handlers(["encode"], broken)
         configure_logging("json")
-        log_handlers(["resize", "upload"], {})
-        text, line = lines(capfd)
-        assert text == "swf: handlers: resize, upload"
+        log_handlers(["encode", "resize", "upload"], broken)
+        first, warning, none, _, line, _ = lines(capfd)
+        assert first == "swf: handlers: resize, upload"
+        assert warning == "swf: warning: encode in the handlers folder cannot be started: Permission denied"
+        assert none == "swf: handlers: none"
         assert json.loads(line)["handlers"] == ["resize", "upload"]
 
 
