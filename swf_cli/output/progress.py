@@ -111,6 +111,14 @@ def scan_progress(scanner: DomainScanner, older_than: float, color: str) -> Iter
         yield
 
 
+def describe_failures(stats: WorkerStats) -> str:
+    """Return how many tasks failed that a worker ran, and how many of them by timing out."""
+    failed, timed_out = count_of(stats.failed_here, "task"), stats.timed_out
+    if timed_out == stats.failed_here:
+        return f"{failed} timed out"
+    return f"{failed} failed" + (f", {timed_out} of them by timing out" if timed_out else "")
+
+
 def count_of(number: int, noun: str) -> str:
     """Return a number and its noun, in the plural unless it is 1."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"

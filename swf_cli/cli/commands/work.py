@@ -191,8 +191,7 @@ def _prepare_process() -> None:
 
 
 def _check(stats: "WorkerStats") -> None:
-    from ...output.progress import count_of
+    from ...output.progress import describe_failures
 
-    if failed := stats.failed_here:
-        timed_out = f", {stats.timed_out} of them by timing out" if stats.timed_out else ""
-        raise CheckFailed(f"{count_of(failed, 'task')} failed{timed_out}")
+    if stats.failed_here:
+        raise CheckFailed(describe_failures(stats))
