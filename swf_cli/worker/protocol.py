@@ -81,8 +81,8 @@ def _completed(text: str) -> Outcome:
 
 
 def _fit(texts: dict[str, str | None], kind: str, log: Log) -> str:
-    """Return as much of a text as SWF accepts: the beginning of a reason, the end of details."""
-    text = texts.get(kind) or ""
+    """Return as much of a text without secrets as SWF accepts: the beginning of a reason, the end of details."""
+    text = redact(texts.get(kind) or "")  # without them, it may be short enough
     what = "reason is" if kind == "reason" else "details are"
     if replace_surrogates(text) != text:
         log.info("the %s not UTF-8 text; lone surrogates are sent as U+FFFD", what)

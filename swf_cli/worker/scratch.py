@@ -19,6 +19,7 @@ from weakref import WeakSet
 
 from ..ledger.trust import make_folder, open_folder
 from ..models import MAX_BYTES_PER_CHARACTER, fit_text, max_length
+from ..redaction import redact
 from ..retry import Log
 from .files import InvalidResult, check_space, describe_open_error
 
@@ -225,7 +226,8 @@ class TaskFiles:
         is_cut = len(data) > MAX_BYTES_PER_CHARACTER * maximum + 1
         if not is_cut and data.decode("utf-8", "ignore").removesuffix("\n") != text:
             log.info("the reason is not UTF-8 text; the invalid bytes are sent as U+FFFD")
-        if len(text) > maximum:
+        text = redact(text)  # without secrets, it may be short enough
+        if is_cut or len(text) > maximum:
             log.info("the reason is longer than %d characters; the rest is cut off", maximum)
         return fit_text("reason", text) or None
 

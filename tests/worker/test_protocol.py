@@ -14,6 +14,8 @@ from swf_cli.worker.protocol import ProtocolError, parse_line, task_line
 
 SOURCE = PollSource("media", "work", "me@here", None, "us-east-1", "http://127.0.0.1:1")
 
+SWF_TOKEN = "AAAAKgAAAAE".ljust(300, "x")
+
 BAD_LINES = {
     b"": "not JSON",
     b"hello": "not JSON",
@@ -62,6 +64,13 @@ def test_line_that_is_not_the_protocol(line: bytes) -> None:
     with pytest.raises(ProtocolError, match=f"a line that is {BAD_LINES[line]}: ") as caught:
         parse_line(line)
     assert len(str(caught.value)) < 256
+
+
+def test_text_that_is_short_enough_without_secrets(log: pytest.LogCaptureFixture) -> None:
+    """It is not cut."""
+    line = json.dumps({"failed": {"reason": f"not for {SWF_TOKEN}, nor for {SWF_TOKEN}"}}).encode()
+    assert parse_line(line) == Outcome.failed("not for TOKEN, nor for TOKEN")
+    assert log.messages == []
 
 
 @pytest.mark.parametrize(

@@ -195,6 +195,17 @@ def test_reason(
     assert ("the reason is longer than 256 characters; the rest is cut off" in log.messages) is is_cut
 
 
+@pytest.mark.parametrize(("more", "is_cut"), [("", False), ("y" * 1_000, True)])
+def test_reason_that_is_short_enough_without_secrets(
+    files: TaskFiles, reason: Path, more: str, is_cut: bool, log: pytest.LogCaptureFixture
+) -> None:
+    """It is not cut, unless what was not read is."""
+    token = "AAAAKgAAAAE".ljust(300, "x")
+    reason.write_text(f"not for {token}, nor for {token}{more}")
+    assert files.read_reason(logging.getLogger("swf_cli")) == "not for TOKEN, nor for TOKEN"
+    assert bool(log.messages) is is_cut
+
+
 class TestCommands:
     """Commands that write these files."""
 
