@@ -173,7 +173,7 @@ class Responder:
                 if error.possibly_executed and lost is None:
                     lost = error
                 may_match |= error.possibly_executed or isinstance(error, ServiceError)
-                if not _wait(retrier, error):
+                if not retrier.wait(error, _describe(error)):
                     return self._settle(task, outcome, error, lost, retrier.time_left(), may_match=may_match)
             except SwfError as error:
                 return self._settle(task, outcome, error, lost, retrier.time_left(), may_match=may_match)
@@ -186,24 +186,21 @@ class Responder:
         A response that SWF rejects is replaced by one that it is more likely to accept; one whose fate is unknown is
         sent again, since SWF accepts one response per task, however often it arrives.
         """
-        retrier, lost = self._new_retrier(log=self.log), None
+        retrier, undecided = self._new_retrier(log=self.log), None
         while True:
             settlement = self._await_closed(task, self.respond(task, outcome))
             error = settlement.error
-            if settlement.end is not None and lost is not None and lost.outcome is not None:
-                if lost.outcome.matches(settlement.end):
-                    return Settlement("accepted", lost.outcome)
-                if settlement.end == DELETED:
-                    return lost
+            if undecided is not None and (decided := _decide(undecided, settlement.end)) is not None:
+                return decided
             if settlement.status == "unknown" and error and not isinstance(error.__cause__, UnknownResource):
-                lost, cause = settlement, error.__cause__
+                undecided, cause = settlement, error.__cause__
                 error = cause if isinstance(cause, SwfError) else error
             elif settlement.status != "rejected" or error is None:
                 return settlement
             replacement = self._replace_rejected(outcome, error, retrier)
             if replacement is not None:
                 outcome = replacement
-            elif not self._wait(error, retrier):
+            elif not self._wait_to_send_again(error, retrier):
                 return Settlement("undelivered", outcome, error=error)
 
     def find_closed(self, task: TaskReference) -> Settlement:
@@ -234,10 +231,10 @@ class Responder:
             return Outcome.failed("SWF did not accept the cancellation", outcome.details or "")
         return None
 
-    def _wait(self, error: SwfError, retrier: Retrier) -> bool:
+    def _wait_to_send_again(self, error: SwfError, retrier: Retrier) -> bool:
         if isinstance(error, AccessError) and self.gate is not None:
             return self.gate.wait(error, self.stop, self.log)
-        return _wait(retrier, error)
+        return retrier.wait(error, _describe(error))
 
     def _settle(
         self,
@@ -378,8 +375,17 @@ def _explain_kept(error: SwfError, held: "HeldTask") -> TaskNotOpen:
     return _caused_by(TaskNotOpen.from_error(error, message, hint), error)
 
 
-def _wait(retrier: Retrier, error: SwfError) -> bool:
-    return retrier.wait(error, f"response failed: {error.message}")
+def _decide(undecided: Settlement, end: End | None) -> Settlement | None:
+    """Return what became of a response whose fate was unknown, by the task's end; None while that is not known."""
+    if end is None or undecided.outcome is None:
+        return None
+    if undecided.outcome.matches(end):
+        return Settlement("accepted", undecided.outcome)
+    return undecided if end == DELETED else None
+
+
+def _describe(error: SwfError) -> str:
+    return f"response failed: {error.message}"
 
 
 def _caused_by(error: E, cause: BaseException) -> E:
