@@ -78,19 +78,40 @@ def watch_pending(
 
     Return once `is_over`, or if an error is not transient: see `monitor.refused`.
     """
-    console = output.console()
-    if not output.is_screen or not sys.stdout.isatty() or console.is_dumb_terminal:
-        output, warned = replace(output, is_repeated=True), set[str]()
-        while True:
-            monitor.refresh()
-            show_counts(output, domain, monitor.samples, warned)
-            if monitor.refused:
-                return
-            for error in _errors(monitor.samples):
-                _log.info("%s", error)
-            if is_over():
-                return
-            sleep(interval)
+    if output.is_screen and sys.stdout.isatty() and not output.console().is_dumb_terminal:
+        _draw_repeatedly(output, monitor, interval, is_over, sleep)
+    else:
+        _print_repeatedly(output, domain, monitor, interval, is_over, sleep)
+
+
+def _print_repeatedly(
+    output: Output,
+    domain: str,
+    monitor: PendingMonitor,
+    interval: float,
+    is_over: Callable[[], bool],
+    sleep: Callable[[float], None],
+) -> None:
+    output, warned = replace(output, is_repeated=True), set[str]()
+    while True:
+        monitor.refresh()
+        show_counts(output, domain, monitor.samples, warned)
+        if monitor.refused:
+            return
+        for error in _errors(monitor.samples):
+            _log.info("%s", error)
+        if is_over():
+            return
+        sleep(interval)
+
+
+def _draw_repeatedly(
+    output: Output,
+    monitor: PendingMonitor,
+    interval: float,
+    is_over: Callable[[], bool],
+    sleep: Callable[[float], None],
+) -> None:
     screen = _LiveScreen(output)
 
     def draw() -> None:
