@@ -477,7 +477,7 @@ def test_a_service_that_was_reached_is_waited_for(
     assert harness.receive() is None
     assert harness.poller.is_connected
     assert len(log.messages) == 2
-    assert all("Could not connect" in message for message in log.messages)
+    assert all("could not connect" in message for message in log.messages)
     assert not any("may have assigned" in message for message in log.messages)
     assert harness.held() == []
 

@@ -531,7 +531,7 @@ def test_history_that_lags_is_read_again(harness: Harness, stub: StubService, lo
     assert stub.operations() == [COMPLETE, COMPLETE, *[HISTORY] * 3]
     assert harness.stop.waits == [1.0, 1.0, 2.0]
     failed, waiting = log.messages
-    assert failed.startswith("response failed: Connection was closed ")
+    assert failed.startswith("response failed: the connection was closed ")
     assert waiting == "the history does not show the task closed; reading it again for up to 59s"
 
 
@@ -635,7 +635,7 @@ def test_the_message_is_that_of_the_attempt_that_was_lost(harness: Harness, stub
     settlement = harness.respond(COMPLETED, retry_for=3.5)
     assert (settlement.status, settlement.outcome) == ("unknown", COMPLETED)
     assert settlement.error is not None
-    assert "Connection was closed" in settlement.error.message
+    assert "connection was closed" in settlement.error.message
     assert settlement.error.hint == "check the execution history for the task's closing event"
     assert isinstance(settlement.error.__cause__, AccessError)
 
@@ -692,7 +692,7 @@ def test_a_response_that_never_left_is_a_network_error(
     with pytest.raises(NetworkError) as caught:
         harness.close_task(outcome, REFERENCE, retry_for=4.0)
     assert (type(caught.value), caught.value.exit_code) == (NetworkError, 1)
-    assert [message.rpartition("; ")[2] for message in log.messages if "Could not connect" in message] == [
+    assert [message.rpartition("; ")[2] for message in log.messages if "could not connect" in message] == [
         "retrying in 1.0 s",
         "retrying in 2.0 s",
     ]

@@ -394,7 +394,7 @@ def test_stopped(stub: StubService, responder: Responder, stop: threading.Event)
     stop.set()
     settlement = responder.deliver(TASK, DONE)
     assert (settlement.status, settlement.is_confirmed) == ("undelivered", False)
-    assert str(settlement).startswith("not closed: the response was not delivered: Connection was closed")
+    assert str(settlement).startswith("not closed: the response was not delivered: the connection was closed")
     assert stub.operations().count(COMPLETE) == 1
 
 

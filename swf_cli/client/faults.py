@@ -3,6 +3,7 @@
 import re
 from typing import Any, Final
 
+from ..addresses import is_loopback
 from ..errors import (
     AccessError,
     ConfigurationError,
@@ -27,6 +28,8 @@ HINT_CREDENTIALS: Final = "run `aws configure`, or set AWS_PROFILE, or AWS_ACCES
 HINT_EXPIRED: Final = "sign in again (`aws sso login`, or whatever issued these credentials)"
 HINT_SETTING: Final = "check the AWS_* variables and the profile in ~/.aws/config and ~/.aws/credentials"
 HINT_REGION: Final = "pass --region, or set AWS_REGION, or the profile's region"
+_HINT_LOCAL: Final = "start a local SWF with `swf local serve`, or check --endpoint-url and AWS_ENDPOINT_URL_SWF"
+_HINT_UNREACHABLE: Final = "check the network, and --region or --endpoint-url"
 _HINT_DOMAIN: Final = "check its name, and --region and --profile: a domain is known in one region of one account"
 _HINT_CLOCK: Final = "check the secret key, the region, and that this machine's clock is right"
 _HINT_CERTIFICATE: Final = (
@@ -110,6 +113,14 @@ _NOT_CONNECTED: Final = (
 )
 _GATEWAY_STATUSES: Final = frozenset({500, 502, 504})
 """HTTP statuses with which a gateway says that it got no usable response; SWF may have executed the request."""
+
+_CONNECTION_FAILURES: Final = {
+    "EndpointConnectionError": "could not connect to {}",
+    "ConnectTimeoutError": "connect timeout: could not connect to {} in time",
+    "ConnectionClosedError": "the connection was closed before a response came from {}",
+    "ReadTimeoutError": "read timeout: {} did not respond in time",
+}
+"""What botocore's exceptions for connections mean, by name."""
 
 _UNHANDLED: Final = "An HTTP Client raised an unhandled exception: "
 """How botocore begins the message of an error that it has no class for."""
@@ -204,15 +215,38 @@ def translate(error: Exception) -> SwfError:
             message = f"the response to the poll is malformed: {message}"
             return IncompleteTask(message, token=attempt.token, possibly_executed=True)
         return InvalidResponseError(f"the response is malformed: {message}", possibly_executed=True)
-    return NetworkError(message, possibly_executed=possibly_executed, hint=advise_connection(error))
+    advice = advise_connection(error) or _advise_unreachable(names)
+    return NetworkError(message, possibly_executed=possibly_executed, hint=advice)
 
 
 def describe(error: Exception) -> str:
     """Return an exception's message in one line."""
-    message = " ".join(str(error).split()).removeprefix(_UNHANDLED).rstrip(".")
     if _is_not_http(error):
-        message = f"the response from {attempt.origin or 'the endpoint'} is not HTTP"
-    return describe_failure(error) or describe_silence(error) or message or type(error).__name__
+        return f"the response from {attempt.origin or 'the endpoint'} is not HTTP"
+    message = " ".join(str(error).split()).removeprefix(_UNHANDLED).rstrip(".")
+    failure = describe_failure(error) or describe_silence(error) or _describe_connection(error)
+    return failure or message or type(error).__name__
+
+
+def _describe_connection(error: Exception) -> str | None:
+    """Return why a connection failed; None for any other exception than botocore's for that."""
+    values = getattr(error, "kwargs", {})
+    words: str | None = _CONNECTION_FAILURES.get(type(error).__name__)
+    if words is None or "endpoint_url" not in values:
+        return None
+    cause = getattr(values.get("error"), "__cause__", None)
+    reason = getattr(cause, "strerror", None) if "EndpointConnectionError" in class_names(error) else None
+    return words.format(str(values["endpoint_url"]).rstrip("/")) + (f": {reason}" if reason else "")
+
+
+def _advise_unreachable(names: set[str]) -> str | None:
+    """Return what to do if SWF can't be connected to; None for any other failure."""
+    if not attempt.is_signed or not names & {"EndpointConnectionError", "ConnectTimeoutError"}:
+        return None
+    from urllib.parse import urlsplit
+
+    is_local = is_loopback(urlsplit(attempt.origin).hostname or "")
+    return _HINT_LOCAL if is_local else _HINT_UNREACHABLE
 
 
 def _is_not_http(error: Exception) -> bool:

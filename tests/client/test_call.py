@@ -329,7 +329,7 @@ def test_a_refused_connection_does_not_undo_a_reset(new_session: NewSession, mon
         return 0
 
     monkeypatch.setattr(ExponentialBackoff, "delay_amount", between_the_attempts)
-    with pytest.raises(NetworkError, match="Could not connect") as caught:
+    with pytest.raises(NetworkError, match="could not connect") as caught:
         complete(new_session(service.url))
     assert len(service.requests) == 1
     assert caught.value.possibly_executed

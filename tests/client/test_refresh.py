@@ -189,7 +189,10 @@ def test_sts_is_given_up_soon(silent: socket.socket, stub: StubService, set_env:
     configure(tmp_path, ROLE_PROFILE)
     url = f"http://127.0.0.1:{silent.getsockname()[1]}"
     set_env(AWS_REGION=REGION, AWS_ENDPOINT_URL_SWF=stub.url, AWS_ENDPOINT_URL_STS=url)
-    with pytest.raises(CredentialsUnavailable, match="role/worker of profile role: Read timeout"):
+    with pytest.raises(
+        CredentialsUnavailable,
+        match=r"role/worker of profile role: read timeout: http://127.0.0.1:[0-9]+ did not respond",
+    ):
         count(Session(profile="role", call_read_timeout=0.1))
     silent.settimeout(0)
     accepted = 0

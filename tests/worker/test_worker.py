@@ -437,7 +437,7 @@ class TestPolls:
         for name, value in SETTINGS.items():
             monkeypatch.setenv(name, value)
         workers.session = Session(endpoint_url="http://127.0.0.1:9")
-        with pytest.raises(SwfError, match="Could not connect"):
+        with pytest.raises(SwfError, match="could not connect"):
             workers.run("true", slots=4)
         assert workers.held() == []
 
