@@ -9,13 +9,14 @@ from ._version import __version__ as __version__
 
 if TYPE_CHECKING:
     from .api import cancel_task, complete_task, fail_task, get_number_of_pending_tasks, request_task, send_heartbeat
-    from .errors import Cancelled, SwfError, TaskNotOpen, UnknownResource
+    from .errors import Cancelled, IncompleteTask, SwfError, TaskNotOpen, UnknownResource
     from .models import ActivityId, ExecutionId, PartialTaskConfiguration, TaskConfiguration, WorkerTask, unset
 
 __all__ = [
     "ActivityId",
     "Cancelled",
     "ExecutionId",
+    "IncompleteTask",
     "PartialTaskConfiguration",
     "SwfError",
     "TaskConfiguration",
@@ -33,7 +34,7 @@ __all__ = [
 
 # The modules of the public names; those of functions are in `api`.
 _HOMES = {
-    "errors": {"Cancelled", "SwfError", "TaskNotOpen", "UnknownResource"},
+    "errors": {"Cancelled", "IncompleteTask", "SwfError", "TaskNotOpen", "UnknownResource"},
     "models": {
         "ActivityId",
         "ExecutionId",

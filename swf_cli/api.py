@@ -43,6 +43,7 @@ def request_task(
 
     SWF holds each poll for up to 60 seconds. Pass a client with a read timeout of at least 70 seconds and without
     retries: with a shorter timeout, or if a poll is retried while its response is on its way, that task is lost.
+    There is no other record of the task: keep its token until it is closed.
 
     Args:
         task_list: activity task list to request from, 1 to 256 characters
@@ -57,7 +58,7 @@ def request_task(
     Raises:
         ValueError: a name is over SWF's limits; nothing was sent
         SwfError: the poll failed; if `possibly_executed`, SWF may have assigned a task to this worker's identity. Of
-            an `errors.IncompleteTask` only its `token` is known: fail that task, or it stays open until it times out
+            an `IncompleteTask` only its `token` is known: fail that task, or it stays open until it times out
     """
     if client is None:
         poll_client: Client = default_session().poll_client

@@ -33,7 +33,7 @@ SIGNATURES = {
     "send_heartbeat": "(token, details=None, client=None)",
 }
 """The parameters of the public functions and classes, their order and their defaults."""
-EXCEPTIONS = {"Cancelled", "SwfError", "TaskNotOpen", "UnknownResource"}
+EXCEPTIONS = {"Cancelled", "IncompleteTask", "SwfError", "TaskNotOpen", "UnknownResource"}
 
 
 def find(path: str) -> Any:
