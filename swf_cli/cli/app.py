@@ -24,7 +24,7 @@ SECTIONS: Final = {
         "cancel": "Report a task as cancelled, once cancellation was requested.",
     },
     "Find what is stuck": {
-        "stuck": "Find open tasks that look stuck, why, and what to do.",
+        "stuck": "Find open tasks that look stuck, with the reason and what to do.",
         "tasks": "Show the activity tasks of an execution or a domain.",
     },
     "Run a worker": {

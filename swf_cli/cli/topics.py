@@ -93,11 +93,14 @@ arn:aws:swf:REGION:ACCOUNT:/domain/DOMAIN:
   heartbeat  swf:RecordActivityTaskHeartbeat
              swf:GetWorkflowExecutionHistory      to say how a closed task ended
   complete   swf:RespondActivityTaskCompleted
-             swf:GetWorkflowExecutionHistory      if a response was lost
+             swf:GetWorkflowExecutionHistory      if a response was lost, and to
+                                                  say how a closed task ended
   fail       swf:RespondActivityTaskFailed
-             swf:GetWorkflowExecutionHistory      if a response was lost
+             swf:GetWorkflowExecutionHistory      if a response was lost, and to
+                                                  say how a closed task ended
   cancel     swf:RespondActivityTaskCanceled
-             swf:GetWorkflowExecutionHistory      if a response was lost
+             swf:GetWorkflowExecutionHistory      if a response was lost, and to
+                                                  say how a closed task ended
              swf:RecordActivityTaskHeartbeat      to explain a rejection
   work       swf:PollForActivityTask
              swf:RespondActivityTaskCompleted
@@ -157,8 +160,8 @@ One task
   `swf poll` prints a task as JSON; `held_key` is its key in `swf held`. The
   other commands take it from that file (--task FILE, or - for stdin), by
   --token, by --held KEY, or from the variable SWF_TASK_TOKEN.
-  `swf poll --eval` prints assignments for a POSIX shell; fish has no eval of
-  them: use `swf poll > task.json` there. Under `set -e`, write
+  `swf poll --eval` prints assignments for a POSIX shell; fish cannot
+  evaluate these: use `swf poll > task.json` there. Under `set -e`, write
     task=$(swf poll ... --eval)
     eval "$task"
   which stops a script if no task arrives (3), and also if swf is killed. A loop
@@ -197,7 +200,8 @@ Commands of `swf work`
   SIGKILL after --grace. The task is then reported as cancelled, or as completed
   if the command still exited 0.
   If commands cannot be started, the worker stops polling and retries for
-  --grace; then it fails the tasks that it has, and exits with 1.
+  --grace; then it fails the tasks that it has, and exits with 1. One that is
+  missing when the worker starts is wrong usage (2).
   A shell's `read` returns non-zero for an input without a newline at its end:
   under `set -e` write  read -r name || [ -n "$name" ]
 
@@ -232,8 +236,9 @@ Handlers that keep running: `swf work --stream -- COMMAND`
   of a failure that the handler did not report itself.
 
 The log of `swf work`
-  A line about a task begins with [WORKFLOW ID/ACTIVITY ID]. With --log-format
-  json, each line is an object:
+  A line about a task begins with `swf: [WORKFLOW ID/ACTIVITY ID]`, or with the
+  brackets if the command wrote it to stderr. With --log-format json, each line
+  is an object:
     time, level, message
     event    handlers, started, stderr (a line of the command), completed,
              failed, cancelled, closed (elsewhere), unconfirmed, retry,
@@ -304,9 +309,9 @@ except for those of tasks taken on this machine and, if no other shows whether a
 list has workers or deciders, up to 50 of the newest, open or closed. A workflow
 that waits for a timer, a signal or a child is not stuck.
 
-A task that repeats others of its activity and list, which timed out in a row
-without being started, has waited since the first of them, as far back as was
-read. Not reported are tasks that a worker starts and that fail or time out
+If tasks of an activity and list timed out one after another without being
+started, the newest counts as waiting since the first of them, as far back as
+was read. Not reported are tasks that a worker starts and that fail or time out
 again and again: `swf tasks --workflow-id ID --all` shows them.
 
 A hint that begins with `swf ` is a command that is safe to run and closes the
@@ -341,7 +346,7 @@ and has not closed.
   decider            the program that schedules activity tasks and requests
                      their cancellation
   decision task      what a decider polls for: SWF schedules one whenever
-                     something happened that the decider must handle
+                     something happens that the decider must handle
   heartbeat          `swf heartbeat`. Tells SWF that a task is still being
                      worked on; the response says whether cancellation was
                      requested

@@ -278,6 +278,6 @@ def test_the_recipe_for_what_is_held(stub: StubService, stuck_env: dict[str, str
     newest = list(keys)[-1]
     result = run_recipe("held", here, stuck_env, "y\n")
     assert result.code == 0, result.stderr
-    assert result.stderr.startswith(f"{newest}\ttask\t{HOSTILE[-1]}\t")
+    assert result.stderr.startswith(f"{newest}\t{HOSTILE[-1]}\t")
     assert [arguments["taskToken"] for operation, arguments in stub.requests if operation == FAIL] == [keys[newest]]
     assert ran(here) == []

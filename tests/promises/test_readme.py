@@ -9,9 +9,11 @@ import shlex
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import tempfile
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +80,18 @@ def test_every_shell_block_is_run() -> None:
     assert set(RECIPES) == set(TESTED)
     assert FOR_CI == ["setup-and-demo", "setup-and-test"]
     assert len(re.findall(r"^```sh$", README, re.MULTILINE)) == len(TESTED) + len(FOR_CI)
+
+
+@pytest.mark.parametrize("name", ["completion", "serve"])
+def test_what_is_pasted_has_no_comments(name: str) -> None:
+    """An interactive zsh takes them for commands."""
+    assert "#" not in RECIPES[name]
+
+
+@pytest.mark.parametrize("name", TESTED)
+def test_no_comment_opens_a_quote(name: str) -> None:
+    """Pasted into an interactive zsh, a recipe would wait for the closing one."""
+    assert not re.search(r"""(^|\s)#[^\n]*['"`]""", RECIPES[name], re.MULTILINE)
 
 
 def test_the_first_command_is_the_demo() -> None:
@@ -260,7 +274,7 @@ def test_held_recipe(service: Service, service_env: dict[str, str], here: Path) 
     result = run_recipe("held", here, service_env, stdin="y\n")
     assert result.code == 0, result.stderr
     shown = result.stderr.splitlines()[0].split("\t")
-    assert shown[:4] == [left[0]["key"], "task", "resize-1", left[0]["execution"]["id"]]
+    assert shown[:4] == [left[0]["key"], "resize-1", left[0]["execution"]["id"], "x"]
     kind, attributes = last_event(service, left[0]["execution"]["id"])
     assert (kind, attributes["reason"]) == ("ActivityTaskFailed", "script died")
     assert invoke("held", env=service_env).json == []
@@ -281,6 +295,10 @@ def test_held_recipe_spares_a_task_whose_worker_lives(
         assert [row["holder_alive"] for row in invoke("held", env=service_env).json] == [True]
         assert run_recipe("held", here, service_env, stdin="y\n").stderr == ""
         assert [row["holder_alive"] for row in invoke("held", env=service_env).json] == [True]
+        with closing(sqlite3.connect(Path(service_env["SWF_STATE_DIR"], "ledger.sqlite3"))) as rows, rows:
+            rows.execute("UPDATE held SET host = 'build-17', holder = 'holder-0123456789abcdef', holder_start = NULL")
+        assert run_recipe("held", here, service_env, stdin="y\n").stderr == ""
+        assert [row["holder_alive"] for row in invoke("held", env=service_env).json] == [None]
     finally:
         (here / "done").touch()
         worker.terminate()

@@ -58,7 +58,7 @@ def stuck(
     check: bool,
     **bounds: Any,
 ) -> None:
-    """Find open tasks that look stuck, why, and what to do.
+    """Find open tasks that look stuck, with the reason and what to do.
 
     Reads the executions that started at least --older-than ago. Ctrl-C shows what was found so far.
     `swf help stuck` explains the reasons.
