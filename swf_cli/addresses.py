@@ -6,8 +6,6 @@ from typing import Final
 _NOT_OF_AN_ENDPOINT: Final = re.compile(r"[\\@?#]")
 """What stands in no URL of an endpoint, and around what may be a secret."""
 
-_LOOPBACK_TIMEOUT: Final = 1.0  # seconds
-
 
 def check_endpoint_url(url: str) -> None:
     """Raise ValueError unless `url` is http or https and has a host: no user, no query, nothing ambiguous.
@@ -39,21 +37,6 @@ def is_protected_url(url: str) -> bool:
 
     parts = urlsplit(url)
     return parts.scheme == "https" or is_loopback(parts.hostname or "")
-
-
-def is_local_and_closed(url: str) -> bool:
-    """Return whether a URL is http on loopback, and nothing listens there: a local SWF that has ended."""
-    import socket  # not at start-up
-    from urllib.parse import urlsplit
-
-    parts = urlsplit(url)
-    if parts.scheme != "http" or not is_loopback(parts.hostname or ""):
-        return False
-    try:
-        socket.create_connection((parts.hostname, parts.port or 80), timeout=_LOOPBACK_TIMEOUT).close()
-    except OSError as error:
-        return isinstance(error, ConnectionRefusedError)
-    return False
 
 
 def is_loopback(host: str) -> bool:

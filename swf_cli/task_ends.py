@@ -3,17 +3,14 @@
 import logging
 import time
 from collections.abc import Callable, Iterable
-from functools import cache
 from math import inf
 from typing import TYPE_CHECKING, Any, Final
 
-from .addresses import is_local_and_closed
 from .client.call import call
 from .errors import SwfError, TaskClosed, TaskNotOpen, UnknownResource
 from .history import End, end_of, is_unknown_execution
 from .invocation import Invocation
 from .models import TaskReference
-from .processes import host_name
 
 if TYPE_CHECKING:
     from .client.session import Client, Session
@@ -96,21 +93,14 @@ def drop_closed(
     session_of: Callable[["HeldTask"], "Session"],
     invocation: Invocation,
 ) -> None:
-    """Drop from the ledger those of its rows whose task the history shows closed, or whose local SWF has ended.
-
-    A local SWF keeps nothing once it has ended: that its rows are dropped is logged.
+    """Drop from the ledger those of its rows whose task the history shows closed.
 
     Log those whose history can't be read. A task whose execution SWF does not know is kept: the credentials may be
     those of another account, and only a response or a heartbeat would show whether SWF knows the token. `swf fail`
     sends one, and drops it; that command is logged, as `invocation` formats it.
     """
     sessions: dict[tuple[str | None, str, str], Session] = {}
-    has_ended = cache(is_local_and_closed)
     for held in rows:
-        if held.host == host_name() and not held.holder_alive and has_ended(held.endpoint):
-            ledger.drop(held.key)
-            _log.info("%s is removed: the local SWF at %s has ended", held.key, held.endpoint)
-            continue
         if held.execution is None:
             continue
         place = (held.profile, held.region, held.endpoint)

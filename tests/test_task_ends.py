@@ -1,6 +1,5 @@
 """How a task ended, read from the history of its execution."""
 
-import socket
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -239,46 +238,6 @@ def test_each_place_is_asked_itself(
 
     drop_closed(ledger, ledger.list_held(), session_of, Invocation())
     assert sorted(map(str, places)) == sorted([str(getattr(SOURCE, different)), value])
-
-
-@pytest.fixture
-def closed_port() -> Iterator[int]:
-    """A port of loopback on which nothing listens."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        yield taken.getsockname()[1]
-
-
-def test_rows_of_a_local_swf_that_has_ended_are_dropped(
-    ledger: Ledger, closed_port: int, log: pytest.LogCaptureFixture
-) -> None:
-    """Tasks and lost polls, without credentials; that is logged."""
-    endpoint = f"http://localhost:{closed_port}"
-    key = record(ledger, endpoint=endpoint)
-    poll = ledger.record_poll(replace(SOURCE, endpoint=endpoint), "poll")
-    poll.mark_lost()
-    rows = [replace(row, holder_alive=None) for row in ledger.list_held()]
-    drop_closed(ledger, rows, no_session, Invocation())
-    assert ledger.list_held() == []
-    assert log.messages == [f"{each} is removed: the local SWF at {endpoint} has ended" for each in (poll.key, key)]
-
-
-@pytest.mark.parametrize(
-    ("scheme", "fields"), [("https", {}), ("http", {"host": "another"}), ("http", {"holder_alive": True})]
-)
-def test_rows_of_what_may_be_no_local_swf_are_kept(
-    ledger: Ledger, closed_port: int, scheme: str, fields: dict[str, Any]
-) -> None:
-    """A tunnel to SWF may be down; another host's loopback is not this one's; a worker may know better."""
-    key = record(ledger, endpoint=f"{scheme}://127.0.0.1:{closed_port}")
-    (row,) = ledger.list_held()
-    drop_closed(ledger, [replace(row, **{"holder_alive": None, **fields})], no_session, Invocation())
-    assert [held.key for held in ledger.list_held()] == [key]
-
-
-def no_session(held: HeldTask) -> Session:
-    """Fail as for a profile that is gone."""
-    raise ServiceError("no such profile")
 
 
 def test_a_task_whose_execution_is_unknown_is_kept(

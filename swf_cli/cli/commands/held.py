@@ -26,11 +26,7 @@ With --output text, each task is a line of fields separated by tabs:
 """,
 )
 @task_lists_option("Only tasks of this list.")
-@option(
-    "--prune",
-    is_flag=True,
-    help="First remove tasks that the execution history shows as closed, or whose local SWF has ended.",
-)
+@option("--prune", is_flag=True, help="First remove tasks that the execution history shows as closed.")
 @common_options()
 def held(common: CommonOptions, task_lists: tuple[str, ...], prune: bool) -> None:
     """List tasks that this machine polled and has not closed.
