@@ -14,6 +14,7 @@ from ..monitor.calls import ScanCalls
 from ..monitor.scanner import DomainScanner
 from ..names import did_you_mean
 from ..output.progress import count_of, scan_progress
+from ..output.terminal import is_stalled
 from .options import CommonOptions, is_given
 
 _NOTICE_DELAY: Final = 1.0  # seconds
@@ -57,9 +58,10 @@ class Scan:
             threading.Thread(target=self._repeat_signal, name="repeated signal", daemon=True).start()
 
     def _repeat_signal(self) -> None:
-        """Send the signal that ended the scan again if what was found is not written soon: nobody may read it."""
-        if not self._is_written.wait(_WRITE_PATIENCE):
-            os.kill(os.getpid(), self._request.number)
+        """Send the signal that ended the scan again if what was found is written, and nobody reads it."""
+        while not self._is_written.wait(_WRITE_PATIENCE):
+            if is_stalled(_WRITE_PATIENCE):
+                os.kill(os.getpid(), self._request.number)
 
     def _explain_wait(self) -> None:
         """Say what is waited for after a signal, if that takes a while."""

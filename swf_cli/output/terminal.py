@@ -9,6 +9,7 @@ import os
 import select
 import sys
 import threading
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,6 +28,7 @@ _FLUSH_PATIENCE: Final = 0.5  # seconds without progress after which queued mess
 _REFRESH_INTERVAL: Final = 0.5  # seconds
 _CLOSED: Final = "stdout is closed"
 _BATCH_DELAY: Final = 0.03  # seconds
+_WRITE_SIZE: Final = 4_096  # bytes that stdout is given at once
 
 
 def to_json(value: Any, indent: int | None = None) -> str:
@@ -94,6 +96,9 @@ def write_all(descriptor: int, data: bytes | memoryview) -> None:
 class RawStdout(io.FileIO):
     """Stdout below Python's buffer, which would lose what a non-blocking descriptor does not take at once."""
 
+    waits_since: float | None = None
+    """When stdout last accepted something of what is being written, by the monotonic clock; None if nothing is."""
+
     def __init__(self) -> None:
         super().__init__(1, "w", closefd=False)
 
@@ -101,11 +106,21 @@ class RawStdout(io.FileIO):
         """Write data, all of it. Raise OutputError, with an empty message if the reader closed the pipe."""
         view = memoryview(data).cast("B")
         try:
-            write_all(1, view)
+            for start in range(0, len(view), _WRITE_SIZE):
+                RawStdout.waits_since = time.monotonic()
+                write_all(1, view[start : start + _WRITE_SIZE])
         except OSError as error:
             discard(1)
             raise OutputError(_describe_write_error(error)) from error
+        finally:
+            RawStdout.waits_since = None
         return len(view)
+
+
+def is_stalled(seconds: float) -> bool:
+    """Return whether stdout has accepted nothing for some seconds of what is being written to it."""
+    since = RawStdout.waits_since
+    return since is not None and time.monotonic() - since >= seconds
 
 
 class RawStderr(io.TextIOBase):

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -101,8 +102,9 @@ def test_a_poll_is_stopped(stub: StubService, env: dict[str, str], unread: int) 
     assert len(stub.requests) == 1
 
 
-def test_a_scan_is_stopped(stub: StubService, env: dict[str, str]) -> None:
-    """What was found before the signal is written if somebody reads it; the process ends in any case."""
+@pytest.fixture
+def scan(stub: StubService, env: dict[str, str]) -> Iterator["subprocess.Popen[bytes]"]:
+    """A scan of a domain that finds more than a pipe holds, and was sent SIGTERM in the middle."""
     rows = [{"execution": {"workflowId": "w", "runId": f"RUN-{n}"}, "startTimestamp": 1000} for n in range(999)]
     stub.reply("ListOpenWorkflowExecutions", {"executionInfos": rows})
     values = {
@@ -115,12 +117,29 @@ def test_a_scan_is_stopped(stub: StubService, env: dict[str, str]) -> None:
     page = {"events": [scheduled | {"activityTaskScheduledEventAttributes": values}]}
     stub.reply("GetWorkflowExecutionHistory", page)
     with subprocess.Popen([*FAST_SWF, "tasks", "-d", "y", "-o", "json"], env=env, stdout=subprocess.PIPE) as swf:
-        wait_until(lambda: stub.operations().count("GetWorkflowExecutionHistory") >= 10)
-        swf.send_signal(signal.SIGTERM)
         try:
-            assert swf.wait(timeout=30) == -signal.SIGTERM
+            wait_until(lambda: stub.operations().count("GetWorkflowExecutionHistory") >= 10)
+            swf.send_signal(signal.SIGTERM)
+            yield swf
         finally:
             swf.kill()
+
+
+def test_a_scan_ends_although_nobody_reads_it(scan: "subprocess.Popen[bytes]") -> None:
+    """What was found before a signal is written, but not waited for if nobody takes it."""
+    assert scan.wait(timeout=30) == -signal.SIGTERM
+
+
+def test_a_scan_is_written_to_a_slow_reader(scan: "subprocess.Popen[bytes]") -> None:
+    """What was found before a signal is written as long as it is read, however slowly."""
+    assert scan.stdout is not None
+    data = b""
+    for _ in range(9):
+        data += os.read(scan.stdout.fileno(), 8_192)
+        time.sleep(0.3)
+    data += scan.stdout.read()
+    assert len(json.loads(data)) >= 10
+    assert scan.wait(timeout=30) == -signal.SIGTERM
 
 
 @pytest.mark.parametrize(
