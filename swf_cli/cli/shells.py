@@ -147,7 +147,8 @@ def complete(root: Command, shell: str, args: Sequence[str]) -> int:
     words = _split(args[-1], breaks)
     current = words[-1]
     before = [word.text for word in words[1:-1]] if shell == "bash" else args[:-1]
-    if not current.is_known or re.match("-[^-].*=", current.text, re.DOTALL):  # the value of -d=x is `=x`
+    is_value = "--" not in before and re.match("-[^-].*=", current.text, re.DOTALL)  # that of -d=x is `=x`
+    if not current.is_known or is_value:
         return 0
     asked = ShellComplete(root, {}, "swf", VARIABLE)
     try:

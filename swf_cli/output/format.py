@@ -35,11 +35,16 @@ def compile_query(expression: str) -> Any:
         raise ValueError(" ".join(_NOT_THE_REASON.sub("", str(error)).split())) from error
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
-    nodes = [query.parsed]
+    nodes: list[dict[str, Any]] = [{"type": "root", "children": [query.parsed]}]
     for node in nodes:
-        nodes += [child for child in node["children"] if isinstance(child, dict)]  # those of a slice are numbers
+        children = [child for child in node["children"] if isinstance(child, dict)]  # those of a slice are numbers
         if node["type"] == "function_expression":
-            _check_function(node["value"], len(node["children"]), Functions.FUNCTION_TABLE)
+            _check_function(node["value"], len(children), Functions.FUNCTION_TABLE)
+        elif any(child["type"] == "expref" for child in children):
+            raise ValueError("only an argument of a function begins with &")
+        if node["type"] == "slice" and node["children"][-1] == 0:
+            raise ValueError("the step of a slice is not 0")
+        nodes += children
     return query
 
 

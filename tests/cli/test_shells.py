@@ -102,6 +102,8 @@ def test_nothing_is_offered_behind_the_equals_sign_of_a_short_option(
     assert capsys.readouterr().out == ""
     offered("swf -n v", "video", shell=shell)
     assert values_of(capsys) == ["video"]
+    offered(f"swf -- {word}", CompletionItem("", type="file"), shell=shell)  # a word of another program
+    assert capsys.readouterr().out
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -25,7 +25,7 @@ class Seconds(Number):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Return the seconds, or fail."""
         with suppress(ValueError):
-            return super().convert(float(value), param, ctx)
+            return super().convert(float(value.removesuffix("s")), param, ctx)
         try:
             return super().convert(parse_duration(value), param, ctx)
         except ValueError as error:
