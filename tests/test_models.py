@@ -175,6 +175,15 @@ def test_a_priority_that_is_not_swfs_is_an_error(family: dict[str, str], priorit
         PartialTaskConfiguration.from_api({family["priority"]: priority})
 
 
+def test_the_range_of_priorities() -> None:
+    """They have 32 bits; the error says which are allowed."""
+    for priority in (-(2**31), 2**31 - 1):
+        assert PartialTaskConfiguration(priority=priority).get_api_args() == {"taskPriority": str(priority)}
+    for priority in (-(2**31) - 1, 2**31):
+        with pytest.raises(ValueError, match=f"^a priority is from -2147483648 to 2147483647: {priority}$"):
+            PartialTaskConfiguration(priority=priority)
+
+
 @pytest.mark.parametrize("task_list", ["list", {"name": None}, {"name": 5}, {}, []])
 @any_family
 def test_a_task_list_without_a_name_is_an_error(family: dict[str, str], task_list: Any) -> None:

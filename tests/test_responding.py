@@ -119,6 +119,16 @@ def test_a_response_is_sent_once(
     assert (log.messages, harness.held()) == ([], [])
 
 
+def test_swf_may_ask_for_a_longer_wait(harness: Harness, stub: StubService) -> None:
+    """The next attempt is made no sooner than the response to the last one says."""
+    for _ in range(2):
+        stub.reply(COMPLETE, b"busy", status=503, headers={"Retry-After": "30"})
+    stub.reply(COMPLETE)
+    began = harness.clock()
+    assert harness.respond(COMPLETED, retry_for=300.0).status == "accepted"
+    assert harness.clock() - began >= 60
+
+
 def test_a_task_of_another_machine_can_be_closed(harness: Harness, stub: StubService) -> None:
     """Closing a task that is not in the ledger leaves the others there."""
     stub.reply(COMPLETE)

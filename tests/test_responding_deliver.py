@@ -213,6 +213,26 @@ class TestLostResponse:
         assert responder.deliver(TaskReference("TOKEN"), DONE).status == "unknown"
         assert stub.operations() == [COMPLETE] * 2
 
+    def test_another_end_decides_it(self, stub: StubService, responder: Responder) -> None:
+        """A response whose fate was unknown is sent again, and the task turns out to be closed by something else."""
+        stub.reply(COMPLETE, reset=True)
+        stub.fault(COMPLETE, "AccessDeniedException", "no")
+        stub.fault(COMPLETE, "UnknownResourceFault", "no open task")
+        reads = 0
+
+        def history(_: dict[str, Any]) -> dict[str, Any]:
+            nonlocal reads
+            reads += 1
+            closed = {"eventId": 9, "eventType": "ActivityTaskTimedOut"}
+            closed["activityTaskTimedOutEventAttributes"] = {"startedEventId": 6, "timeoutType": "HEARTBEAT"}
+            started = {"eventId": 6, "eventType": "ActivityTaskStarted"}
+            return {"events": [closed, started] if stub.operations().count(COMPLETE) == 3 else [started]}
+
+        stub.compute(HISTORY, history)
+        settlement = responder.deliver(TASK, DONE)
+        assert (settlement.status, str(settlement.end)) == ("closed", TIMED_OUT)
+        assert reads > 1
+
 
 class TestNotOpen:
     """The task is not open, and no response was lost."""
@@ -285,8 +305,10 @@ class TestNotOpen:
         """Only for lack of a permission, it will never show more."""
         stub.fault(COMPLETE, "UnknownResourceFault", "no open task")
         stub.fault(HISTORY, fault, "no")
-        for settlement in (responder.deliver(TASK, DONE), responder.find_closed(TASK)):
-            assert (settlement.status, settlement.is_hidden) == ("not_open", is_hidden)
+        delivered, found = responder.deliver(TASK, DONE), responder.find_closed(TASK)
+        assert (delivered.status, delivered.is_hidden, delivered.outcome) == ("not_open", is_hidden, DONE)
+        assert (found.status, found.is_hidden) == ("not_open", is_hidden)
+        assert not responder.find_closed(TaskReference("TOKEN")).is_hidden
 
     @pytest.mark.parametrize("kind", ["TimedOut", None])
     def test_find_closed(self, stub: StubService, responder: Responder, kind: str | None) -> None:
@@ -295,6 +317,7 @@ class TestNotOpen:
         show_end(stub, kind, timeoutType="HEARTBEAT")
         settlement = responder.find_closed(TASK)
         assert (settlement.status, str(settlement.end)) == (("closed", TIMED_OUT) if kind else ("not_open", "None"))
+        assert not settlement.is_hidden
         assert set(stub.operations()) == {HISTORY}
 
 
