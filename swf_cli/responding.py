@@ -161,7 +161,7 @@ class Responder:
         """Close a task, and return when it is settled whether this response did it.
 
         Transient errors are retried. If the reply to an attempt was lost and SWF then says that the task is not open,
-        or the time is up, the execution's history decides.
+        or the time is up, the execution's history decides. When stopped, it is not read unless SWF answered.
         """
         retrier = self._new_retrier(self.retry_for, log=self.log)
         lost = None  # the first attempt whose reply was lost
@@ -248,7 +248,11 @@ class Responder:
     ) -> Settlement:
         if lost is None and not isinstance(failure, UnknownResource):
             return Settlement("undelivered" if isinstance(failure, TRANSIENT) else "rejected", outcome, error=failure)
-        end, why_not, is_hidden = self._await_end(task, attempts=inf if may_match else 1, time_left=time_left)
+        if isinstance(failure, TRANSIENT) and self.stop.is_set():
+            # Reading the history may take as long as the response did.
+            end, why_not, is_hidden = None, "stopped before the history was read", False
+        else:
+            end, why_not, is_hidden = self._await_end(task, attempts=inf if may_match else 1, time_left=time_left)
         is_deleted = end == DELETED
         if lost is None and end in (None, DELETED) and not isinstance(failure, TaskNotOpen):
             failure = _caused_by(self._explain_rejected_cancel(task, failure), failure)

@@ -821,6 +821,23 @@ def test_a_stop_abandons_a_response(harness: Harness, stub: StubService) -> None
     assert isinstance(settlement.error, AccessError)
 
 
+def test_a_stop_after_a_lost_response(harness: Harness, stub: StubService) -> None:
+    """If SWF does not answer, the history is not read when stopped, and the outcome stays unknown."""
+    stub.reply(COMPLETE, reset=True)
+    harness.stop.set()
+    settlement = harness.respond(COMPLETED)
+    assert (settlement.status, stub.operations()) == ("unknown", [COMPLETE])
+    assert str(settlement).endswith("; stopped before the history was read")
+
+
+def test_a_stop_after_an_answer(harness: Harness, stub: StubService) -> None:
+    """If SWF answers, the history is read once also when stopped."""
+    stub.fault(COMPLETE, "UnknownResourceFault", "no open task")
+    stub.reply(HISTORY, {"events": [closing("ActivityTaskTimedOut", timeoutType="HEARTBEAT"), STARTED]})
+    harness.stop.set()
+    assert (harness.respond(COMPLETED).status, stub.operations()) == ("closed", [COMPLETE, HISTORY])
+
+
 def test_rejected_details_are_logged(harness: Harness, stub: StubService, log: pytest.LogCaptureFixture) -> None:
     """A failure without the details that SWF rejects is better than none; the log says why they are missing."""
     stub.fault(FAIL, "ValidationException", "no control characters")

@@ -64,7 +64,7 @@ def fail_orphans(
     """Fail the tasks among orphans, so that their deciders learn of it now.
 
     Each is tried once, and stays in the ledger if it can't be closed; so do those left when `stop` is set, or
-    when SWF can't be reached and the responder is to stop. The responder's log gets what is about not reaching SWF.
+    when SWF does not answer and the responder is to stop. The responder's log gets what is about not reaching SWF.
     """
     tasks = [orphan for orphan in orphans if orphan.token is not None]
     log: Log = _log
@@ -80,7 +80,7 @@ def fail_orphans(
         TaskLog(held, held.task_list, log).event(
             settlement.event, "left by a worker that died (%s, process %s): %s", held.identity, held.pid, settlement
         )
-        if settlement.status == "undelivered" and responder.stop.is_set():
+        if settlement.status in ("undelivered", "unknown") and responder.stop.is_set():
             break
     if tasks:
         log.warning("tasks of dead workers that stay open, see `swf held`: %d", len(tasks))

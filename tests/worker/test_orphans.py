@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from swf_cli.client.session import Session
-from swf_cli.errors import AccessError, CredentialsError, NetworkError, SwfError, TaskNotOpen
+from swf_cli.errors import AccessError, CredentialsError, NetworkError, OutcomeUnknown, SwfError, TaskNotOpen
 from swf_cli.history import End
 from swf_cli.ledger.records import HeldTask, PollSource
 from swf_cli.ledger.store import Ledger
@@ -293,16 +293,19 @@ def test_stopped_before_the_first(log: pytest.LogCaptureFixture) -> None:
         (Settlement("accepted", WORKER_DIED), 3),
         (Settlement("rejected", WORKER_DIED, error=AccessError("not authorized")), 3),
         (Settlement("undelivered", WORKER_DIED, error=NetworkError("connection refused")), 1),
+        (Settlement("unknown", WORKER_DIED, error=OutcomeUnknown("read timed out")), 1),
     ],
     ids=lambda value: value.status if isinstance(value, Settlement) else str(value),
 )
-def test_worker_that_shuts_down(settlement: Settlement, attempts: int) -> None:
-    """Its commands were stopped, so each orphan is tried once; but no further one if SWF can't be reached."""
+def test_worker_that_shuts_down(settlement: Settlement, attempts: int, log: pytest.LogCaptureFixture) -> None:
+    """Their commands were stopped, so each orphan is tried once; but no further one if SWF does not answer."""
     orphans = [replace(ORPHAN, key=f"k{n}", token=f"T{n}") for n in range(3)]
     ledger, responder = ListLedger(*orphans), FakeResponder(settlement=settlement)
     responder.stop.set()
     fail_orphans(orphans, ledger, responder, stop=threading.Event(), count=lambda settlement: None)
     assert len(responder.responses) == attempts
+    left = ["tasks of dead workers that stay open, see `swf held`: 2"] if attempts == 1 else []
+    assert [message for message in log.messages if "stay open" in message] == left
 
 
 @pytest.mark.parametrize(
