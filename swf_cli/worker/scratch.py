@@ -1,4 +1,4 @@
-"""A private folder for the files through which the commands of running tasks report, in the state folder."""
+"""Private folders for the files through which the commands of running tasks report."""
 
 import errno
 import fcntl
@@ -11,7 +11,6 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -23,7 +22,6 @@ from ..redaction import redact
 from ..retry import Log
 from .files import InvalidResult, check_space, describe_open_error
 
-_PREFIX: Final = "scratch-"
 _LOCK: Final = "lock"
 _MAX_AGE_WITHOUT_LOCK: Final = 60.0  # seconds
 _NAME_LENGTH: Final = 16  # characters
@@ -33,17 +31,16 @@ _HEARTBEAT, _RESULT, _REASON = "-heartbeat", "-result", "-reason"
 
 
 class ScratchDir:
-    """A private folder, created when first needed and again if something deletes or replaces it.
+    """Where the files of tasks are: a private folder in `parent`, the state folder, else in the temporary directory.
 
-    It lies in `parent`, the state folder; while that can't hold what is needed, in the temporary directory. While a
-    process uses it, it holds a lock there, so that the folders of dead processes can be told apart and removed.
+    Each task uses the first of them that can hold its files at that time.
     """
 
     def __init__(self, parent: Path | None) -> None:
-        self._parent = parent
+        temporary = _Folder(None, "swf-work-")
+        self._folders = [temporary] if parent is None else [_Folder(parent, "scratch-"), temporary]
+        """The preferred one first."""
         self._lock = threading.Lock()
-        self._locks: dict[str, int] = {}
-        """The descriptor of the lock of each folder in use, by its path, the preferred one first."""
         self._files: WeakSet[TaskFiles] = WeakSet()
         """The files of tasks, also of some that are over."""
         self._until_sweep = _TASKS_PER_SWEEP
@@ -59,27 +56,20 @@ class ScratchDir:
             is_due = not self._until_sweep
         if is_due:
             self._sweep()
-        tried: set[str] = set()
-        while True:
-            folder, is_new = self._find(tried)
-            try:
-                return files.create(folder)
-            except OSError:
-                if is_new:
-                    raise
-                tried.add(folder)
+        *preferred, last = self._folders
+        for folder in preferred:
+            with suppress(OSError):  # such as an untrusted one, of which the ledger has warned, or a full disk
+                return files.create(folder.prepare())
+        return files.create(last.prepare())
 
     def remove(self) -> None:
-        """Remove it with everything in it."""
-        with self._lock:
-            for path in list(self._locks):
-                if _is_private_folder(path):
-                    shutil.rmtree(path, ignore_errors=True)
-                self._forget(path)
+        """Remove the folders with everything in them."""
+        for folder in self._folders:
+            folder.remove()
 
     def _sweep(self) -> None:
         """Remove what tasks that are over left behind: a child may write late, or a command put a folder there."""
-        left = [(folder, name) for folder in list(self._locks) for name in _list_task_files(folder)]
+        left = [(folder.path, name) for folder in self._folders for name in _list_task_files(folder.path)]
         with self._lock:  # after the look at the folder, so that it has all tasks whose files were there
             self._until_sweep = _TASKS_PER_SWEEP
             running = {files.prefix for files in self._files}
@@ -91,48 +81,64 @@ class ScratchDir:
                 except OSError:
                     shutil.rmtree(path, ignore_errors=True)
 
-    def _find(self, tried: Collection[str]) -> tuple[str, bool]:
-        """Return the path of a folder with space for a result that was not tried, and whether it is new."""
-        with self._lock:
-            for path in list(self._locks):
-                if not _is_private_folder(path):
-                    self._forget(path)
-                elif path not in tried:
-                    with suppress(OSError):
-                        check_space(path)
-                        return path, False
-            return self._create(), True
 
-    def _create(self) -> str:
+class _Folder:
+    """A private folder in `parent`, by default the temporary directory.
+
+    It is created when first needed, and again if something deletes or replaces it. While a process uses it, it holds
+    a lock there, so that the folders of dead processes can be told apart and removed.
+    """
+
+    def __init__(self, parent: Path | None, prefix: str) -> None:
+        self._parent = parent
+        self._prefix = prefix
+        self._mutex = threading.Lock()
+        self._lock_file = -1
+        self.path = ""
+        """Empty until it is created."""
+
+    def prepare(self) -> str:
+        """Return its path, where it is. Raise OSError if it can't be created, or there is no space for a result."""
+        parent = self._parent or Path(tempfile.gettempdir())
+        with self._mutex:
+            with suppress(FileNotFoundError):  # the state folder is created when first needed, too
+                check_space(str(parent))
+            if not _is_private_folder(self.path):
+                self._forget()
+                self._create(parent.absolute())  # a command may change its folder
+            return self.path
+
+    def remove(self) -> None:
+        """Remove it with everything in it."""
+        with self._mutex:
+            if _is_private_folder(self.path):
+                shutil.rmtree(self.path, ignore_errors=True)
+            self._forget()
+
+    def _create(self, parent: Path) -> None:
         if self._parent is not None:
-            with suppress(OSError):  # an untrusted folder, of which the ledger has warned, or a full disk
-                parent = self._parent.absolute()  # a command may change its folder
-                folder = open_folder(parent)
-                try:
-                    _remove_abandoned(parent, folder)
-                finally:
-                    os.close(folder)
-                return self._create_in(parent, _PREFIX)
-        return self._create_in(Path(tempfile.gettempdir()), "swf-work-")
-
-    def _create_in(self, parent: Path, prefix: str) -> str:
+            os.close(open_folder(parent))
         check_space(str(parent))
-        path = parent / f"{prefix}{secrets.token_hex(8)}"
+        path = parent / f"{self._prefix}{secrets.token_hex(8)}"
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
             make_folder(path)
-            self._locks[str(path)] = os.open(path / _LOCK, flags, 0o600)
-            fcntl.flock(self._locks[str(path)], fcntl.LOCK_EX)
+            self._lock_file = os.open(path / _LOCK, flags, 0o600)
+            fcntl.flock(self._lock_file, fcntl.LOCK_EX)
         except OSError as error:  # without the random name, so that equal failures have equal reasons
             shutil.rmtree(path, ignore_errors=True)
-            self._forget(str(path))
+            self._forget()
             raise OSError(error.errno, error.strerror, str(parent)) from error
-        return str(path)
+        self.path = str(path)
+        if self._parent is not None:
+            with suppress(OSError):  # such as a folder that can't be listed
+                _remove_abandoned(parent, self._prefix)
 
-    def _forget(self, path: str) -> None:
-        descriptor = self._locks.pop(path, None)
-        if descriptor is not None:
-            os.close(descriptor)
+    def _forget(self) -> None:
+        self.path = ""
+        if self._lock_file >= 0:
+            os.close(self._lock_file)
+            self._lock_file = -1
 
 
 class TaskFiles:
@@ -149,8 +155,8 @@ class TaskFiles:
         try:
             for suffix in (_RESULT, _REASON):
                 _create_file(self.prefix + suffix)
-        except OSError as error:  # without the random name, so that equal failures have equal reasons
-            raise OSError(error.errno, error.strerror, folder) from error
+        except OSError as error:  # without random names, so that equal failures have equal reasons
+            raise OSError(error.errno, error.strerror, os.path.dirname(folder)) from error
         return {
             b"SWF_HEARTBEAT_FILE": os.fsencode(self.prefix + _HEARTBEAT),
             b"SWF_RESULT_FILE": os.fsencode(self.prefix + _RESULT),
@@ -266,31 +272,37 @@ def _read(path: str, limit: int, *, from_end: bool = False) -> bytes:
         os.close(descriptor)
 
 
-def _is_private_folder(path: str) -> bool:
+def _is_private_folder(path: str, parent: int | None = None) -> bool:
+    """Return whether it is a folder that this user, and nobody else, can use. No link is followed."""
     with suppress(OSError):
-        status = os.lstat(path)
-        return stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid() and not status.st_mode & 0o077
+        status = os.lstat(path, dir_fd=parent)
+        return stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid() and status.st_mode & 0o777 == 0o700
     return False
 
 
-def _remove_abandoned(parent: Path, folder: int) -> None:
-    """Remove the folders whose process is dead."""
-    for name in os.listdir(folder):
-        if not name.startswith(_PREFIX) or not _is_private_folder(str(parent / name)):
-            continue
-        try:
-            flags = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-            descriptor = os.open(os.path.join(name, _LOCK), flags, dir_fd=folder)
-        except OSError:
-            # It is being created, or removed; or its process died in that moment.
-            with suppress(OSError):
-                if time.time() - os.stat(name, dir_fd=folder).st_mtime > _MAX_AGE_WITHOUT_LOCK:
-                    os.rmdir(name, dir_fd=folder)
-            continue
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(name, ignore_errors=True, dir_fd=folder)
-        except BlockingIOError:
-            pass
-        finally:
-            os.close(descriptor)
+def _remove_abandoned(parent: Path, prefix: str) -> None:
+    """Remove the private folders whose process is dead; other users may have put anything beside them."""
+    folder = os.open(parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for name in os.listdir(folder):
+            if name.startswith(prefix) and _is_private_folder(name, folder):
+                with suppress(OSError):
+                    _remove_if_abandoned(name, folder)
+    finally:
+        os.close(folder)
+
+
+def _remove_if_abandoned(name: str, parent: int) -> None:
+    """Remove a folder if its process is dead. Raise OSError if it is not, or that fails."""
+    try:
+        flags = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        descriptor = os.open(os.path.join(name, _LOCK), flags, dir_fd=parent)
+    except OSError:  # it is being created, or removed; or its process died in that moment
+        if time.time() - os.lstat(name, dir_fd=parent).st_mtime > _MAX_AGE_WITHOUT_LOCK:
+            os.rmdir(name, dir_fd=parent)
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        shutil.rmtree(name, ignore_errors=True, dir_fd=parent)
+    finally:
+        os.close(descriptor)

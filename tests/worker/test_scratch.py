@@ -291,7 +291,7 @@ class TestScratchDir:
         scratch.remove()
         assert not path.exists()
 
-    @pytest.mark.parametrize("how", ["deleted", "replaced by a link", "opened to everybody"])
+    @pytest.mark.parametrize("how", ["deleted", "replaced by a link", "opened to everybody", "made read-only"])
     def test_made_again(self, tmp_path: Path, how: str) -> None:
         """If a command deletes or replaces it, the next task has a new one."""
         tmp_path.chmod(0o700)
@@ -299,6 +299,8 @@ class TestScratchDir:
         path = folder_of(scratch)
         if how == "opened to everybody":
             path.chmod(0o777)
+        elif how == "made read-only":
+            path.chmod(0o500)
         else:
             path.rename(tmp_path / "elsewhere")
         if how == "replaced by a link":
@@ -341,6 +343,27 @@ class TestScratchDir:
         later.remove()
         assert not any(folder.exists() for folder in (result.parent, *others))
 
+    def test_disk_that_is_full_at_the_start(self, tmp_path: Path, full: set[str]) -> None:
+        """The state folder is used once it has space."""
+        scratch = ScratchDir(tmp_path / "state")
+        full.add(str(tmp_path))
+        assert folder_of(scratch).parent == Path(tempfile.gettempdir())
+        full.clear()
+        assert folder_of(scratch).parent == tmp_path / "state"
+        scratch.remove()
+
+    def test_deleted_after_the_disk_was_full(self, tmp_path: Path, full: set[str]) -> None:
+        """The state folder goes on being used."""
+        tmp_path.chmod(0o700)
+        scratch = ScratchDir(tmp_path)
+        path = folder_of(scratch)
+        full.add(str(tmp_path))
+        folder_of(scratch)
+        full.clear()
+        path.rename(tmp_path / "elsewhere")
+        assert folder_of(scratch).parent == tmp_path
+        scratch.remove()
+
     def test_all_disks_are_full(self, tmp_path: Path, full: set[str], monkeypatch: pytest.MonkeyPatch) -> None:
         """No command starts whose result might not fit. Each retry has the same reason, and leaves nothing behind."""
         monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
@@ -353,6 +376,23 @@ class TestScratchDir:
                 folder_of(scratch)
             assert caught.value.filename == str(tmp_path)
         assert list(state.iterdir()) == [folder]
+        scratch.remove()
+
+    @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere files are not created with mknod")
+    @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere files are not created with mknod")
+    @pytest.mark.parametrize("refused_at_first", [["mknod"], ["mkdir", "mknod"]], ids=str)
+    def test_state_folder_without_room_at_the_start(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused_at_first: list[str]
+    ) -> None:
+        """Whether or not the folder of the files can be created there, the temporary directory is used meanwhile."""
+        (tmp_path / "state").mkdir()
+        scratch = ScratchDir(tmp_path / "state")
+        with monkeypatch.context() as patch:
+            for name in refused_at_first:
+                patch.setattr(os, name, refusing(getattr(os, name), [str(tmp_path)]))
+            assert [folder_of(scratch).parent for _ in range(2)] == [Path(tempfile.gettempdir())] * 2
+            assert len(list((tmp_path / "state").iterdir())) <= 1
+        assert folder_of(scratch).parent == tmp_path / "state"
         scratch.remove()
 
     @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere files are not created with mknod")
