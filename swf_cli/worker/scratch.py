@@ -130,9 +130,8 @@ class _Folder:
             self._forget()
             raise OSError(error.errno, error.strerror, str(parent)) from error
         self.path = str(path)
-        if self._parent is not None:
-            with suppress(OSError):  # such as a folder that can't be listed
-                _remove_abandoned(parent, self._prefix)
+        with suppress(OSError):  # such as a folder that can't be listed
+            _remove_abandoned(parent, self._prefix)
 
     def _forget(self) -> None:
         self.path = ""

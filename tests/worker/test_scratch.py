@@ -493,17 +493,59 @@ class TestScratchDir:
         scratch.remove()
         assert [path.name for path in tmp_path.iterdir()] == ["scratch-new"]
 
-    def test_folder_of_a_dead_process(self, tmp_path: Path) -> None:
-        """It is removed by the next worker; that of a live one is not."""
+    @pytest.fixture(params=["scratch-", "swf-work-"])
+    def dead(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Path:
+        """The folder of a dead process, in the state folder or the temporary directory; which of them is tmp_path."""
         tmp_path.chmod(0o700)
-        dead = tmp_path / "scratch-dead"
+        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+        dead = tmp_path / f"{request.param}dead"
         dead.mkdir(mode=0o700)
         (dead / "lock").touch()
         (dead / "result").touch()
-        live, other = ScratchDir(tmp_path), ScratchDir(tmp_path)
+        return dead
+
+    @staticmethod
+    def _scratch_beside(dead: Path) -> ScratchDir:
+        return ScratchDir(dead.parent if dead.name.startswith("scratch") else None)
+
+    def test_folder_of_a_dead_process(self, dead: Path) -> None:
+        """It is removed by the next worker; that of a live one is not."""
+        live, other = self._scratch_beside(dead), self._scratch_beside(dead)
         path = folder_of(live)
         folder_of(other)
         assert not dead.exists()
         assert path.exists()
         live.remove()
         other.remove()
+
+    @pytest.mark.parametrize("how", ["a link", "open to others", "of another name", "of another user"])
+    def test_what_is_not_the_folder_of_a_dead_process(self, dead: Path, how: str) -> None:
+        """It stays: other users may have put anything into the temporary directory."""
+        scratch = self._scratch_beside(dead)
+        if how == "a link":
+            dead.rename(dead.with_name("elsewhere"))
+            dead.symlink_to(dead.with_name("elsewhere"))
+        elif how == "open to others":
+            dead.chmod(0o770)
+        elif how == "of another name":
+            dead = dead.rename(dead.with_name("other-work-dead"))
+        elif os.geteuid():
+            pytest.skip("only root can give a folder to another user")
+        else:
+            os.chown(dead, 65_534, -1)
+        folder_of(scratch)
+        scratch.remove()
+        assert {path.name for path in dead.iterdir()} == {"lock", "result"}
+
+    def test_temporary_directory_that_cannot_be_listed(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """It is used all the same."""
+
+        def refuse(folder: object) -> None:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), folder)
+
+        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+        scratch = ScratchDir(None)
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "listdir", refuse)
+            assert folder_of(scratch).parent == tmp_path
+        scratch.remove()
