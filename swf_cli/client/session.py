@@ -242,11 +242,13 @@ class Session:
                 config=Config(
                     connect_timeout=min(_CONNECT_TIMEOUT, read_timeout),
                     read_timeout=read_timeout,
-                    retries={"mode": "standard", "total_max_attempts": attempts},
+                    # Standard retries cost more than others, also where there are none.
+                    retries={"mode": "standard" if attempts > 1 else "legacy", "total_max_attempts": attempts},
                     tcp_keepalive=True,
                     max_pool_connections=self._connections,
                     # Every argument was checked before, and to check it again would take a twentieth of the call.
                     parameter_validation=False,
+                    disable_request_compression=True,  # SWF has none, and looking for it takes time, too
                     # botocore would build it anew for each call, a tenth of the cost of a call.
                     user_agent=session.user_agent(),
                     user_agent_extra=f"swf-cli/{__version__}",
@@ -260,8 +262,9 @@ class Session:
         self.is_tracked = track_requests(client)
         client.meta.events.register("before-parse.swf", check_response)
         client.meta.events.register("before-send.swf", record_signed)
-        client.meta.events.register("needs-retry.swf", record_attempt)
-        client.meta.events.register("needs-retry.swf", self._ca_bundle.check)
+        # First: botocore's own handler raises the error of a last attempt.
+        client.meta.events.register_first("needs-retry.swf", self._ca_bundle.check)
+        client.meta.events.register_first("needs-retry.swf", record_attempt)
         return client
 
 
