@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 _LONGEST_DELAY: Final = 8.0  # seconds between attempts
 _DAY: Final = 86_400.0  # seconds
+_STOPPED_TIMEOUT: Final = 2.0  # seconds, of a read of the history once stopped
 _CANCELLATIONS: Final = 5  # attempts of a cancellation that SWF rejects although it was requested
 _REJECTED: Final = "SWF rejected the response"
 _OTHERS: Final = {
@@ -248,11 +249,7 @@ class Responder:
     ) -> Settlement:
         if lost is None and not isinstance(failure, UnknownResource):
             return Settlement("undelivered" if isinstance(failure, TRANSIENT) else "rejected", outcome, error=failure)
-        if isinstance(failure, TRANSIENT) and self.stop.is_set():
-            # Reading the history may take as long as the response did.
-            end, why_not, is_hidden = None, "stopped before the history was read", False
-        else:
-            end, why_not, is_hidden = self._await_end(task, attempts=inf if may_match else 1, time_left=time_left)
+        end, why_not, is_hidden = self._await_end(task, attempts=inf if may_match else 1, time_left=time_left)
         is_deleted = end == DELETED
         if lost is None and end in (None, DELETED) and not isinstance(failure, TaskNotOpen):
             failure = _caused_by(self._explain_rejected_cancel(task, failure), failure)
@@ -287,10 +284,12 @@ class Responder:
         is none of the `attempts`.
         """
         retrier = self._new_retrier(min(time_left, self.history_for))
-        reads = 0
+        client, reads = self.client, 0
+        if self.stop.is_set() and isinstance(client, SessionClient):
+            client = client.session.with_timeout(_STOPPED_TIMEOUT)  # SWF may hang, which is why it is to stop
         while True:
             try:
-                end = find_end(self.client, task, lambda: retrier.time_left() <= 0 or self.stop.is_set())
+                end = find_end(client, task, lambda: retrier.time_left() <= 0 or self.stop.is_set())
                 why_not = "the history does not show the task closed"
                 reads += 1
             except LookupError as error:

@@ -1,6 +1,8 @@
 """Completing, failing and cancelling: retried, and settled through the history if a response is lost."""
 
 import logging
+import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -822,12 +824,25 @@ def test_a_stop_abandons_a_response(harness: Harness, stub: StubService) -> None
 
 
 def test_a_stop_after_a_lost_response(harness: Harness, stub: StubService) -> None:
-    """If SWF does not answer, the history is not read when stopped, and the outcome stays unknown."""
+    """The history is read once also when stopped, but not waited for if SWF hangs."""
     stub.reply(COMPLETE, reset=True)
+    stub.reply(HISTORY, {"events": [closing("ActivityTaskCompleted", result="ok"), STARTED]})
     harness.stop.set()
-    settlement = harness.respond(COMPLETED)
-    assert (settlement.status, stub.operations()) == ("unknown", [COMPLETE])
-    assert str(settlement).endswith("; stopped before the history was read")
+    assert (harness.respond(COMPLETED).status, stub.operations()) == ("accepted", [COMPLETE, HISTORY])
+
+
+def test_a_stop_while_swf_hangs(harness: Harness, stub: StubService) -> None:
+    """The history is given up after two seconds, and the outcome is unknown."""
+    release = threading.Event()
+    stub.reply(COMPLETE, reset=True)
+    stub.reply(HISTORY, {}, wait=release)
+    harness.stop.set()
+    began = time.monotonic()
+    try:
+        assert (harness.respond(COMPLETED).status, stub.operations()) == ("unknown", [COMPLETE, HISTORY])
+    finally:
+        release.set()
+    assert time.monotonic() - began < 10
 
 
 def test_a_stop_after_an_answer(harness: Harness, stub: StubService) -> None:
