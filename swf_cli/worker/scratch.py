@@ -119,17 +119,17 @@ class _Folder:
         if self._parent is not None:
             os.close(open_folder(parent))
         check_space(str(parent))
-        path = parent / f"{self._prefix}{secrets.token_hex(8)}"
-        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        try:
-            make_folder(path)
-            self._lock_file = os.open(path / _LOCK, flags, 0o600)
-            fcntl.flock(self._lock_file, fcntl.LOCK_EX)
-        except OSError as error:  # without the random name, so that equal failures have equal reasons
-            shutil.rmtree(path, ignore_errors=True)
-            self._forget()
-            raise OSError(error.errno, error.strerror, str(parent)) from error
-        self.path = str(path)
+        while not self.path:
+            path = parent / f"{self._prefix}{secrets.token_hex(8)}"
+            try:
+                self._lock_file = _make_locked_folder(path)
+            except OSError as error:  # without the random name, so that equal failures have equal reasons
+                shutil.rmtree(path, ignore_errors=True)
+                raise OSError(error.errno, error.strerror, str(parent)) from error
+            if os.fstat(self._lock_file).st_nlink:
+                self.path = str(path)
+            else:  # before it was locked, another process took it for that of a dead one
+                self._forget()
         with suppress(OSError):  # such as a folder that can't be listed
             _remove_abandoned(parent, self._prefix)
 
@@ -138,6 +138,18 @@ class _Folder:
         if self._lock_file >= 0:
             os.close(self._lock_file)
             self._lock_file = -1
+
+
+def _make_locked_folder(path: Path) -> int:
+    """Create a folder with a lock file, and return the descriptor of that, which holds the lock."""
+    make_folder(path)
+    descriptor = os.open(path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
 
 
 class TaskFiles:

@@ -1,8 +1,10 @@
 """The files through which a command reports: its result, the reason of its failure; and their folder."""
 
 import errno
+import fcntl
 import logging
 import os
+import shutil
 import stat
 import sys
 import tempfile
@@ -549,3 +551,22 @@ class TestScratchDir:
             patch.setattr(os, "listdir", refuse)
             assert folder_of(scratch).parent == tmp_path
         scratch.remove()
+
+
+def test_a_folder_that_is_swept_before_it_is_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another worker may take a new folder for that of a dead one: then there is another one, and no error."""
+    lock, swept = fcntl.flock, list[Path]()
+
+    def sweep_first(descriptor: int, operation: int) -> None:
+        if not swept:
+            (folder,) = tmp_path.glob("scratch-*")
+            swept.append(folder)
+            shutil.rmtree(folder)
+        lock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", sweep_first)
+    scratch = ScratchDir(tmp_path)
+    variables = scratch.create(TaskFiles())
+    assert Path(os.fsdecode(variables[b"SWF_RESULT_FILE"])).parent in tmp_path.glob("scratch-*")
+    assert swept
+    scratch.remove()
