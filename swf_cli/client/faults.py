@@ -222,7 +222,7 @@ def translate(error: Exception) -> SwfError:
 def describe(error: Exception) -> str:
     """Return an exception's message in one line."""
     if _is_not_http(error):
-        return f"the response from {attempt.origin or 'the endpoint'} is not HTTP"
+        return f"the response from {_bare(attempt.origin) or 'the endpoint'} is not HTTP"
     message = " ".join(str(error).split()).removeprefix(_UNHANDLED).rstrip(".")
     failure = describe_failure(error) or describe_silence(error) or _describe_connection(error)
     return failure or message or type(error).__name__
@@ -236,7 +236,12 @@ def _describe_connection(error: Exception) -> str | None:
         return None
     cause = getattr(values.get("error"), "__cause__", None)
     reason = getattr(cause, "strerror", None) if "EndpointConnectionError" in class_names(error) else None
-    return words.format(str(values["endpoint_url"]).rstrip("/")) + (f": {reason}" if reason else "")
+    return words.format(_bare(values["endpoint_url"])) + (f": {reason}" if reason else "")
+
+
+def _bare(url: str) -> str:
+    """Return a URL without a query, which may be masked later with what follows, and without a slash at its end."""
+    return url.partition("?")[0].rstrip("/")
 
 
 def _advise_unreachable(names: set[str]) -> str | None:

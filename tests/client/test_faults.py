@@ -3,11 +3,14 @@
 from collections.abc import Callable
 
 import pytest
+from botocore.exceptions import EndpointConnectionError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from swf_cli.client.attempt import attempt, record_signed
 from swf_cli.client.call import call
+from swf_cli.client.faults import describe
+from swf_cli.client.masking import mask
 from swf_cli.client.session import Session
 from swf_cli.errors import NetworkError, ServiceError
 from tests.client.conftest import complete, count
@@ -104,3 +107,13 @@ def test_each_attempt_begins_unsent() -> None:
     attempt.is_sent = True
     record_signed()
     assert (attempt.is_signed, attempt.is_sent) == (True, False)
+
+
+def test_the_reason_survives_the_masking_of_a_query() -> None:
+    """Messages about credentials lose the queries of URLs, and nothing that follows them."""
+    error = EndpointConnectionError(endpoint_url="http://127.0.0.1:1/federation/credentials?role_name=x&account_id=1")
+    error.kwargs["error"] = Exception()
+    error.kwargs["error"].__cause__ = ConnectionRefusedError(111, "Connection refused")
+    assert (
+        mask(describe(error)) == "could not connect to http://127.0.0.1:1/federation/credentials: Connection refused"
+    )

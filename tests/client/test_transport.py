@@ -71,7 +71,7 @@ def test_a_server_of_another_protocol(set_env: SetEnv) -> None:
             count_pending_tasks("l", "d", Session(endpoint_url=url).single_attempt_client)
     finally:
         server.close()
-    assert raised.value.message == f"the response from {url}/ is not HTTP"
+    assert raised.value.message == f"the response from {url} is not HTTP"
 
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 102\r\n"
