@@ -162,7 +162,7 @@ class Responder:
         """Close a task, and return when it is settled whether this response did it.
 
         Transient errors are retried. If the reply to an attempt was lost and SWF then says that the task is not open,
-        or the time is up, the execution's history decides. When stopped, it is not read unless SWF answered.
+        or the time is up, the execution's history decides. When stopped, it is read once.
         """
         retrier = self._new_retrier(self.retry_for, log=self.log)
         lost = None  # the first attempt whose reply was lost

@@ -72,7 +72,7 @@ class FailureText(ParamType):
     """Text that explains a failure, which it never keeps from being reported: what does not fit is changed.
 
     Of a `reason` that is too long the beginning is kept, of `details` the end; bytes that are not UTF-8 become
-    U+FFFD. Either is said on stderr.
+    U+FFFD. Both are reported on stderr.
     """
 
     name = "text"

@@ -242,13 +242,13 @@ class Session:
                 config=Config(
                     connect_timeout=min(_CONNECT_TIMEOUT, read_timeout),
                     read_timeout=read_timeout,
-                    # Standard retries cost more than others, also where there are none.
+                    # Standard mode takes time even where nothing is retried.
                     retries={"mode": "standard" if attempts > 1 else "legacy", "total_max_attempts": attempts},
                     tcp_keepalive=True,
                     max_pool_connections=self._connections,
                     # Every argument was checked before, and to check it again would take a twentieth of the call.
                     parameter_validation=False,
-                    disable_request_compression=True,  # SWF has none, and looking for it takes time, too
+                    disable_request_compression=True,  # SWF has none, and checking for it takes time
                     # botocore would build it anew for each call, a tenth of the cost of a call.
                     user_agent=session.user_agent(),
                     user_agent_extra=f"swf-cli/{__version__}",
@@ -295,7 +295,7 @@ class SessionClient:
 
 
 def _check_endpoint_variables(session: "botocore.session.Session") -> None:
-    """Raise ConfigurationError for an environment variable that names the endpoint, and no URL."""
+    """Raise ConfigurationError if the environment variable that sets the endpoint is not a URL."""
     if session.get_config_variable("ignore_configured_endpoint_urls"):
         return
     for name in ("AWS_ENDPOINT_URL_SWF", "AWS_ENDPOINT_URL"):

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ..client.session import Session
 
 
-_WORKFLOW: Final = dict(zip(("name", "version"), SCHEDULED_TYPE, strict=True))
+_WORKFLOW: Final = {"name": SCHEDULED_TYPE[0], "version": SCHEDULED_TYPE[1]}
 _NAME_LENGTH: Final = 240  # of an activity's name in an activity ID, which is limited to 256 characters
 _ALREADY_EXISTS: Final = frozenset({"DomainAlreadyExistsFault", "TypeAlreadyExistsFault"})
 

@@ -112,7 +112,7 @@ class Output:
                 formatted = self.render(screen(self.console().width))
         except Exception as error:
             write_stdout(self._format_json(data))
-            what = f"show it as {self._format}" if self.query is None else "apply --query"
+            what = f"format it for --output {self._format}" if self.query is None else "apply --query"
             message = f"cannot {what}, so everything is printed as JSON: {_explain(error)}"
             raise OutputError(message) from error
         write_stdout(formatted)

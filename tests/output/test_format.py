@@ -233,7 +233,8 @@ def test_a_form_that_fails_loses_nothing(capsys: pytest.CaptureFixture[str]) -> 
 
     with pytest.raises(OutputError) as caught:
         Output("table").emit([{"id": 1}, {"id": 2}], screen=screen, text=[])
-    assert caught.value.message == "cannot show it as table, so everything is printed as JSON: no such width"
+    failure = "cannot format it for --output table"
+    assert caught.value.message == f"{failure}, so everything is printed as JSON: no such width"
     assert capsys.readouterr().out == '[{"id": 1},\n{"id": 2}]\n'
 
 
