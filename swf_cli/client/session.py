@@ -2,7 +2,6 @@
 
 import logging
 import os
-import re
 import threading
 import time
 from collections.abc import Callable
@@ -215,6 +214,9 @@ class Session:
         return _Found(session, source)
 
     def _find_region(self, session: "botocore.session.Session") -> str:
+        from botocore.exceptions import InvalidRegionError
+        from botocore.utils import validate_region_name
+
         places = {
             "--region": self._region,
             **{name: os.environ.get(name) for name in ("AWS_REGION", "AWS_DEFAULT_REGION")},
@@ -223,8 +225,11 @@ class Session:
         place, region = next(((place, region) for place, region in places.items() if region), ("", ""))
         if not region:
             raise AccessError(explain_missing("no region is set", session), hint=HINT_REGION)
-        if not re.fullmatch(r"[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?", str(region)):
-            raise ConfigurationError(f"{region!r}, from {place}, is not a region such as us-east-1")
+        try:
+            validate_region_name(region)
+        except (InvalidRegionError, TypeError) as error:  # the latter for a group of settings
+            message = f"{region!r}, from {place}, is not a region such as us-east-1"
+            raise ConfigurationError(message) from error
         return str(region)
 
     def _create_client(self, found: "_Found", read_timeout: float, attempts: int) -> "botocore.client.BaseClient":
